@@ -1,0 +1,69 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tick::EventTime;
+
+use crate::Record;
+
+/// A record that is no tick, kept with everything it came with (G4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Offset in the batch's partition.
+    pub offset: i64,
+    /// Why it is no tick.
+    pub reason: String,
+    timestamp_ms: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl DeadLetter {
+    pub(crate) fn new(record: &Record<'_>, reason: String) -> Self {
+        Self {
+            offset: record.offset,
+            reason,
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.map(<[u8]>::to_vec))).collect(),
+        }
+    }
+
+    /// Returns the Kafka record timestamp; `None` where the record has none that a date can hold.
+    pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
+        self.timestamp_ms.and_then(EventTime::from_millis)
+    }
+
+    /// Returns one line of a dead-letter object. Bytes that are not UTF-8 stand in base64 under a name that ends in `_base64`.
+    pub(crate) fn to_json(&self, topic: &str, partition: i32) -> Value {
+        let mut line = json!({
+            "topic": topic,
+            "kafka_partition": partition,
+            "kafka_offset": self.offset,
+            "kafka_timestamp": self.kafka_timestamp().map(EventTime::to_lake_text),
+            "kafka_timestamp_ms": self.timestamp_ms,
+            "reason": self.reason,
+        });
+        put(&mut line, "key", self.key.as_deref());
+        put(&mut line, "value", self.value.as_deref());
+        line["headers"] = self
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let mut header = json!({ "name": name });
+                put(&mut header, "value", value.as_deref());
+                header
+            })
+            .collect();
+        line
+    }
+}
+
+fn put(object: &mut Value, name: &str, bytes: Option<&[u8]>) {
+    match bytes.map(|bytes| (bytes, str::from_utf8(bytes))) {
+        None => object[name] = Value::Null,
+        Some((_, Ok(text))) => object[name] = text.into(),
+        Some((bytes, Err(_))) => object[format!("{name}_base64")] = STANDARD.encode(bytes).into(),
+    }
+}

@@ -1,0 +1,55 @@
+use std::collections::HashMap;
+
+use tick::EventTime;
+
+use crate::schema;
+
+/// What an object's S3 metadata says about it, so that a reader of its event needs one HEAD and not the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMetadata {
+    /// Rows in the object.
+    pub rows: u64,
+    /// First and last event time; `None` for dead letters.
+    pub event_times: Option<(EventTime, EventTime)>,
+}
+
+const ROWS: &str = "rows";
+const FIRST: &str = "first-event-time";
+const LAST: &str = "last-event-time";
+const SCHEMA: &str = "schema";
+const WRITER: &str = "writer";
+
+impl ObjectMetadata {
+    /// Returns the S3 user metadata (without `x-amz-meta-`).
+    pub fn to_map(&self) -> HashMap<String, String> {
+        let mut map = HashMap::from([
+            (ROWS.to_owned(), self.rows.to_string()),
+            (SCHEMA.to_owned(), schema::fingerprint()),
+            (WRITER.to_owned(), concat!("ticklake/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ]);
+        if let Some((first, last)) = self.event_times {
+            map.insert(FIRST.to_owned(), first.to_string());
+            map.insert(LAST.to_owned(), last.to_string());
+        }
+        map
+    }
+
+    /// Returns what S3 user metadata says, or `None` where another program wrote the object.
+    pub fn from_map(map: &HashMap<String, String>) -> Option<Self> {
+        let time = |name| map.get(name).and_then(|text| EventTime::parse_rfc3339(text));
+        Some(Self { rows: map.get(ROWS)?.parse().ok()?, event_times: time(FIRST).zip(time(LAST)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_reads_back_and_foreign_metadata_does_not() {
+        let time = EventTime::from_micros(1_262_941_800_123_456).expect("a time");
+        let metadata = ObjectMetadata { rows: 7, event_times: Some((time, time)) };
+        assert_eq!(ObjectMetadata::from_map(&metadata.to_map()), Some(metadata));
+        assert_eq!(ObjectMetadata::from_map(&HashMap::new()), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! Kafka values: JSON objects to ticks and back.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{EventTime, FieldError, Symbol, Tick, TickError};
+
+const FIELDS: [&str; 8] = ["symbol", "event_time", "price", "volume", "open", "high", "low", "close"];
+const NUMBER: &str = "a finite number";
+
+/// The fields of a JSON object, unparsed: those that a tick defines by their place in [`FIELDS`], the others as one object.
+#[derive(Default)]
+struct RawTick<'a> {
+    known: [Option<&'a RawValue>; FIELDS.len()],
+    extra: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = RawTick<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawTick<'de>, A::Error> {
+                let mut raw = RawTick::default();
+                while let Some(Key(key)) = map.next_key()? {
+                    let value: &'de RawValue = map.next_value()?;
+                    match FIELDS.iter().position(|field| *field == key) {
+                        Some(place) if raw.known[place].is_some() => {
+                            return Err(serde::de::Error::custom(format_args!("field {key} stands there twice")));
+                        }
+                        Some(place) => raw.known[place] = Some(value),
+                        None => push_member(raw.extra.get_or_insert_default(), &key, value.get()),
+                    }
+                }
+                if let Some(extra) = &mut raw.extra {
+                    extra.push('}');
+                }
+                Ok(raw)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Appends `"key":value` to the text of a JSON object that is still open.
+pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
+    object.push(if object.is_empty() { '{' } else { ',' });
+    // Writing to a String cannot fail.
+    let _ = write!(object, "{}:{value}", json_string(key));
+}
+
+pub(crate) fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl Tick {
+    /// Returns the tick that a Kafka value holds.
+    ///
+    /// # Errors
+    /// Says what the value is instead, or which field has what wrong with it.
+    pub fn from_json(value: &[u8]) -> Result<Self, TickError> {
+        if value.is_empty() {
+            return Err(TickError::Empty);
+        }
+        let text = str::from_utf8(value).map_err(|error| TickError::NotUtf8(error.valid_up_to()))?;
+        let raw: RawTick<'_> = serde_json::from_str(text).map_err(|error| TickError::NotJson(error.to_string()))?;
+        let [symbol, event_time, price, volume, open, high, low, close] = raw.known;
+        Ok(Self {
+            symbol: required("symbol", symbol, Symbol::WANTED, |text| Symbol::parse(&string(text)?))?,
+            event_time: required("event_time", event_time, EventTime::WANTED_JSON, |text| match string(text) {
+                Some(text) => EventTime::parse_rfc3339(&text),
+                None => EventTime::from_millis(text.parse().ok()?),
+            })?,
+            price: required("price", price, NUMBER, finite)?,
+            volume: optional("volume", volume)?,
+            open: optional("open", open)?,
+            high: optional("high", high)?,
+            low: optional("low", low)?,
+            close: optional("close", close)?,
+            extra: raw.extra,
+        })
+    }
+
+    /// Returns the tick as a Kafka value; [`Tick::from_json`] gives the same tick back.
+    pub fn to_json(&self) -> String {
+        let mut json = String::with_capacity(192);
+        push_member(&mut json, "symbol", &json_string(self.symbol.as_str()));
+        push_member(&mut json, "event_time", &format!("\"{}\"", self.event_time));
+        let numbers =
+            [("price", Some(self.price)), ("volume", self.volume), ("open", self.open), ("high", self.high), ("low", self.low), ("close", self.close)];
+        for (field, number) in numbers {
+            if let Some(number) = number {
+                push_member(&mut json, field, &serde_json::Value::from(number).to_string());
+            }
+        }
+        match self.extra.as_deref().and_then(|extra| extra.strip_prefix('{')) {
+            Some(members) => {
+                json.push(',');
+                json.push_str(members);
+            }
+            None => json.push('}'),
+        }
+        json
+    }
+}
+
+fn required<T>(
+    field: &str,
+    value: Option<&RawValue>,
+    wanted: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, FieldError> {
+    let text = value.map(RawValue::get).ok_or_else(|| FieldError::new(field, None, wanted))?;
+    parse(text).ok_or_else(|| FieldError::new(field, Some(text), wanted))
+}
+
+fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldError> {
+    match value {
+        Some(value) if value.get() != "null" => required(field, Some(value), NUMBER, finite).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Key<'_>>(json).ok().map(|key| key.0)
+}
+
+/// A JSON number; `str::parse` would also take `inf` and quoted text never reaches it.
+fn finite(json: &str) -> Option<f64> {
+    let number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then(|| json.parse::<f64>().ok())??;
+    number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(json: &str) -> String {
+        Tick::from_json(json.as_bytes()).expect_err(json).to_string()
+    }
+
+    #[test]
+    fn fields_it_does_not_know_are_kept_digit_for_digit() {
+        let json = r#"{"symbol":"HSI","event_time":"2010-01-08T00:00:00Z","price":1.5,"big":12345678901234567890.10,"who":{"a":[1]}}"#;
+        let tick = Tick::from_json(json.as_bytes()).expect("a tick");
+        assert_eq!(tick.extra.as_deref(), Some(r#"{"big":12345678901234567890.10,"who":{"a":[1]}}"#));
+        assert_eq!(tick.to_json(), json);
+    }
+
+    #[test]
+    fn event_time_is_also_read_from_epoch_milliseconds() {
+        let tick = Tick::from_json(br#"{"symbol":"A","event_time":1262941800000,"price":1,"volume":null}"#).expect("a tick");
+        assert_eq!(tick.event_time.to_string(), "2010-01-08T09:10:00Z");
+        assert_eq!(tick.volume, None);
+    }
+
+    #[test]
+    fn errors_name_the_field_what_was_got_and_what_was_wanted() {
+        assert_eq!(error(r#"{"symbol":"A","event_time":0,"price":"12"}"#), r#"field price: got "\"12\"", wanted a finite number"#);
+        assert_eq!(error(r#"{"event_time":0,"price":1}"#), format!("field symbol: missing, wanted {}", Symbol::WANTED));
+        assert_eq!(error(r#"{"symbol":"A","event_time":0,"price":1e999}"#), r#"field price: got "1e999", wanted a finite number"#);
+        assert!(error(r#"{"symbol":"A","event_time":-1,"price":1}"#).starts_with(r#"field event_time: got "-1", wanted RFC 3339"#));
+        assert!(error(r#"{"symbol":"A","event_time":"08/01/2010","price":1}"#).contains("wanted RFC 3339"));
+        assert!(error(r#"{"symbol":"A","event_time":0,"price":1,"price":2}"#).contains("field price stands there twice"));
+        assert!(error("[1]").contains("not a JSON object"));
+        assert!(error(r#"{"symbol":"A"#).contains("not a JSON object"));
+        assert_eq!(Tick::from_json(b"\"\xff\"").expect_err("bytes").to_string(), "invalid UTF-8 at byte 1, wanted a JSON object");
+        assert_eq!(Tick::from_json(b"").expect_err("empty"), TickError::Empty);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_tick_or_an_error(bytes: Vec<u8>) {
+            let _ = Tick::from_json(&bytes);
+        }
+
+        #[test]
+        fn json_and_back_is_the_same_tick(
+            symbol in "[A-Z0-9.^=-]{1,12}", micros in 0i64..253_402_300_800_000_000, price in -1e300f64..1e300,
+            volume in proptest::option::of(0f64..1e18), close in proptest::option::of(-1e9f64..1e9), note in proptest::option::of(".*"),
+        ) {
+            let tick = Tick {
+                symbol: Symbol::parse(&symbol).expect("a symbol"),
+                event_time: EventTime::from_micros(micros).expect("a time"),
+                price, volume, open: None, high: None, low: None, close,
+                extra: note.map(|note| format!("{{\"note\":{}}}", json_string(&note))),
+            };
+            prop_assert_eq!(Tick::from_json(tick.to_json().as_bytes()), Ok(tick));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+use std::fmt;
+
+/// A ticker symbol: not empty, no control characters, no blanks around it, at most 128 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Symbol(String);
+
+impl Symbol {
+    /// What a symbol has to be, for error messages.
+    pub const WANTED: &str = "a symbol (1 to 128 bytes of text without control characters)";
+
+    /// Returns the symbol in `text`, blanks around it taken off, or `None` where it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = (1..=128).contains(&text.len()) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// Returns the symbol's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

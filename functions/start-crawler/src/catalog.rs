@@ -1,0 +1,64 @@
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use aws_sdk_glue::Client;
+use aws_sdk_glue::error::DisplayErrorContext;
+use aws_sdk_glue::types::PartitionValueList;
+use lake::LakePartition;
+
+use crate::Settings;
+
+/// Most partitions that one BatchGetPartition takes.
+const PER_CALL: usize = 1000;
+
+/// The Glue catalog and the crawler that fills it.
+pub(crate) struct Catalog {
+    glue: Client,
+    settings: Settings,
+}
+
+/// What came of asking for a crawl.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrawlStart {
+    /// A crawl has started.
+    Started,
+    /// One was running already; it may have listed the bucket before the object came.
+    AlreadyRunning,
+}
+
+impl Catalog {
+    pub(crate) fn new(glue: Client, settings: Settings) -> Self {
+        Self { glue, settings }
+    }
+
+    /// Returns those of the partitions that the table has. A table that does not exist yet has none.
+    pub(crate) async fn known(&self, partitions: &BTreeSet<LakePartition>) -> Result<BTreeSet<LakePartition>> {
+        let Settings { database, table, .. } = &self.settings;
+        let mut known = BTreeSet::new();
+        let partitions: Vec<LakePartition> = partitions.iter().copied().collect();
+        for chunk in partitions.chunks(PER_CALL) {
+            let values = |partition: &LakePartition| PartitionValueList::builder().values(partition.dt()).values(partition.hr()).build();
+            let keys = chunk.iter().map(values).collect::<Result<Vec<_>, _>>()?;
+            let answer = self.glue.batch_get_partition().database_name(database).table_name(table).set_partitions_to_get(Some(keys)).send().await;
+            match answer {
+                Ok(answer) => known.extend(answer.partitions().iter().filter_map(|partition| match partition.values() {
+                    [dt, hr] => LakePartition::parse(dt, hr),
+                    _ => None,
+                })),
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_entity_not_found_exception()) => {}
+                Err(error) => return Err(anyhow::anyhow!("{}", DisplayErrorContext(error))).with_context(|| format!("BatchGetPartition {database}.{table}")),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Asks for a crawl.
+    pub(crate) async fn start_crawl(&self) -> Result<CrawlStart> {
+        let crawler = &self.settings.crawler;
+        match self.glue.start_crawler().name(crawler).send().await {
+            Ok(_) => Ok(CrawlStart::Started),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_crawler_running_exception()) => Ok(CrawlStart::AlreadyRunning),
+            Err(error) => Err(anyhow::anyhow!("{}", DisplayErrorContext(error))).with_context(|| format!("StartCrawler {crawler}")),
+        }
+    }
+}
