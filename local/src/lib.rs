@@ -1,0 +1,31 @@
+//! The local stack: AWS (ministack) and Kafka on a laptop, with `template.yaml` deployed as it stands.
+//!
+//! It talks to agents and functions only through the protocols that they use on AWS. What ministack leaves out of AWS, two
+//! workers here do: [`CrawlWorker`] does what a Glue crawler does when it runs, [`Mailbox`] is the subscriber's inbox.
+
+mod aws;
+mod crawl_worker;
+mod crawled_table;
+mod deployment;
+mod kafka;
+mod lake_contents;
+mod mailbox;
+mod ministack;
+mod processes;
+mod query;
+mod repository;
+mod stack;
+mod tools;
+
+pub use aws::Aws;
+pub use crawl_worker::CrawlWorker;
+pub use deployment::{Deployment, Parameters};
+pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};
+pub use lake_contents::{LakeContents, LakeObject};
+pub use mailbox::{Mail, Mailbox};
+pub use ministack::Ministack;
+pub use processes::{ProcessId, Processes};
+pub use query::Rows;
+pub use repository::Repository;
+pub use stack::{Stack, StackOptions};
+pub use tools::Tools;

@@ -1,1 +1,30 @@
-fn main() {}
+//! `tick-consumer`: parse, build the clients, run until told to stop.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tick_consumer::{Cli, Command};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    agent::load_dotenv()?;
+    let cli = Cli::parse();
+    let config = cli.config()?;
+    agent::start_logs()?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let shutdown = agent::shutdown_signal()?;
+        match cli.command() {
+            Command::Check => tick_consumer::check(&config).await,
+            Command::Run => tick_consumer::run(config, shutdown).await,
+        }
+    })
+}

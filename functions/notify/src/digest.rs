@@ -56,11 +56,7 @@ fn write_data(body: &mut String, data: &[&Announced], table: &str) {
     if let Some((first, last)) = times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to))) {
         line(body, format_args!("Ticks from {} to {} (UTC)", moment(first), moment(last)));
     }
-    let mut folders: BTreeMap<&str, Vec<&Announced>> = BTreeMap::new();
-    for entry in data {
-        folders.entry(entry.folder()).or_default().push(entry);
-    }
-    for (folder, entries) in folders {
+    for (folder, entries) in by_folder(data) {
         let title = entries[0].lake_partition().map_or_else(|| folder.to_owned(), |partition| partition.to_string());
         line(body, format_args!("\n{title}    {}    {}    {}", count(entries.len() as u64, "file"), ticks(&entries), size(&entries)));
         write_files(body, &entries);
@@ -76,11 +72,19 @@ fn write_data(body: &mut String, data: &[&Announced], table: &str) {
 fn write_dead_letters(body: &mut String, letters: &[&Announced]) {
     let records = rows(letters).map_or_else(|| "records".to_owned(), |rows| count(rows, "record"));
     line(body, format_args!("Warning: {records} could not be used as ticks and lie in dead-letter/, each with its reason:"));
-    write_files(body, letters);
-    for folder in letters.iter().map(|entry| (&entry.object.bucket, entry.folder())).collect::<std::collections::BTreeSet<_>>() {
-        line(body, format_args!("s3://{}/{}/", folder.0, folder.1));
+    for (folder, entries) in by_folder(letters) {
+        write_files(body, &entries);
+        line(body, format_args!("s3://{}/{folder}/", entries[0].object.bucket));
     }
     body.push('\n');
+}
+
+fn by_folder<'a>(entries: &[&'a Announced]) -> BTreeMap<&'a str, Vec<&'a Announced>> {
+    let mut folders: BTreeMap<&str, Vec<&Announced>> = BTreeMap::new();
+    for entry in entries {
+        folders.entry(entry.folder()).or_default().push(entry);
+    }
+    folders
 }
 
 fn write_files(body: &mut String, entries: &[&Announced]) {

@@ -1,0 +1,94 @@
+use std::path::PathBuf;
+
+use agent::{ConfigError, Layers};
+use clap::{Args, Parser, Subcommand};
+
+use crate::Config;
+
+/// Lands ticks from Kafka in the S3 lake.
+///
+/// Settings come from a YAML file, are overridden by environment variables (TICK_CONSUMER_KAFKA__BROKERS for kafka.brokers; also from
+/// a .env file in the working directory), and those by flags. The AWS SDK's own variables (AWS_REGION, AWS_ENDPOINT_URL, …) apply.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Land ticks until SIGTERM or SIGINT (the default)
+    Run,
+    /// Validate the configuration and try the connections to Kafka and S3
+    Check,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// YAML file with the settings
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
+    #[arg(long, global = true)]
+    brokers: Option<String>,
+    /// kafka.topic: topic of ticks [default: ticks]
+    #[arg(long, global = true)]
+    topic: Option<String>,
+    /// group.id: consumer group [default: tick-consumer]
+    #[arg(long, global = true)]
+    group: Option<String>,
+    /// lake.bucket: bucket of the lake
+    #[arg(long, global = true)]
+    bucket: Option<String>,
+    /// lake.format: parquet, json or csv [default: parquet]
+    #[arg(long, global = true)]
+    format: Option<String>,
+    /// lake.partition_by: kafka-timestamp or event-time [default: kafka-timestamp]
+    #[arg(long, global = true)]
+    partition_by: Option<String>,
+    /// lake.granularity: hour or day [default: hour]
+    #[arg(long, global = true)]
+    granularity: Option<String>,
+    /// batch.max_age: longest wait of a record before its batch is sealed [default: 60s]
+    #[arg(long, global = true)]
+    max_age: Option<String>,
+    /// batch.max_bytes: most bytes of record values in a batch [default: 64MiB]
+    #[arg(long, global = true)]
+    max_bytes: Option<String>,
+    /// batch.max_rows: most rows in a batch [default: 1000000]
+    #[arg(long, global = true)]
+    max_rows: Option<String>,
+}
+
+impl Cli {
+    /// Returns what to do.
+    pub fn command(&self) -> Command {
+        self.command.unwrap_or(Command::Run)
+    }
+
+    /// Returns the configuration of all layers.
+    ///
+    /// # Errors
+    /// Names the layer and the setting at fault.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let Settings { config, brokers, topic, group, bucket, format, partition_by, granularity, max_age, max_bytes, max_rows } = &self.settings;
+        let flags = [
+            ("kafka.brokers", brokers),
+            ("kafka.topic", topic),
+            ("group.id", group),
+            ("lake.bucket", bucket),
+            ("lake.format", format),
+            ("lake.partition_by", partition_by),
+            ("lake.granularity", granularity),
+            ("batch.max_age", max_age),
+            ("batch.max_bytes", max_bytes),
+            ("batch.max_rows", max_rows),
+        ];
+        let layers = Layers::new(config.as_deref(), "TICK_CONSUMER")?;
+        flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()
+    }
+}

@@ -1,0 +1,177 @@
+use std::path::PathBuf;
+
+use agent::Kafka;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use tick::Symbol;
+
+/// The producer's configuration: what `producer.yaml`, the environment and the flags add up to.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the ticks go.
+    pub kafka: Kafka,
+    /// Where the ticks come from.
+    #[serde(default)]
+    pub source: SourceKind,
+    /// The CSV source.
+    #[serde(default)]
+    pub csv: Csv,
+    /// The synthetic source.
+    #[serde(default)]
+    pub synthetic: Synthetic,
+    /// How ticks are sent.
+    #[serde(default)]
+    pub send: Send,
+}
+
+/// Where ticks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A CSV file.
+    #[default]
+    Csv,
+    /// A seeded random walk.
+    Synthetic,
+}
+
+/// The `csv` section.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Csv {
+    /// The file.
+    pub path: Option<PathBuf>,
+    /// Order of day and month in dates such as 08/01/2010; needed only where the file itself can't tell.
+    pub date_order: Option<Order>,
+    /// Where rows go that are no ticks; by default beside the file, `data.rejects.csv` for `data.csv`.
+    pub rejects: Option<PathBuf>,
+    /// Stop at the first row that is no tick.
+    pub strict: bool,
+}
+
+/// Order of day and month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Day first.
+    Dmy,
+    /// Month first.
+    Mdy,
+}
+
+/// The `synthetic` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Synthetic {
+    /// Ticks to make; without it, until SIGTERM.
+    pub rows: Option<u64>,
+    /// Symbols to make ticks of, in turn.
+    pub symbols: Symbols,
+    /// Seed of the random walk: the same one gives the same prices.
+    pub seed: u64,
+}
+
+impl Default for Synthetic {
+    fn default() -> Self {
+        let symbols = ["HSI", "NYA", "IXIC", "N225", "GDAXI", "SSMI", "TWII", "J203"].iter().filter_map(|text| Symbol::parse(text));
+        Self { rows: None, symbols: Symbols(symbols.collect()), seed: 42 }
+    }
+}
+
+/// At least one symbol: a YAML list, or `A,B,C`.
+#[derive(Debug, Clone)]
+pub struct Symbols(pub Vec<Symbol>);
+
+impl<'de> Deserialize<'de> for Symbols {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Line(String),
+            List(Vec<String>),
+        }
+        let names = match Form::deserialize(deserializer)? {
+            Form::Line(line) => line.split(',').map(str::to_owned).collect(),
+            Form::List(list) => list,
+        };
+        let parse = |name: &String| Symbol::parse(name).ok_or_else(|| D::Error::custom(format_args!("got {name:?}, wanted {}", Symbol::WANTED)));
+        let symbols = names.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        if symbols.is_empty() { Err(D::Error::custom("wanted at least one symbol")) } else { Ok(Self(symbols)) }
+    }
+}
+
+/// The `send` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Send {
+    /// Ticks per second; without it, as fast as it goes.
+    pub rate: Option<f64>,
+    /// Begin anew at the end of the file, until SIGTERM.
+    #[serde(rename = "loop")]
+    pub repeat: bool,
+    /// Which event time ticks get.
+    pub event_time: EventTimes,
+    /// Compression of the record batches.
+    pub compression: Compression,
+}
+
+impl Default for Send {
+    fn default() -> Self {
+        Self { rate: None, repeat: false, event_time: EventTimes::Original, compression: Compression::Lz4 }
+    }
+}
+
+/// Which event time ticks get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventTimes {
+    /// The source's.
+    Original,
+    /// The time of sending.
+    Now,
+}
+
+/// Compression codecs that librdkafka writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// No compression.
+    None,
+    /// gzip.
+    Gzip,
+    /// LZ4: the least CPU for its size.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    /// Returns librdkafka's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl Config {
+    /// Returns the configuration where its settings agree with each other.
+    ///
+    /// # Errors
+    /// Names the settings that do not.
+    pub fn validated(self) -> Result<Self, String> {
+        match (self.source, &self.csv.path, self.synthetic.rows) {
+            (SourceKind::Csv, None, _) => return Err("csv.path: missing, wanted the CSV file to send; write --csv FILE, or --source synthetic".to_owned()),
+            (SourceKind::Csv, Some(_), Some(_)) => return Err("synthetic.rows and csv.path exclude each other; write --source synthetic for synthetic ticks".to_owned()),
+            (SourceKind::Synthetic, Some(_), _) => return Err("csv.path and source: synthetic exclude each other; leave one out".to_owned()),
+            _ => {}
+        }
+        if let Some(rate) = self.send.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+            return Err(format!("send.rate: got {rate}, wanted ticks per second above zero"));
+        }
+        Ok(self)
+    }
+}

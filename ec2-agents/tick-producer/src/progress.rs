@@ -1,0 +1,59 @@
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tracing::info;
+
+use crate::source::Source;
+
+/// Time between two plain lines.
+const PLAIN: Duration = Duration::from_secs(5);
+/// Time between two drawings of the bar; also spares the clock on the way of every tick.
+const BAR: Duration = Duration::from_millis(100);
+
+/// A bar on a terminal, plain log lines otherwise.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    due: Instant,
+    calls: u32,
+}
+
+impl Progress {
+    pub(crate) fn new(source: &Source) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}";
+            match source.length() {
+                // The template is a constant; a wrong one would only show the default style.
+                Some(length) => ProgressBar::new(length).with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())),
+                None => ProgressBar::new_spinner(),
+            }
+        });
+        let due = Instant::now() + if bar.is_some() { Duration::ZERO } else { PLAIN };
+        Self { bar, due, calls: 0 }
+    }
+
+    pub(crate) fn update(&mut self, position: u64, sent: u64, outstanding: u64) {
+        // The clock is looked at for every 64th tick, or at every call while ticks wait for Kafka.
+        self.calls = self.calls.wrapping_add(1);
+        if self.calls % 64 != 0 && outstanding == 0 || Instant::now() < self.due {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(format!("{sent} ticks, {outstanding} on their way"));
+                bar.set_position(position);
+                self.due = Instant::now() + BAR;
+            }
+            None => {
+                info!(sent, outstanding, "sending");
+                self.due = Instant::now() + PLAIN;
+            }
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use agent::ClientLogs;
+use anyhow::{Context as _, Result};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use tick::Tick;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// Failures whose reason is kept.
+const REASONS: usize = 5;
+/// How long what is on its way may take after SIGTERM.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Counts what Kafka answers.
+#[derive(Default)]
+struct Deliveries {
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    reasons: Mutex<Vec<String>>,
+}
+
+struct Delivery(Arc<Deliveries>);
+
+impl ClientContext for Delivery {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        ClientLogs.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        ClientLogs.error(error, reason);
+    }
+}
+
+impl ProducerContext for Delivery {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                self.0.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Err((error, _)) => {
+                self.0.failed.fetch_add(1, Ordering::Relaxed);
+                let mut reasons = self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                let reason = error.to_string();
+                if reasons.len() < REASONS && !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
+        }
+    }
+}
+
+/// Sends ticks and knows what became of them.
+pub(crate) struct Sender {
+    producer: ThreadedProducer<Delivery>,
+    deliveries: Arc<Deliveries>,
+    topic: String,
+    sent: u64,
+}
+
+impl Sender {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let deliveries = Arc::new(Deliveries::default());
+        let mut client = config.kafka.client_config();
+        client
+            // acks=all and at most five requests in flight come with it: no duplicates and no reordering by retries.
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", config.send.compression.name())
+            // Java clients send a key to the same partition.
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "20")
+            .set("allow.auto.create.topics", "false");
+        let producer = client.create_with_context(Delivery(Arc::clone(&deliveries))).context("kafka.options")?;
+        Ok(Self { producer, deliveries, topic: config.kafka.topic.clone(), sent: 0 })
+    }
+
+    /// Hands a tick to librdkafka; waits while its queue is full, until `shutdown`.
+    pub(crate) fn send(&mut self, tick: &Tick, shutdown: &CancellationToken) -> Result<()> {
+        let value = tick.to_json();
+        let mut record = BaseRecord::to(&self.topic).key(tick.symbol.as_str()).payload(&value);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => {
+                    self.sent += 1;
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if !shutdown.is_cancelled() => {
+                    std::thread::sleep(Duration::from_millis(5));
+                    record = back;
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    // Never acknowledged: counted as such.
+                    self.sent += 1;
+                    return Ok(());
+                }
+                Err((error, _)) => return Err(error).with_context(|| format!("cannot send a tick of {} to topic {:?}", tick.symbol, self.topic)),
+            }
+        }
+    }
+
+    /// Waits until every tick is acknowledged or has failed; after `shutdown` for 20 s at most. Calls `progress` now and then.
+    pub(crate) fn finish(&self, shutdown: &CancellationToken, mut progress: impl FnMut(u64)) {
+        let mut give_up = None;
+        while self.outstanding() > 0 && give_up.is_none_or(|at| Instant::now() < at) {
+            // A timeout is no error here: the loop asks again.
+            let _ = self.producer.flush(Duration::from_millis(200));
+            progress(self.outstanding());
+            if shutdown.is_cancelled() {
+                give_up.get_or_insert(Instant::now() + GRACE);
+            }
+        }
+    }
+
+    /// Returns the ticks that are sent and neither acknowledged nor failed.
+    pub(crate) fn outstanding(&self) -> u64 {
+        let answered = self.deliveries.acknowledged.load(Ordering::Relaxed) + self.deliveries.failed.load(Ordering::Relaxed);
+        self.sent - answered.min(self.sent)
+    }
+
+    /// Returns how many ticks were acknowledged and how many failed, with the first reasons.
+    pub(crate) fn outcome(&self) -> (u64, u64, Vec<String>) {
+        let Deliveries { acknowledged, failed, reasons } = &*self.deliveries;
+        let reasons = reasons.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (acknowledged.load(Ordering::Relaxed), failed.load(Ordering::Relaxed), reasons)
+    }
+}

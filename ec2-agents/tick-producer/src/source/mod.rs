@@ -1,0 +1,92 @@
+mod csv_file;
+mod random_walk;
+
+use anyhow::Result;
+use tick::{RowError, Tick};
+
+use crate::config::{Config, SourceKind};
+use csv_file::CsvFile;
+use random_walk::RandomWalk;
+
+/// Where ticks come from.
+pub(crate) enum Source {
+    Csv(CsvFile),
+    Synthetic(RandomWalk),
+}
+
+/// What a source gives next.
+pub(crate) enum Item {
+    /// A tick.
+    Tick(Tick),
+    /// A row without a single value.
+    Blank,
+    /// A row that is no tick.
+    Rejected(RejectedRow),
+}
+
+/// A row that is no tick.
+pub(crate) struct RejectedRow {
+    /// Its line in the file, from 1 on.
+    pub(crate) line: u64,
+    /// Why it is no tick.
+    pub(crate) error: RowError,
+    /// The line as it stands in the file, line end included.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl RejectedRow {
+    /// Returns what a person reads of it.
+    pub(crate) fn message(&self, file: &str) -> String {
+        let separator = if matches!(self.error, RowError::Field(_)) { ", " } else { ": " };
+        format!("line {} of {file}{separator}{}", crate::report::grouped(self.line), self.error)
+    }
+}
+
+impl Source {
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        match (config.source, &config.csv.path) {
+            (SourceKind::Csv, Some(path)) => Ok(Self::Csv(CsvFile::open(path, config.csv.date_order)?)),
+            _ => Ok(Self::Synthetic(RandomWalk::new(&config.synthetic))),
+        }
+    }
+
+    /// Returns the next item, or `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Item>> {
+        match self {
+            Self::Csv(file) => file.next(),
+            Self::Synthetic(walk) => Ok(walk.next().map(Item::Tick)),
+        }
+    }
+
+    /// Returns the file's path, or what stands for it.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Csv(file) => file.name(),
+            Self::Synthetic(_) => "synthetic ticks",
+        }
+    }
+
+    /// Returns the line with which a rejects file begins.
+    pub(crate) fn header(&self) -> &[u8] {
+        match self {
+            Self::Csv(file) => file.header(),
+            Self::Synthetic(_) => &[],
+        }
+    }
+
+    /// Returns how far the source has been read, in the unit of [`Source::length`].
+    pub(crate) fn position(&self) -> u64 {
+        match self {
+            Self::Csv(file) => file.position(),
+            Self::Synthetic(walk) => walk.made(),
+        }
+    }
+
+    /// Returns bytes of the file, or ticks to be made; `None` where there is no end.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Csv(file) => Some(file.length()),
+            Self::Synthetic(walk) => walk.total(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
+/// Region of the local AWS.
+const REGION: &str = "us-east-1";
+/// Access key and secret of the local AWS's root.
+const KEY: &str = "test";
+
+/// The local AWS as its clients see it.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    endpoint: String,
+    config: SdkConfig,
+}
+
+impl Aws {
+    /// Returns clients of the local AWS at an endpoint.
+    pub async fn at(endpoint: &str) -> Self {
+        let credentials = Credentials::new(KEY, KEY, None, None, "local");
+        let config = aws_connect::load(Duration::from_secs(20)).await.into_builder();
+        let config = config.endpoint_url(endpoint).region(Region::new(REGION)).credentials_provider(SharedCredentialsProvider::new(credentials));
+        Self { endpoint: endpoint.to_owned(), config: config.build() }
+    }
+
+    /// Returns the endpoint's URL.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Returns the configuration that SDK clients are made from.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// Returns the environment with which any program that uses an AWS SDK reaches the local AWS.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", KEY.to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    }
+}

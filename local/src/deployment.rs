@@ -1,0 +1,98 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use aws_sdk_cloudformation::Client;
+use lake::Format;
+use tokio::process::Command;
+
+use crate::{Aws, Processes, Repository, Tools};
+
+/// Name of the local stack.
+const STACK: &str = "ticklake";
+
+/// Parameters of the template that differ between stacks.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// Format of the lake.
+    pub format: Format,
+    /// `typed` or `inferred`.
+    pub crawler_mode: String,
+    /// Who gets the mails; may be empty.
+    pub subscriber: String,
+}
+
+/// `template.yaml`, deployed.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// Number of resources in the stack.
+    pub resources: usize,
+    outputs: BTreeMap<String, String>,
+}
+
+impl Deployment {
+    /// Builds the functions with `sam build`.
+    ///
+    /// # Errors
+    /// The build fails; quotes its log.
+    pub async fn build(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+        let mut build = sam(repository, tools, folder);
+        // What is installed builds; nothing fetches a toolchain.
+        build.arg("build").env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
+        processes.run("sam build", &mut build, &folder.join("sam-build.log")).await
+    }
+
+    /// Deploys what [`Deployment::build`] has made with `sam deploy`.
+    ///
+    /// # Errors
+    /// The deployment fails; quotes its log.
+    pub async fn deploy(repository: &Repository, tools: &Tools, processes: &Processes, aws: &Aws, folder: &Path, parameters: &Parameters) -> Result<Self> {
+        let mut deploy = sam(repository, tools, folder);
+        deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
+        deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
+        deploy.arg("LakeBucketName=ticklake-lake");
+        if !parameters.subscriber.is_empty() {
+            deploy.arg(format!("SubscriberEmail={}", parameters.subscriber));
+        }
+        processes.run("sam deploy", &mut deploy, &folder.join("sam-deploy.log")).await?;
+        Self::find(aws).await
+    }
+
+    /// Returns the deployment that is there.
+    ///
+    /// # Errors
+    /// There is none, or it is not complete.
+    pub async fn find(aws: &Aws) -> Result<Self> {
+        let cloudformation = Client::new(aws.config());
+        let described = cloudformation.describe_stacks().stack_name(STACK).send().await.context("DescribeStacks")?;
+        let stack = described.stacks().first().with_context(|| format!("no stack {STACK}"))?;
+        let status = stack.stack_status().map_or("unknown", |status| status.as_str());
+        if !status.ends_with("_COMPLETE") || status.contains("ROLLBACK") {
+            bail!("stack {STACK} is {status}: {}", stack.stack_status_reason().unwrap_or("no reason given"));
+        }
+        let outputs = stack.outputs().iter().filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
+        let resources = cloudformation.describe_stack_resources().stack_name(STACK).send().await.context("DescribeStackResources")?;
+        Ok(Self { resources: resources.stack_resources().len(), outputs: outputs.collect() })
+    }
+
+    /// Returns an output of the stack.
+    ///
+    /// # Errors
+    /// The template has no such output.
+    pub fn output(&self, name: &str) -> Result<&str> {
+        self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
+    }
+
+    /// Returns all outputs of the stack.
+    pub fn outputs(&self) -> &BTreeMap<String, String> {
+        &self.outputs
+    }
+}
+
+fn sam(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
+    let mut sam = Command::new(tools.path("sam"));
+    sam.current_dir(repository.root()).env("PATH", tools.search_path()).env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", folder.join("sam"));
+    // Nobody's own AWS configuration is read.
+    sam.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env_remove("AWS_PROFILE");
+    sam
+}

@@ -1,0 +1,49 @@
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::processes::wait_until;
+use crate::{Aws, ProcessId, Processes, Tools};
+
+/// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with it.
+pub struct Ministack {
+    /// Its clients.
+    pub aws: Aws,
+    /// Its process.
+    pub process: ProcessId,
+}
+
+impl Ministack {
+    /// Starts it; state and log go below `folder`.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer within 30 s.
+    pub async fn start(tools: &Tools, processes: &Processes, folder: &Path) -> Result<Self> {
+        let port = free_port()?;
+        let aws = Aws::at(&format!("http://127.0.0.1:{port}")).await;
+        let state = folder.join("ministack");
+        std::fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
+        let mut command = Command::new(tools.path("ministack"));
+        // The functions inherit its whole environment: a clean one, then.
+        command.env_clear().env("PATH", tools.search_path()).env("HOME", &state).env("TMPDIR", &state).current_dir(&state);
+        command.envs(aws.environment()).env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("IOT_MTLS_ENABLED", "0");
+        command.env("STATE_DIR", state.join("state")).env("S3_DATA_DIR", state.join("s3"));
+        let process = processes.start("ministack", &mut command, &folder.join("ministack.log")).await?;
+        wait_until("ministack", Duration::from_secs(30), || async {
+            processes.expect_running(process).await?;
+            Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok())
+        })
+        .await?;
+        Ok(Self { aws, process })
+    }
+}
+
+/// Returns a port of 127.0.0.1 that nothing listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}

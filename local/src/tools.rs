@@ -1,0 +1,115 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+
+use crate::{Processes, Repository};
+
+/// Oldest Python that the pinned packages run on.
+const PYTHON: (u32, u32) = (3, 11);
+
+/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda and cfn-lint in one virtual environment, Apache Kafka's jars.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    bin: PathBuf,
+}
+
+impl Tools {
+    /// Returns the tools, after installing what is missing or has another version than `local/requirements.txt`.
+    ///
+    /// # Errors
+    /// Python is missing or too old, or a package cannot be installed.
+    pub async fn install(repository: &Repository, processes: &Processes) -> Result<Self> {
+        let folder = repository.path(".tools");
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let (venv, stamp) = (folder.join("venv"), folder.join("venv.requirements"));
+        let requirements = repository.path("local/requirements.txt");
+        let wanted = std::fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
+        let tools = Self { bin: venv.join("bin") };
+        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(tools);
+        }
+        let python = find_python()?;
+        let log = folder.join("install.log");
+        let missing = "on Debian: apt-get install python3 python3-venv";
+        processes.run("python venv", Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv), &log).await.context(missing)?;
+        let mut pip = Command::new(venv.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
+        processes.run("pip install", &mut pip, &log).await?;
+        std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
+        Ok(tools)
+    }
+
+    /// Returns the path of one of the tools.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
+    /// Returns a `PATH` on which the tools come first.
+    pub fn search_path(&self) -> OsString {
+        let mut path = self.bin.as_os_str().to_owned();
+        if let Some(rest) = std::env::var_os("PATH") {
+            path.push(":");
+            path.push(rest);
+        }
+        path
+    }
+
+    /// Returns what is installed, for people.
+    pub fn versions(repository: &Repository) -> String {
+        let text = std::fs::read_to_string(repository.path("local/requirements.txt")).unwrap_or_default();
+        let shown = ["ministack==", "aws-sam-cli==", "cargo-lambda==", "cfn-lint=="];
+        let lines = shown.iter().filter_map(|name| text.lines().find(|line| line.starts_with(name)));
+        lines.map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn find_python() -> Result<&'static str> {
+    let mut found = Vec::new();
+    for name in ["python3", "python3.13", "python3.12", "python3.11"] {
+        if let Some(version) = python_version(name) {
+            if version >= PYTHON {
+                return Ok(name);
+            }
+            found.push(format!("{name} is {}.{}", version.0, version.1));
+        }
+    }
+    let found = if found.is_empty() { "python3 is not on the PATH".to_owned() } else { found.join(", ") };
+    bail!("the local stack needs Python {}.{} or later: {found}\n  on Debian: apt-get install python3 python3-venv", PYTHON.0, PYTHON.1)
+}
+
+fn python_version(name: &str) -> Option<(u32, u32)> {
+    let script = "import sys; print(sys.version_info[0], sys.version_info[1])";
+    let output = std::process::Command::new(name).args(["-c", script]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (major, minor) = text.trim().split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Returns the folder with Apache Kafka's jars, after fetching them where they are missing.
+///
+/// # Errors
+/// Java 17 or Maven is missing, or Maven cannot fetch them.
+pub(crate) async fn kafka_jars(repository: &Repository, processes: &Processes) -> Result<PathBuf> {
+    let java = std::process::Command::new("java").arg("-version").output();
+    let remedy = "Apache Kafka needs Java 17 or later and Maven; on Debian: apt-get install openjdk-17-jre-headless maven";
+    let java = java.with_context(|| format!("java is not on the PATH\n  {remedy}"))?;
+    let banner = String::from_utf8_lossy(&java.stderr).into_owned();
+    let version = banner.split('"').nth(1).and_then(|text| text.split('.').next()).and_then(|major| major.parse::<u32>().ok());
+    if version.is_none_or(|version| version < 17) {
+        bail!("java is not version 17 or later: {}\n  {remedy}", banner.lines().next().unwrap_or("no version"));
+    }
+    let jars = repository.path(".tools/kafka-4.1.1");
+    let stamp = jars.join("complete");
+    if !stamp.exists() {
+        let mut maven = Command::new("mvn");
+        maven.args(["-q", "-B", "-f"]).arg(repository.path("local/kafka/pom.xml")).arg("dependency:copy-dependencies");
+        maven.arg(format!("-DoutputDirectory={}", jars.display())).arg("-DincludeScope=runtime");
+        maven.arg(format!("-Dmaven.repo.local={}", repository.path(".tools/m2").display()));
+        let log: &Path = &repository.path(".tools/maven.log");
+        processes.run("mvn", &mut maven, log).await.context(remedy)?;
+        std::fs::write(&stamp, "").with_context(|| stamp.display().to_string())?;
+    }
+    Ok(jars)
+}
