@@ -94,6 +94,14 @@ impl Processes {
         Ok(running.child.try_wait()?)
     }
 
+    /// Lets a process go on by itself when this one ends.
+    pub async fn release(&self, id: ProcessId) {
+        if let Some(running) = self.running.lock().await.remove(&id) {
+            // Dropping the handle would kill it.
+            std::mem::forget(running.child);
+        }
+    }
+
     /// Sends a signal to a process and those that it started.
     pub async fn signal(&self, id: ProcessId, signal: Signal) {
         if self.running.lock().await.contains_key(&id) {

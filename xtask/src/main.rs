@@ -1,1 +1,82 @@
-fn main() {}
+//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`.
+
+mod background;
+mod demo;
+mod prepare;
+mod replay;
+mod steps;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use local::Processes;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Sets up, runs and checks ticklake on this machine. Tools go to .tools/, logs and state to .local/.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the whole path: CSV → Kafka → S3 → crawl → catalog → query → mail, and check what it claims
+    Demo(demo::Options),
+    /// Run everything that checks the project
+    Test(test::Options),
+    /// Start the local stack and leave it running
+    Up(up::Options),
+    /// Stop the local stack; its state ends with it
+    Down,
+    /// Invoke the functions with sample events through cargo-lambda, against the local stack that is up
+    Replay(replay::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_env_filter("warn,rdkafka=off").with_writer(std::io::stderr).with_target(false).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(cli.command));
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command; whatever becomes of it, no process that it started is left behind.
+async fn run(command: Command) -> Result<()> {
+    let processes = Processes::default();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let outcome = tokio::select! {
+        outcome = dispatch(command, &processes) => outcome,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("interrupted")),
+    };
+    processes.stop_all().await;
+    outcome
+}
+
+async fn dispatch(command: Command, processes: &Processes) -> Result<()> {
+    match command {
+        Command::Demo(options) => demo::run(options, processes).await,
+        Command::Test(options) => test::run(options, processes).await,
+        Command::Up(options) => up::up(options, processes).await,
+        Command::Down => up::down().await,
+        Command::Replay(options) => replay::run(options, processes).await,
+    }
+}

@@ -1,0 +1,145 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde::Deserialize;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use crate::Aws;
+
+/// A mail as a subscriber gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The e-mail addresses subscribed to the topic.
+    pub to: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// The inbox of the local stack's subscribers: the local AWS sends no e-mail, so a queue is subscribed to the topic, too, and every
+/// mail becomes a file that a person can read.
+pub struct Mailbox {
+    folder: PathBuf,
+    mails: Arc<Mutex<Vec<Mail>>>,
+    reader: JoinHandle<()>,
+}
+
+/// What SNS puts into a queue.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Notification {
+    subject: Option<String>,
+    message: String,
+}
+
+impl Mailbox {
+    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder.
+    ///
+    /// # Errors
+    /// The queue or the subscription is refused.
+    pub async fn open(aws: &Aws, topic_arn: &str, folder: PathBuf) -> Result<Self> {
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let (sqs, sns) = (aws_sdk_sqs::Client::new(aws.config()), aws_sdk_sns::Client::new(aws.config()));
+        let queue = sqs.create_queue().queue_name("ticklake-local-mailbox").send().await.context("CreateQueue")?;
+        let url = queue.queue_url().context("the mailbox has no queue URL")?.to_owned();
+        let attributes = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn).send().await.context("GetQueueAttributes")?;
+        let arn = attributes.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn)).context("the mailbox has no queue ARN")?;
+        let statement = serde_json::json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage", "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}}}]});
+        let policy = HashMap::from([(QueueAttributeName::Policy, statement.to_string())]);
+        sqs.set_queue_attributes().queue_url(&url).set_attributes(Some(policy)).send().await.context("SetQueueAttributes")?;
+        sns.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(arn).send().await.context("Subscribe")?;
+        let mails = Arc::new(Mutex::new(Vec::new()));
+        let reader = tokio::spawn(read(sqs, sns, url, topic_arn.to_owned(), folder.clone(), Arc::clone(&mails)));
+        Ok(Self { folder, mails, reader })
+    }
+
+    /// Returns the folder of the mails.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the mails that have come so far.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.mails.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+async fn read(sqs: aws_sdk_sqs::Client, sns: aws_sdk_sns::Client, url: String, topic_arn: String, folder: PathBuf, mails: Arc<Mutex<Vec<Mail>>>) {
+    loop {
+        if let Err(error) = receive(&sqs, &sns, &url, &topic_arn, &folder, &mails).await {
+            warn!(error = format!("{error:#}"), "cannot read the mailbox, trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn receive(sqs: &aws_sdk_sqs::Client, sns: &aws_sdk_sns::Client, url: &str, topic_arn: &str, folder: &Path, mails: &Mutex<Vec<Mail>>) -> Result<()> {
+    let received = sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(2).send().await.context("ReceiveMessage")?;
+    for message in received.messages() {
+        let notification: Notification = serde_json::from_str(message.body().unwrap_or_default()).context("not an SNS notification")?;
+        let subscriptions = sns.list_subscriptions_by_topic().topic_arn(topic_arn).send().await.context("ListSubscriptionsByTopic")?;
+        let addresses = subscriptions.subscriptions().iter().filter(|subscription| subscription.protocol() == Some("email"));
+        let to = addresses.filter_map(|subscription| subscription.endpoint()).collect::<Vec<_>>().join(", ");
+        let mail = Mail { to, subject: notification.subject.unwrap_or_default(), body: notification.message };
+        let number = {
+            let mut mails = mails.lock().unwrap_or_else(PoisonError::into_inner);
+            mails.push(mail.clone());
+            mails.len()
+        };
+        let path = folder.join(format!("{number:04}.txt"));
+        std::fs::write(&path, mail.text()).with_context(|| path.display().to_string())?;
+        if let Some(receipt) = message.receipt_handle() {
+            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await.context("DeleteMessage")?;
+        }
+    }
+    Ok(())
+}
+
+impl Mail {
+    /// Returns the mail as text with its header lines.
+    pub fn text(&self) -> String {
+        format!("To: {}\nSubject: {}\n\n{}", self.to, self.subject, self.body)
+    }
+
+    /// Returns how often each object is listed, by `s3://` URL: a listed file stands indented above the URL of its folder.
+    pub fn listed(&self) -> BTreeMap<String, u64> {
+        let mut listed = BTreeMap::new();
+        let mut names: Vec<&str> = Vec::new();
+        for line in self.body.lines() {
+            if let Some(file) = line.strip_prefix("  ") {
+                names.extend(file.split("    ").next());
+            } else if line.starts_with("s3://") {
+                for name in names.drain(..) {
+                    *listed.entry(format!("{line}{name}")).or_default() += 1;
+                }
+            }
+        }
+        listed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_objects_stand_above_their_folder() {
+        let body = "2 new files\n\ndt=x    2 files\n  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n";
+        let mail = Mail { to: String::new(), subject: String::new(), body: body.to_owned() };
+        let listed: Vec<String> = mail.listed().into_keys().collect();
+        assert_eq!(listed, ["s3://lake/ticks/dt=x/a.parquet", "s3://lake/ticks/dt=x/b c.parquet"]);
+    }
+}

@@ -1,0 +1,40 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Tools};
+
+/// What the stack is made with.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// Where logs, mails and state go.
+    pub folder: PathBuf,
+    /// The template's parameters.
+    pub parameters: Parameters,
+}
+
+/// The deployed half of the pipeline: everything behind the bucket, and the workers that watch it.
+pub struct Stack {
+    /// The local AWS.
+    pub ministack: Ministack,
+    /// The deployed template.
+    pub deployment: Deployment,
+    /// Does the crawler's work.
+    pub crawls: CrawlWorker,
+    /// The subscribers' inbox.
+    pub mailbox: Mailbox,
+}
+
+impl Stack {
+    /// Deploys the template, whose functions are built, on a local AWS that runs, and starts the workers.
+    ///
+    /// # Errors
+    /// Names the part that did not come up.
+    pub async fn deploy(ministack: Ministack, repository: &Repository, tools: &Tools, processes: &Processes, options: &StackOptions) -> Result<Self> {
+        let StackOptions { folder, parameters } = options;
+        let deployment = Deployment::deploy(repository, tools, processes, &ministack.aws, folder, parameters).await?;
+        let crawls = CrawlWorker::start(&ministack.aws, deployment.output("CrawlerName")?);
+        let mailbox = Mailbox::open(&ministack.aws, deployment.output("NewFilesTopicArn")?, folder.join("mailbox")).await?;
+        Ok(Self { ministack, deployment, crawls, mailbox })
+    }
+}

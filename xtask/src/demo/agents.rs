@@ -1,0 +1,95 @@
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use local::{Aws, ProcessId, Processes, Repository};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::input::Input;
+use super::options::{Options, flag_value};
+use super::TOPIC;
+use crate::steps::{count, grouped};
+
+/// The producer's own figures, as its `--summary` has them.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) rows_read: u64,
+    pub(crate) rows_skipped: u64,
+    pub(crate) rows_rejected: u64,
+    pub(crate) rows_sent: u64,
+}
+
+/// What the producer did.
+pub(crate) struct Produced {
+    pub(crate) figures: Figures,
+    /// What it said of rejected rows.
+    pub(crate) rejected_lines: String,
+}
+
+impl Produced {
+    pub(crate) fn sentence(&self, input: &str) -> String {
+        let Figures { rows_read, rows_skipped, rows_rejected, rows_sent } = self.figures;
+        let skipped = if rows_skipped == 0 { String::new() } else { format!(", {}", count(rows_skipped, "blank row")) };
+        format!("{} rows of {input} → {} ticks sent, {} rejected{skipped}", grouped(rows_read), grouped(rows_sent), grouped(rows_rejected))
+    }
+}
+
+/// Starts `tick-consumer` as on EC2: a process with flags and an environment.
+#[allow(clippy::too_many_arguments, reason = "one call, each argument a different part of the stack")]
+pub(crate) async fn start_consumer(
+    options: &Options,
+    input: &Input,
+    repository: &Repository,
+    processes: &Processes,
+    folder: &Path,
+    aws: &Aws,
+    brokers: &str,
+    bucket: &str,
+) -> Result<ProcessId> {
+    let mut consumer = agent(repository, "tick-consumer", folder);
+    consumer.args(["--brokers", brokers, "--topic", TOPIC.0, "--bucket", bucket, "--max-age", "2s"]).envs(aws.environment());
+    consumer.args(["--format", &flag_value(options.format), "--max-rows", &input.rows_per_batch().to_string()]);
+    processes.start("tick-consumer", &mut consumer, &folder.join("tick-consumer.log")).await
+}
+
+/// Runs `tick-producer` to its end.
+pub(crate) async fn produce(
+    options: &Options,
+    input: &Input,
+    repository: &Repository,
+    processes: &Processes,
+    folder: &Path,
+    brokers: &str,
+) -> Result<Produced> {
+    let summary = folder.join("producer.json");
+    let mut producer = agent(repository, "tick-producer", folder);
+    producer.args(["--brokers", brokers, "--topic", TOPIC.0, "--event-time", &flag_value(options.event_time), "--summary"]).arg(&summary);
+    match input {
+        Input::Csv { path, .. } => {
+            producer.arg("--csv").arg(std::path::absolute(path)?);
+        }
+        Input::Synthetic { rows } => {
+            producer.args(["--source", "synthetic", "--rows", &rows.to_string()]);
+        }
+    }
+    if let Some(order) = options.date_order {
+        producer.args(["--date-order", &flag_value(order)]);
+    }
+    let log = folder.join("tick-producer.log");
+    processes.run("tick-producer", &mut producer, &log).await?;
+    let text = std::fs::read_to_string(&summary).with_context(|| summary.display().to_string())?;
+    let figures: Figures = serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
+    let said = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+    let rejected: Vec<&str> = said.lines().filter(|line| line.starts_with("rejected:") || line.contains("(kept in")).collect();
+    Ok(Produced { figures, rejected_lines: rejected.join("\n") })
+}
+
+/// An agent as systemd starts it: no configuration of this shell's reaches it.
+fn agent(repository: &Repository, name: &str, folder: &Path) -> Command {
+    let mut command = Command::new(repository.binary(name));
+    command.env_clear().env("HOME", folder).current_dir(folder);
+    if let Some(level) = std::env::var_os("RUST_LOG") {
+        command.env("RUST_LOG", level);
+    }
+    command
+}

@@ -1,0 +1,74 @@
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use local::{MOCK_ROWS, Repository};
+
+use super::Options;
+use super::options::KafkaName;
+use crate::steps::grouped;
+
+/// Objects that the demo aims at: enough to see several in a mail.
+const OBJECTS: u64 = 4;
+
+/// What the demo sends.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// The rows of a CSV file.
+    Csv { path: PathBuf, rows: u64 },
+    /// Synthetic ticks.
+    Synthetic { rows: u64 },
+}
+
+impl Input {
+    /// Returns the input that the options ask for.
+    ///
+    /// # Errors
+    /// The file cannot be read, or there is more than the mock cluster holds.
+    pub(crate) fn of(options: &Options) -> Result<Self> {
+        let input = match options.rows {
+            Some(rows) => Self::Synthetic { rows },
+            None => {
+                let repository = Repository::here();
+                let path = options.csv.clone().unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
+                let path = path.strip_prefix(repository.root()).map(PathBuf::from).unwrap_or(path);
+                let full = if options.csv.is_some() { path.clone() } else { repository.path(&path) };
+                let file = std::fs::File::open(&full).with_context(|| format!("{}: cannot open the CSV file", path.display()))?;
+                let mut lines: u64 = 0;
+                for line in BufReader::new(file).split(b'\n') {
+                    line.with_context(|| format!("{}: cannot read the CSV file", path.display()))?;
+                    lines += 1;
+                }
+                Self::Csv { path: full, rows: lines.saturating_sub(1) }
+            }
+        };
+        if options.kafka == KafkaName::Mock && input.rows() > MOCK_ROWS {
+            bail!(
+                "{} rows are more than the embedded mock cluster holds ({})\n  run with --kafka apache (needs Java 17 and Maven)",
+                grouped(input.rows()),
+                grouped(MOCK_ROWS)
+            );
+        }
+        Ok(input)
+    }
+
+    /// Returns the rows, blank ones included.
+    pub(crate) fn rows(&self) -> u64 {
+        match self {
+            Self::Csv { rows, .. } | Self::Synthetic { rows } => *rows,
+        }
+    }
+
+    /// Returns what it is, for people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Csv { path, .. } => path.strip_prefix(Repository::here().root()).unwrap_or(path).display().to_string(),
+            Self::Synthetic { .. } => "synthetic ticks".to_owned(),
+        }
+    }
+
+    /// Returns the consumer's `batch.max_rows` that gives a handful of objects.
+    pub(crate) fn rows_per_batch(&self) -> u64 {
+        self.rows().div_ceil(OBJECTS).clamp(100, 250_000)
+    }
+}

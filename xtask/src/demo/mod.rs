@@ -1,0 +1,155 @@
+//! `cargo xtask demo`: the whole path on real input, and the proof of what it claims.
+
+mod agents;
+mod checks;
+mod input;
+mod options;
+mod queries;
+mod summary;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use bytesize::ByteSize;
+use local::{Kafka, LakeContents, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+
+use crate::background::Background;
+use crate::prepare;
+use crate::steps::{Steps, count, grouped};
+use crate::up::State;
+use agents::Produced;
+pub(crate) use options::{FormatName, KafkaName, Options};
+use summary::Summary;
+
+/// Topic and partitions of the local stack.
+pub(crate) const TOPIC: (&str, i32) = ("ticks", 4);
+/// Who the mails are for.
+pub(crate) const SUBSCRIBER: &str = "you@example.com";
+/// How long a step waits for progress before it says what is missing.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the demo; with `--keep` in the background, whose output is shown here until it is done.
+pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
+    let input = input::Input::of(&options)?;
+    match (options.keep, Background::is_here()) {
+        (true, false) => Background::start(processes).await,
+        _ => show(&options, &input, processes).await,
+    }
+}
+
+async fn show(options: &Options, input: &input::Input, processes: &Processes) -> Result<()> {
+    let started = Instant::now();
+    let mut steps = Steps::new();
+    let repository = Repository::here();
+    let folder = prepare::run_folder(&repository, &format!("demo-{}", std::process::id()))?;
+    let tools = prepare::tools_and_build(&mut steps, &repository, processes, &folder).await?;
+    let outcome = pipeline(options, input, &mut steps, &repository, &tools, processes, &folder).await;
+    let (kept, summary) = outcome.with_context(|| format!("the logs are in {}", folder.display()))?;
+    if let Some(path) = &options.summary {
+        summary.write(path, steps.seconds(), started.elapsed())?;
+    }
+    if options.keep {
+        steps.line("kept", "the stack goes on; cargo xtask down ends it and its state");
+        let (stack, kafka) = kept;
+        return State::of(&stack, &kafka)?.serve(stack, kafka, processes).await;
+    }
+    drop(kept);
+    processes.stop_all().await;
+    std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    println!("Try next:  cargo xtask demo --keep · cargo xtask replay events/s3-put.json · README \"Deploy to AWS\"");
+    Ok(())
+}
+
+async fn pipeline(
+    options: &Options,
+    input: &input::Input,
+    steps: &mut Steps,
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<((Stack, Kafka), Summary)> {
+    let ministack = steps
+        .step("aws", "starting the local AWS", async {
+            let ministack = Ministack::start(tools, processes, folder).await?;
+            Ok((format!("local, {}", ministack.aws.endpoint()), ministack))
+        })
+        .await?;
+    let kafka = steps
+        .step("kafka", "starting Kafka", async {
+            let kafka = Kafka::start(options.kafka.into(), repository, processes, folder).await?;
+            kafka.create_topic(TOPIC.0, TOPIC.1).await?;
+            Ok((format!("{}, {}, topic {}, {} partitions", kafka.describe(), kafka.brokers(), TOPIC.0, TOPIC.1), kafka))
+        })
+        .await?;
+    let stack = steps
+        .step("deploy", "sam deploy on template.yaml", async {
+            let parameters = Parameters { format: options.format.into(), crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
+            let options = StackOptions { folder: folder.to_path_buf(), parameters };
+            let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
+            Ok((format!("sam deploy → stack ticklake: {}", count(stack.deployment.resources as u64, "resource")), stack))
+        })
+        .await?;
+    let aws = &stack.ministack.aws;
+    let bucket = stack.deployment.output("LakeBucket")?;
+    let consumer = agents::start_consumer(options, input, repository, processes, folder, aws, kafka.brokers(), bucket).await?;
+    let produced: Produced = steps
+        .step("produce", "tick-producer sends to Kafka", async {
+            let produced = agents::produce(options, input, repository, processes, folder, kafka.brokers()).await?;
+            Ok((produced.sentence(&input.name()), produced))
+        })
+        .await?;
+    steps.detail(&produced.rejected_lines);
+    let mut lake = LakeContents::default();
+    steps
+        .step("consume", "tick-consumer lands in S3", async {
+            checks::all_landed(&mut lake, aws, bucket, produced.figures.rows_sent, processes, consumer).await?;
+            let dead = lake.rows("dead-letter/");
+            let dead = if dead == 0 { String::new() } else { format!(", {} in dead-letter/", grouped(dead)) };
+            let size = ByteSize::b(lake.bytes("ticks/"));
+            let objects = count(lake.below("ticks/").count() as u64, "object");
+            let places = checks::folders(&lake).into_iter().map(|folder| format!("s3://{bucket}/{folder}/")).collect::<Vec<_>>().join(", ");
+            Ok((format!("{} ticks → {objects}, {size} in {places}{dead}", grouped(lake.rows("ticks/"))), ()))
+        })
+        .await?;
+    steps
+        .step("crawl", "start-crawler starts the crawler, it adds the partitions", async {
+            let partitions = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+            let crawls = count(stack.crawls.crawls(), "crawl");
+            Ok((format!("{} → {crawls} → table ticklake.ticks, {}", count(partitions, "new partition"), count(partitions, "partition")), ()))
+        })
+        .await?;
+    let mails = steps
+        .step("mail", "notify mails the digests", async {
+            let mails = checks::all_announced(&lake, bucket, &stack.mailbox).await?;
+            Ok((format!("{} to {SUBSCRIBER}:", count(mails.len() as u64, "digest")), mails))
+        })
+        .await?;
+    if let Some(mail) = mails.last() {
+        let kept = if options.keep { stack.mailbox.folder().display().to_string() } else { String::new() };
+        let rest = if mails.len() > 1 { format!("\n({} more {kept})", mails.len() - 1) } else { String::new() };
+        steps.detail(&format!("\n    Subject: {}\n\n{}{rest}\n", mail.subject, mail.body.lines().map(|line| format!("    {line}\n")).collect::<String>()));
+    }
+    let landed = steps
+        .step("query", "the queries of sql/ in Athena", async {
+            let shown = queries::all(repository, aws, &stack.deployment).await?;
+            let landed = checks::rows_by_query(aws, &stack.deployment).await?;
+            Ok((shown.text(), landed))
+        })
+        .await?;
+    let summary = Summary::new(&produced.figures, &landed, &lake, stack.crawls.crawls(), &mails, bucket);
+    summary.check()?;
+    if !options.keep {
+        steps
+            .step("stop", "tick-consumer leaves the group", async {
+                let status = processes.stop(consumer, Duration::from_secs(20)).await?;
+                anyhow::ensure!(status.success(), "tick-consumer ended with {status}; its log is in {}", folder.display());
+                Ok(("tick-consumer sealed what was open and left the group".to_owned(), ()))
+            })
+            .await?;
+    }
+    println!();
+    steps.line("checked", &summary.sentence());
+    Ok(((stack, kafka), summary))
+}

@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use jiff::civil::DateTime;
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use local::{Aws, Deployment, Repository, Rows};
+
+use crate::steps::indented;
+
+/// Rows of a result that are shown.
+const SHOWN: usize = 10;
+
+/// The results of the sample queries.
+pub(crate) struct Shown {
+    as_of: Option<DateTime>,
+    results: Vec<(String, Rows)>,
+}
+
+/// Runs every query of `sql/`. They look back from now; where the newest tick is older than an hour, they look back from it, as a replay of
+/// old data would otherwise give empty tables.
+pub(crate) async fn all(repository: &Repository, aws: &Aws, deployment: &Deployment) -> Result<Shown> {
+    let (work_group, database) = (deployment.output("WorkGroupName")?, deployment.output("DatabaseName")?);
+    let newest = Rows::query(aws, work_group, database, "SELECT max(event_time) FROM ticks").await?;
+    let newest = newest.rows.first().and_then(|row| row.first()).and_then(|text| text.parse::<DateTime>().ok());
+    let hour_ago = (Timestamp::now() - 1.hour()).to_zoned(TimeZone::UTC).datetime();
+    let as_of = newest.filter(|newest| *newest < hour_ago);
+    let mut results = Vec::new();
+    for (file, sql) in statements(repository)? {
+        let sql = match as_of {
+            Some(as_of) => at(&sql, as_of),
+            None => sql,
+        };
+        let rows = Rows::query(aws, work_group, database, &sql).await.with_context(|| format!("sql/{file}"))?;
+        results.push((file, rows));
+    }
+    Ok(Shown { as_of, results })
+}
+
+/// Returns the queries of `sql/` by file name.
+pub(crate) fn statements(repository: &Repository) -> Result<BTreeMap<String, String>> {
+    let mut statements = BTreeMap::new();
+    for entry in std::fs::read_dir(repository.path("sql"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            statements.insert(name, std::fs::read_to_string(&path).with_context(|| path.display().to_string())?);
+        }
+    }
+    Ok(statements)
+}
+
+/// Returns a query as it would be answered at another time.
+pub(crate) fn at(sql: &str, now: DateTime) -> String {
+    sql.replace("current_timestamp", &format!("CAST('{}+00' AS timestamp with time zone)", now.strftime("%Y-%m-%d %H:%M:%S")))
+}
+
+impl Shown {
+    /// Returns the results as tables.
+    pub(crate) fn text(&self) -> String {
+        let mut text = match self.as_of {
+            Some(as_of) => format!("the queries of sql/, as of the newest tick, {} UTC", as_of.strftime("%Y-%m-%d %H:%M")),
+            None => "the queries of sql/".to_owned(),
+        };
+        for (file, result) in &self.results {
+            let heading = file.trim_end_matches(".sql").replace('_', " ");
+            text.push_str(&format!("\n\n{}\n{}", indented(&format!("{heading} (sql/{file})")), indented(&table(result))));
+        }
+        text.push_str("\n\nquery     ");
+        text
+    }
+}
+
+fn table(result: &Rows) -> String {
+    if result.rows.is_empty() {
+        return "no rows".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(&result.columns);
+    for row in result.rows.iter().take(SHOWN) {
+        table.add_row(row);
+    }
+    for (place, column) in table.column_iter_mut().enumerate() {
+        if result.rows[0].get(place).is_some_and(|value| value.parse::<f64>().is_ok()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let more = result.rows.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!("\n… and {more} more rows") };
+    format!("{table}{more}")
+}
