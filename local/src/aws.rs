@@ -19,9 +19,9 @@ impl Aws {
     /// Returns clients of the local AWS at an endpoint.
     pub async fn at(endpoint: &str) -> Self {
         let credentials = Credentials::new(KEY, KEY, None, None, "local");
-        let config = aws_connect::load(Duration::from_secs(20)).await.into_builder();
-        let config = config.endpoint_url(endpoint).region(Region::new(REGION)).credentials_provider(SharedCredentialsProvider::new(credentials));
-        Self { endpoint: endpoint.to_owned(), config: config.build() }
+        let loader = aws_connect::loader(Duration::from_secs(20)).endpoint_url(endpoint);
+        let loader = loader.region(Region::new(REGION)).credentials_provider(SharedCredentialsProvider::new(credentials));
+        Self { endpoint: endpoint.to_owned(), config: loader.load().await }
     }
 
     /// Returns the endpoint's URL.

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::Client;
 use lake::Format;
 use tokio::process::Command;
 
-use crate::{Aws, Processes, Repository, Tools};
+use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
 
 /// Name of the local stack.
 const STACK: &str = "ticklake";
@@ -91,6 +91,7 @@ impl Deployment {
 
 fn sam(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
     let mut sam = Command::new(tools.path("sam"));
+    without_cargo_variables(&mut sam);
     sam.current_dir(repository.root()).env("PATH", tools.search_path()).env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", folder.join("sam"));
     // Nobody's own AWS configuration is read.
     sam.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env_remove("AWS_PROFILE");

@@ -26,6 +26,6 @@ pub use mailbox::{Mail, Mailbox};
 pub use ministack::Ministack;
 pub use processes::{ProcessId, Processes};
 pub use query::Rows;
-pub use repository::Repository;
+pub use repository::{Repository, without_cargo_variables};
 pub use stack::{Stack, StackOptions};
 pub use tools::Tools;

@@ -1,5 +1,22 @@
 use std::path::{Path, PathBuf};
 
+use tokio::process::Command;
+
+/// Takes from a command's environment what `cargo run` has put there for its own program. A cargo below it would see other values than
+/// one started by hand, and some build scripts (ring's) would run again, with everything above them.
+pub fn without_cargo_variables(command: &mut Command) -> &mut Command {
+    let kept = ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS", "CARGO_INCREMENTAL"];
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let is_cargos = name == "CARGO" || name == "OUT_DIR" || name.starts_with("CARGO_");
+        let is_setting = kept.contains(&name.as_ref()) || ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"].iter().any(|group| name.starts_with(group));
+        if is_cargos && !is_setting {
+            command.env_remove(name.as_ref());
+        }
+    }
+    command
+}
+
 /// The work tree that the commands run in.
 #[derive(Debug, Clone)]
 pub struct Repository {

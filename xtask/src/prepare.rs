@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use local::{Deployment, Processes, Repository, Tools};
+use local::{Deployment, Processes, Repository, Tools, without_cargo_variables};
 use tokio::process::Command;
 
 use crate::steps::Steps;
@@ -37,6 +37,6 @@ pub(crate) async fn tools_and_build(steps: &mut Steps, repository: &Repository, 
 /// Builds the agents.
 pub(crate) async fn agents(repository: &Repository, processes: &Processes, folder: &Path) -> Result<()> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(repository.root()).args(["build", "--bin", "tick-producer", "--bin", "tick-consumer"]);
+    without_cargo_variables(&mut cargo).current_dir(repository.root()).args(["build", "--bin", "tick-producer", "--bin", "tick-consumer"]);
     processes.run("cargo build", &mut cargo, &folder.join("cargo-build.log")).await
 }

@@ -4,11 +4,17 @@ use crate::RowError;
 
 /// Splits one line of CSV (RFC 4180) into fields. A field may be quoted, but ends on the line it began on, so that one stray
 /// quote costs one row and not the rest of the file.
-#[derive(Default)]
 pub struct CsvLine {
     reader: csv_core::Reader,
     text: Vec<u8>,
     ends: Vec<usize>,
+}
+
+impl Default for CsvLine {
+    fn default() -> Self {
+        // Not `Reader::default()`, which lacks its tables and reads nothing.
+        Self { reader: csv_core::Reader::new(), text: Vec::new(), ends: Vec::new() }
+    }
 }
 
 impl CsvLine {

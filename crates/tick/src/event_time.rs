@@ -3,10 +3,11 @@ use std::fmt;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{Timestamp, tz::TimeZone};
 
-/// First moment after the accepted range: the year 10,000, in microseconds since 1970.
-const END: i64 = 253_402_300_800_000_000;
+/// First moment after the accepted range, 9999-12-30T22:00:00Z, in microseconds since 1970: the last moment whose date is written with four digits in
+/// every time zone, and `jiff`'s limit.
+const END: i64 = 253_402_207_200_000_000;
 
-/// The moment a tick belongs to: microseconds since 1970 in UTC, from 1970 up to and including 9999.
+/// The moment a tick belongs to: microseconds since 1970 in UTC, from 1970 up to the last days of 9999.
 ///
 /// Finer digits are cut. Its text form is RFC 3339, its lake form (`YYYY-MM-DD HH:MM:SS.ffffff`) what Athena's text SerDes read as
 /// `timestamp`.
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn range_is_1970_to_9999() {
         assert_eq!(EventTime::from_micros(-1), None);
-        assert_eq!(EventTime::from_micros(END - 1).map(|t| t.to_string()).as_deref(), Some("9999-12-31T23:59:59.999999Z"));
+        assert_eq!(EventTime::from_micros(END - 1).map(|t| t.to_string()).as_deref(), Some("9999-12-30T21:59:59.999999Z"));
         assert_eq!(EventTime::from_micros(END), None);
         assert_eq!(EventTime::from_millis(i64::MAX), None);
     }
