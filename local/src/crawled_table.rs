@@ -65,7 +65,8 @@ impl CrawledTable {
         let mut lines = text.lines();
         let header = lines.next().context("an empty object")?;
         // The delimiters that Glue's CSV classifier knows.
-        let delimiter = [',', '|', '\t', ';', '\u{1}'].into_iter().max_by_key(|delimiter| header.matches(*delimiter).count()).unwrap_or(',');
+        let delimiter =
+            [',', '|', '\t', ';', '\u{1}'].into_iter().max_by_key(|delimiter| header.matches(*delimiter).count()).unwrap_or(',');
         self.delimiter = Some(delimiter);
         for line in lines.take(ROWS) {
             header.split(delimiter).zip(line.split(delimiter)).for_each(|(name, value)| self.merge(name, text_type(value)));
@@ -130,8 +131,10 @@ impl CrawledTable {
         };
         let serde = SerDeInfo::builder().serialization_library(library);
         let serde = self.delimiter.into_iter().fold(serde, |serde, delimiter| serde.parameters("field.delim", delimiter.to_string()));
-        let storage = StorageDescriptor::builder().location(&self.location).input_format(input).output_format(output).set_columns(Some(columns));
-        let partition_keys = self.partition_keys.iter().map(|key| Column::builder().name(key).r#type("string").build()).collect::<Result<Vec<_>, _>>()?;
+        let storage =
+            StorageDescriptor::builder().location(&self.location).input_format(input).output_format(output).set_columns(Some(columns));
+        let partition_keys =
+            self.partition_keys.iter().map(|key| Column::builder().name(key).r#type("string").build()).collect::<Result<Vec<_>, _>>()?;
         let table = TableInput::builder().name(&self.name).table_type("EXTERNAL_TABLE").set_partition_keys(Some(partition_keys));
         let table = table.parameters("classification", self.classification).storage_descriptor(storage.serde_info(serde.build()).build());
         let table = if self.classification == "csv" { table.parameters("skip.header.line.count", "1") } else { table };

@@ -46,7 +46,14 @@ impl Deployment {
     ///
     /// # Errors
     /// The deployment fails; quotes its log.
-    pub async fn deploy(repository: &Repository, tools: &Tools, processes: &Processes, aws: &Aws, folder: &Path, parameters: &Parameters) -> Result<Self> {
+    pub async fn deploy(
+        repository: &Repository,
+        tools: &Tools,
+        processes: &Processes,
+        aws: &Aws,
+        folder: &Path,
+        parameters: &Parameters,
+    ) -> Result<Self> {
         let mut deploy = sam(repository, tools, folder);
         deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
         deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
@@ -70,7 +77,8 @@ impl Deployment {
         if !status.ends_with("_COMPLETE") || status.contains("ROLLBACK") {
             bail!("stack {STACK} is {status}: {}", stack.stack_status_reason().unwrap_or("no reason given"));
         }
-        let outputs = stack.outputs().iter().filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
+        let outputs =
+            stack.outputs().iter().filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
         let resources = cloudformation.describe_stack_resources().stack_name(STACK).send().await.context("DescribeStackResources")?;
         Ok(Self { resources: resources.stack_resources().len(), outputs: outputs.collect() })
     }
@@ -92,7 +100,10 @@ impl Deployment {
 fn sam(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
     let mut sam = Command::new(tools.path("sam"));
     without_cargo_variables(&mut sam);
-    sam.current_dir(repository.root()).env("PATH", tools.search_path()).env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", folder.join("sam"));
+    sam.current_dir(repository.root())
+        .env("PATH", tools.search_path())
+        .env("SAM_CLI_TELEMETRY", "0")
+        .env("__SAM_CLI_APP_DIR", folder.join("sam"));
     // Nobody's own AWS configuration is read.
     sam.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env_remove("AWS_PROFILE");
     sam

@@ -73,6 +73,18 @@ impl Kafka {
         }
     }
 
+    /// Cuts the mock cluster off, or brings it back: an outage that it survives.
+    ///
+    /// # Errors
+    /// This is no mock cluster.
+    pub fn switch(&self, on: bool) -> Result<()> {
+        match &self.broker {
+            Broker::Mock(cluster) if on => Ok(cluster.broker_up(1)?),
+            Broker::Mock(cluster) => Ok(cluster.broker_down(1)?),
+            Broker::Apache(_) => bail!("only the mock cluster can be switched"),
+        }
+    }
+
     /// Creates a topic.
     ///
     /// # Errors
@@ -126,7 +138,8 @@ async fn start_apache(repository: &Repository, processes: &Processes, folder: &P
     let brokers = format!("127.0.0.1:{port}");
     wait_until("Apache Kafka", Duration::from_secs(60), || async {
         processes.expect_running(process).await?;
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &brokers).set("log_level", "0").create()?;
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &brokers).set("log_level", "0").create()?;
         let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, Duration::from_millis(500)).is_ok());
         Ok(metadata.await?)
     })

@@ -32,7 +32,8 @@ impl LakeContents {
         for prefix in ["ticks/", "dead-letter/"] {
             for (key, size) in list(&s3, bucket, prefix).await? {
                 if !self.objects.contains_key(&key) {
-                    let head = s3.head_object().bucket(bucket).key(&key).send().await.with_context(|| format!("HEAD s3://{bucket}/{key}"))?;
+                    let head =
+                        s3.head_object().bucket(bucket).key(&key).send().await.with_context(|| format!("HEAD s3://{bucket}/{key}"))?;
                     let metadata = head.metadata().and_then(ObjectMetadata::from_map);
                     self.objects.insert(key, LakeObject { size, metadata });
                 }

@@ -48,8 +48,17 @@ impl Mailbox {
         let (sqs, sns) = (aws_sdk_sqs::Client::new(aws.config()), aws_sdk_sns::Client::new(aws.config()));
         let queue = sqs.create_queue().queue_name("ticklake-local-mailbox").send().await.context("CreateQueue")?;
         let url = queue.queue_url().context("the mailbox has no queue URL")?.to_owned();
-        let attributes = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn).send().await.context("GetQueueAttributes")?;
-        let arn = attributes.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn)).context("the mailbox has no queue ARN")?;
+        let attributes = sqs
+            .get_queue_attributes()
+            .queue_url(&url)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .context("GetQueueAttributes")?;
+        let arn = attributes
+            .attributes()
+            .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
+            .context("the mailbox has no queue ARN")?;
         let statement = serde_json::json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage", "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}}}]});
         let policy = HashMap::from([(QueueAttributeName::Policy, statement.to_string())]);
@@ -77,7 +86,14 @@ impl Drop for Mailbox {
     }
 }
 
-async fn read(sqs: aws_sdk_sqs::Client, sns: aws_sdk_sns::Client, url: String, topic_arn: String, folder: PathBuf, mails: Arc<Mutex<Vec<Mail>>>) {
+async fn read(
+    sqs: aws_sdk_sqs::Client,
+    sns: aws_sdk_sns::Client,
+    url: String,
+    topic_arn: String,
+    folder: PathBuf,
+    mails: Arc<Mutex<Vec<Mail>>>,
+) {
     loop {
         if let Err(error) = receive(&sqs, &sns, &url, &topic_arn, &folder, &mails).await {
             warn!(error = format!("{error:#}"), "cannot read the mailbox, trying again");
@@ -86,8 +102,16 @@ async fn read(sqs: aws_sdk_sqs::Client, sns: aws_sdk_sns::Client, url: String, t
     }
 }
 
-async fn receive(sqs: &aws_sdk_sqs::Client, sns: &aws_sdk_sns::Client, url: &str, topic_arn: &str, folder: &Path, mails: &Mutex<Vec<Mail>>) -> Result<()> {
-    let received = sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(2).send().await.context("ReceiveMessage")?;
+async fn receive(
+    sqs: &aws_sdk_sqs::Client,
+    sns: &aws_sdk_sns::Client,
+    url: &str,
+    topic_arn: &str,
+    folder: &Path,
+    mails: &Mutex<Vec<Mail>>,
+) -> Result<()> {
+    let received =
+        sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(2).send().await.context("ReceiveMessage")?;
     for message in received.messages() {
         let notification: Notification = serde_json::from_str(message.body().unwrap_or_default()).context("not an SNS notification")?;
         let subscriptions = sns.list_subscriptions_by_topic().topic_arn(topic_arn).send().await.context("ListSubscriptionsByTopic")?;

@@ -43,7 +43,10 @@ impl Ministack {
 }
 
 /// Returns a port of 127.0.0.1 that nothing listens on.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())
 }

@@ -36,7 +36,10 @@ impl Rows {
             match status.and_then(|status| status.state()) {
                 Some(QueryExecutionState::Succeeded) => break,
                 Some(QueryExecutionState::Failed | QueryExecutionState::Cancelled) => {
-                    bail!("the query failed: {}\n{sql}", status.and_then(|status| status.state_change_reason()).unwrap_or("no reason given"))
+                    bail!(
+                        "the query failed: {}\n{sql}",
+                        status.and_then(|status| status.state_change_reason()).unwrap_or("no reason given")
+                    )
                 }
                 _ if tokio::time::Instant::now() > deadline => bail!("the query has not ended after {} s:\n{sql}", LIMIT.as_secs()),
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -9,7 +9,8 @@ pub fn without_cargo_variables(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let is_cargos = name == "CARGO" || name == "OUT_DIR" || name.starts_with("CARGO_");
-        let is_setting = kept.contains(&name.as_ref()) || ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"].iter().any(|group| name.starts_with(group));
+        let is_setting = kept.contains(&name.as_ref())
+            || ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"].iter().any(|group| name.starts_with(group));
         if is_cargos && !is_setting {
             command.env_remove(name.as_ref());
         }

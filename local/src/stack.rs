@@ -30,7 +30,13 @@ impl Stack {
     ///
     /// # Errors
     /// Names the part that did not come up.
-    pub async fn deploy(ministack: Ministack, repository: &Repository, tools: &Tools, processes: &Processes, options: &StackOptions) -> Result<Self> {
+    pub async fn deploy(
+        ministack: Ministack,
+        repository: &Repository,
+        tools: &Tools,
+        processes: &Processes,
+        options: &StackOptions,
+    ) -> Result<Self> {
         let StackOptions { folder, parameters } = options;
         let deployment = Deployment::deploy(repository, tools, processes, &ministack.aws, folder, parameters).await?;
         let crawls = CrawlWorker::start(&ministack.aws, deployment.output("CrawlerName")?);

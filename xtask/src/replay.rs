@@ -1,8 +1,22 @@
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use local::Processes;
+use local::{ProcessId, Processes, Repository, Tools, free_port, without_cargo_variables};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::prepare;
+use crate::up::State;
+
+/// The functions, by the name of their binary.
+pub(crate) const FUNCTIONS: [&str; 2] = ["notify", "start-crawler"];
+/// How long a mail may take from the function's answer to the mailbox.
+const MAIL: Duration = Duration::from_secs(2);
 
 /// Options of `cargo xtask replay`.
 #[derive(Debug, Clone, Args)]
@@ -11,6 +25,141 @@ pub(crate) struct Options {
     files: Vec<PathBuf>,
 }
 
-pub(crate) async fn run(_options: Options, _processes: &Processes) -> Result<()> {
+/// Replays events against the stack that is up.
+pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
+    let state = State::expect_running()?;
+    let repository = Repository::here();
+    let files = if options.files.is_empty() { samples(&repository)? } else { options.files };
+    for file in &files {
+        anyhow::ensure!(file.is_file(), "{}: no such file; the samples are in events/", file.display());
+    }
+    let folder = prepare::run_folder(&repository, "replay")?;
+    let tools = Tools::install(&repository, processes).await?;
+    let replayer = Replayer::start(&repository, &tools, processes, &folder, &state).await?;
+    for file in &files {
+        println!("{}", file.strip_prefix(repository.root()).unwrap_or(file).display());
+        for function in FUNCTIONS {
+            let replayed = replayer.invoke(function, file).await?;
+            println!("  {function:13} {}", replayed.sentence());
+        }
+    }
+    println!("mailbox: {}", state.mailbox.display());
     Ok(())
+}
+
+/// Returns the sample events.
+pub(crate) fn samples(repository: &Repository) -> Result<Vec<PathBuf>> {
+    let folder = repository.path("events");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `cargo lambda watch` with the environment of a stack.
+pub(crate) struct Replayer {
+    processes: Processes,
+    watch: ProcessId,
+    port: u16,
+    tools: Tools,
+    mailbox: PathBuf,
+}
+
+/// What came of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    /// What the function answered, or its error.
+    pub(crate) answer: Result<Value, String>,
+    /// Subjects of the mails that came of it, by file.
+    pub(crate) mails: BTreeMap<String, String>,
+}
+
+impl Replayer {
+    /// Builds the functions, starts `cargo lambda watch` and waits until it listens.
+    pub(crate) async fn start(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path, state: &State) -> Result<Self> {
+        // Watch would build them while the first event waits for its answer.
+        let mut build = Command::new("cargo");
+        without_cargo_variables(&mut build).current_dir(repository.root()).arg("build");
+        build.args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]));
+        processes.run("cargo build", &mut build, &folder.join("cargo-build.log")).await?;
+        let port = free_port()?;
+        let mut watch = Command::new("cargo");
+        without_cargo_variables(&mut watch).current_dir(repository.root()).env("PATH", tools.search_path()).envs(&state.environment);
+        watch.args(["lambda", "watch", "--ignore-changes", "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
+        let watch = processes.start("cargo lambda watch", &mut watch, &folder.join("watch.log")).await?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            processes.expect_running(watch).await?;
+            anyhow::ensure!(Instant::now() < deadline, "cargo lambda watch does not listen after 60 s; its log is in {}", folder.display());
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(Self { processes: processes.clone(), watch, port, tools: tools.clone(), mailbox: state.mailbox.clone() })
+    }
+
+    /// Invokes a function with an event through `cargo lambda invoke`.
+    pub(crate) async fn invoke(&self, function: &str, file: &Path) -> Result<Replayed> {
+        self.processes.expect_running(self.watch).await?;
+        let before = self.mails()?;
+        let mut invoke = Command::new("cargo");
+        without_cargo_variables(&mut invoke).env("PATH", self.tools.search_path()).kill_on_drop(true);
+        invoke
+            .args(["lambda", "invoke", function, "--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string(), "--data-file"])
+            .arg(file);
+        let output = tokio::time::timeout(Duration::from_secs(60), invoke.output()).await.context("no answer within 60 s")??;
+        let answer = if output.status.success() {
+            let text = String::from_utf8_lossy(&output.stdout);
+            Ok(serde_json::from_str(text.trim()).with_context(|| format!("{function} answered no JSON: {text}"))?)
+        } else {
+            Err(error_text(&String::from_utf8_lossy(&output.stderr)))
+        };
+        let mut mails = BTreeMap::new();
+        let deadline = Instant::now() + MAIL;
+        while function == "notify" && mails.is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(100)).await;
+            mails = self.mails()?.into_iter().filter(|(name, _)| !before.contains_key(name)).collect();
+        }
+        Ok(Replayed { answer, mails })
+    }
+
+    fn mails(&self) -> Result<BTreeMap<String, String>> {
+        let mut mails = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.mailbox).with_context(|| self.mailbox.display().to_string())? {
+            let path = entry?.path();
+            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default();
+            mails.insert(path.file_name().unwrap_or_default().to_string_lossy().into_owned(), subject.to_owned());
+        }
+        Ok(mails)
+    }
+}
+
+impl Replayed {
+    fn sentence(&self) -> String {
+        let answer = match &self.answer {
+            Ok(answer) => answer.to_string(),
+            Err(error) => format!("error: {error}"),
+        };
+        let mails: String = self.mails.iter().map(|(file, subject)| format!("  → mail {file}: {subject}")).collect();
+        format!("{answer}{mails}")
+    }
+
+    /// Returns the messages that the answer fails.
+    pub(crate) fn failed(&self) -> Result<Vec<String>> {
+        let Ok(answer) = &self.answer else { bail!("an error is no batch response") };
+        let failures = answer["batchItemFailures"].as_array().with_context(|| format!("no batch response: {answer}"))?;
+        Ok(failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).map(str::to_owned).collect())
+    }
+}
+
+/// The function's message within cargo-lambda's framed error.
+fn error_text(framed: &str) -> String {
+    let lines = framed.lines().map(|line| line.trim().trim_start_matches(['×', '│']).trim());
+    let said: Vec<&str> =
+        lines.skip_while(|line| line.is_empty() || line.starts_with("Error:")).take_while(|line| !line.is_empty()).collect();
+    if said.is_empty() { framed.trim().to_owned() } else { said.join(" ") }
 }

@@ -55,7 +55,9 @@ impl Steps {
 
     /// Prints lines that belong to the step before.
     pub(crate) fn detail(&self, text: &str) {
-        println!("{}", indented(text));
+        for line in text.lines() {
+            println!("{}", format!("{:NAME$} {line}", "").trim_end());
+        }
     }
 
     /// Prints a line that is no step.
@@ -67,11 +69,6 @@ impl Steps {
     pub(crate) fn seconds(&self) -> &[(String, f64)] {
         &self.seconds
     }
-}
-
-/// Returns text indented by the width of a step's name; empty lines stay empty.
-pub(crate) fn indented(text: &str) -> String {
-    text.lines().map(|line| if line.is_empty() { String::new() } else { format!("{:NAME$} {line}", "") }).collect::<Vec<_>>().join("\n")
 }
 
 /// `1204881` as `1,204,881`.

@@ -100,7 +100,8 @@ impl State {
     /// Makes the stack known and serves it until this process is told to end.
     pub(crate) async fn serve(self, stack: Stack, kafka: Kafka, processes: &Processes) -> Result<()> {
         let repository = Repository::here();
-        let exports: String = self.environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+        let mut exports: String = self.environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+        exports.push_str(&format!("export PATH={}:$PATH\n", repository.path(".tools/venv/bin").display()));
         let script = repository.path(".local/stack.env");
         std::fs::write(&script, &exports).with_context(|| script.display().to_string())?;
         println!();

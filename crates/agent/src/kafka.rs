@@ -76,15 +76,15 @@ impl Kafka {
     /// The settings are refused, no broker answers, or the topic does not exist.
     pub fn check_topic(&self) -> Result<usize, KafkaError> {
         // A consumer without a group: metadata only.
-        let client: BaseConsumer<ClientLogs> =
-            self.client_config().create_with_context(ClientLogs).map_err(KafkaError::Settings)?;
+        let client: BaseConsumer<ClientLogs> = self.client_config().create_with_context(ClientLogs).map_err(KafkaError::Settings)?;
         let unreachable = |source| KafkaError::Unreachable { brokers: self.brokers.clone(), source };
         // All topics: asking for one by name may create it on brokers that do so.
         let metadata = client.fetch_metadata(None, METADATA_TIMEOUT).map_err(unreachable)?;
         match metadata.topics().iter().find(|topic| topic.name() == self.topic) {
             Some(topic) => Ok(topic.partitions().len()),
             None => {
-                let mut known: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).filter(|name| !name.starts_with("__")).collect();
+                let mut known: Vec<&str> =
+                    metadata.topics().iter().map(|topic| topic.name()).filter(|name| !name.starts_with("__")).collect();
                 known.sort_unstable();
                 let known = if known.is_empty() { "no topics".to_owned() } else { known.join(", ") };
                 Err(KafkaError::NoTopic { brokers: self.brokers.clone(), topic: self.topic.clone(), known })
@@ -100,7 +100,9 @@ pub struct ClientLogs;
 impl ClientContext for ClientLogs {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => error!(facility, "{message}"),
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                error!(facility, "{message}")
+            }
             RDKafkaLogLevel::Warning => warn!(facility, "{message}"),
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => info!(facility, "{message}"),
             RDKafkaLogLevel::Debug => debug!(facility, "{message}"),

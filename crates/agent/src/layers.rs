@@ -90,12 +90,13 @@ impl Layers {
 
 /// Returns which layer the value at a path came from.
 fn origin_of(values: &Value, path: &str) -> Option<String> {
-    path.split('.').try_fold(values, |value, key| match &value.kind {
-        ValueKind::Table(table) => table.get(key),
-        _ => None,
-    })?
-    .origin()
-    .map(str::to_owned)
+    path.split('.')
+        .try_fold(values, |value, key| match &value.kind {
+            ValueKind::Table(table) => table.get(key),
+            _ => None,
+        })?
+        .origin()
+        .map(str::to_owned)
 }
 
 /// The error without what `config` adds about keys and origins, which stand in front of it already.

@@ -8,8 +8,11 @@ use tracing_subscriber::EnvFilter;
 /// `RUST_LOG` is not a filter.
 pub fn start_logs() -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-    let filter = EnvFilter::try_new(&directives)
-        .map_err(|error| anyhow::anyhow!("environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write info, debug or tick_consumer=debug"))?;
+    let filter = EnvFilter::try_new(&directives).map_err(|error| {
+        anyhow::anyhow!(
+            "environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write info, debug or tick_consumer=debug"
+        )
+    })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();

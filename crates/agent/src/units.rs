@@ -23,6 +23,7 @@ impl<'de> Deserialize<'de> for HumanSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let size = text.parse::<ByteSize>().ok().map(|size| size.as_u64()).filter(|bytes| *bytes > 0);
-        size.map(Self).ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a size above zero; write 64MiB, 512KiB or a number of bytes")))
+        size.map(Self)
+            .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a size above zero; write 64MiB, 512KiB or a number of bytes")))
     }
 }

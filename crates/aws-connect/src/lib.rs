@@ -6,6 +6,8 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Returns the configuration that clients are made from. `attempt_timeout` bounds one attempt of one call, retries get one each.
 pub async fn load(attempt_timeout: Duration) -> SdkConfig {
@@ -17,4 +19,24 @@ pub fn loader(attempt_timeout: Duration) -> ConfigLoader {
     let https = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).operation_attempt_timeout(attempt_timeout).build();
     aws_config::defaults(BehaviorVersion::latest()).http_client(https).timeout_config(timeouts)
+}
+
+/// Returns an SDK error in one line: what the service answered, or what kept it from answering.
+pub fn brief<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    match error.as_service_error() {
+        Some(answer) => match (answer.code(), answer.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            _ => answer.to_string(),
+        },
+        None => innermost(error),
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }

@@ -116,8 +116,12 @@ impl Batch {
     pub fn objects(&self, format: Format) -> Result<Vec<Object>, EncodeError> {
         let Some((first, last)) = self.range else { return Ok(Vec::new()) };
         let key = |kind, lake_partition| {
-            ObjectKey::new(kind, lake_partition, &self.topic, self.partition, first, last)
-                .ok_or_else(|| EncodeError::Key { topic: self.topic.clone(), partition: self.partition, first, last })
+            ObjectKey::new(kind, lake_partition, &self.topic, self.partition, first, last).ok_or_else(|| EncodeError::Key {
+                topic: self.topic.clone(),
+                partition: self.partition,
+                first,
+                last,
+            })
         };
         let mut objects = Vec::with_capacity(self.rows.len() + 1);
         for (lake_partition, rows) in &self.rows {

@@ -74,7 +74,10 @@ pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
 
 pub(crate) fn decode_value(event: Value) -> Result<Decoded, DecodeError> {
     if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
-        return Ok(Decoded { ignored: vec!["s3:TestEvent, which S3 sends once when notifications are set up".to_owned()], ..Decoded::default() });
+        return Ok(Decoded {
+            ignored: vec!["s3:TestEvent, which S3 sends once when notifications are set up".to_owned()],
+            ..Decoded::default()
+        });
     }
     if event.get("Records").is_some_and(Value::is_array) {
         return notification(event);
@@ -89,8 +92,8 @@ fn notification(mut event: Value) -> Result<Decoded, DecodeError> {
     let mut decoded = Decoded::default();
     let records = event["Records"].as_array_mut().map(std::mem::take).unwrap_or_default();
     for record in records {
-        let record: S3EventRecord =
-            serde_json::from_value(record).map_err(|error| DecodeError::Malformed { what: "S3 notification", problem: error.to_string() })?;
+        let record: S3EventRecord = serde_json::from_value(record)
+            .map_err(|error| DecodeError::Malformed { what: "S3 notification", problem: error.to_string() })?;
         let name = record.event_name.unwrap_or_default();
         if !name.starts_with("ObjectCreated:") {
             decoded.ignored.push(format!("S3 event {name:?}"));
@@ -152,7 +155,10 @@ mod tests {
         let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail":
             {"bucket": {"name": "b"}, "object": {"key": "dt=1/a%3Db+c", "size": 1, "version-id": "v"}, "reason": "PutObject"}});
         let created = decode(&event.to_string()).expect("decoded").created;
-        assert_eq!(created, [ObjectCreated { bucket: "b".into(), key: "dt=1/a%3Db+c".into(), size: Some(1), version_id: Some("v".into()) }]);
+        assert_eq!(
+            created,
+            [ObjectCreated { bucket: "b".into(), key: "dt=1/a%3Db+c".into(), size: Some(1), version_id: Some("v".into()) }]
+        );
     }
 
     #[test]
@@ -160,7 +166,10 @@ mod tests {
         for (event, reason) in [
             (json!({"Service": "Amazon S3", "Event": "s3:TestEvent"}).to_string(), "s3:TestEvent"),
             (notification_of("k", "ObjectRemoved:Delete"), "S3 event \"ObjectRemoved:Delete\""),
-            (json!({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}).to_string(), "EventBridge event \"Object Deleted\""),
+            (
+                json!({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}).to_string(),
+                "EventBridge event \"Object Deleted\"",
+            ),
         ] {
             let decoded = decode(&event).expect("decoded");
             assert!(decoded.created.is_empty() && decoded.ignored[0].starts_with(reason), "{decoded:?}");

@@ -183,9 +183,13 @@ mod tests {
 
     #[test]
     fn the_stock_family_in_any_case_and_order_with_a_byte_order_mark() {
-        let expected = r#"{"symbol":"ACME","event_time":"2024-05-01T09:30:00Z","price":12.5,"volume":100.0,"open":12.0,"high":13.0,"low":11.5}"#;
+        let expected =
+            r#"{"symbol":"ACME","event_time":"2024-05-01T09:30:00Z","price":12.5,"volume":100.0,"open":12.0,"high":13.0,"low":11.5}"#;
         assert_eq!(json("Timestamp,Stock Symbol,Price,Volume,Open,High,Low", "2024-05-01 09:30:00,ACME,12.5,100,12,13,11.5"), expected);
-        assert_eq!(json("\u{feff}LOW,high,Open,VOLUME,price,stock symbol,TIMESTAMP\r\n", "11.5,13,12,100,12.5,ACME,2024-05-01T09:30:00Z\r\n"), expected);
+        assert_eq!(
+            json("\u{feff}LOW,high,Open,VOLUME,price,stock symbol,TIMESTAMP\r\n", "11.5,13,12,100,12.5,ACME,2024-05-01T09:30:00Z\r\n"),
+            expected
+        );
     }
 
     #[test]
@@ -209,7 +213,10 @@ mod tests {
     #[test]
     fn headers_that_cannot_be_mapped_name_what_is_missing_or_double() {
         let error = |header: &str| CsvMapping::from_header(header.as_bytes()).expect_err(header).to_string();
-        assert_eq!(error("Date,Close"), "the header has no column for the symbol; wanted one of symbol, stock symbol, index, got Date,Close");
+        assert_eq!(
+            error("Date,Close"),
+            "the header has no column for the symbol; wanted one of symbol, stock symbol, index, got Date,Close"
+        );
         assert_eq!(error("Index,Date,Open"), "the header has no column for the price; wanted one of price, close, got Index,Date,Open");
         assert!(error("Index,Symbol,Date,Close").contains("two columns for the symbol: \"Symbol\" and \"Index\""));
         assert!(error("Index,Date,Close,Note,note").contains("two columns for the note"));

@@ -130,7 +130,8 @@ impl Slashed {
         let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00"));
         let mut parts = date.split('/');
         let (a, b, year) = (parts.next()?, parts.next()?, parts.next()?);
-        let digits = |text: &str, len: std::ops::RangeInclusive<usize>| len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let digits =
+            |text: &str, len: std::ops::RangeInclusive<usize>| len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         if parts.next().is_some() || !digits(a, 1..=2) || !digits(b, 1..=2) || !digits(year, 4..=4) {
             return None;
         }
@@ -196,11 +197,15 @@ mod tests {
 
     #[test]
     fn what_is_not_a_date_in_range_is_refused() {
-        for text in ["", "null", "2010-13-01", "2010-02-30", "08/01/10", "20100108", "1969-12-31", "10000-01-01", "32/01/2010", "1/2/3/2010"] {
+        for text in
+            ["", "null", "2010-13-01", "2010-02-30", "08/01/10", "20100108", "1969-12-31", "10000-01-01", "32/01/2010", "1/2/3/2010"]
+        {
             assert_eq!(csv(text), None, "{text:?}");
         }
         assert_eq!(EventTime::parse_csv("08/01/2010", None), None, "an order is never guessed");
-        for text in ["2010-01-08", "2010-01-08T09:30:00", "2010-01-08T09:30:00[UTC]", "2010-01-08T09:30:00Z[UTC]", "-002010-01-08T09:30:00Z"] {
+        for text in
+            ["2010-01-08", "2010-01-08T09:30:00", "2010-01-08T09:30:00[UTC]", "2010-01-08T09:30:00Z[UTC]", "-002010-01-08T09:30:00Z"]
+        {
             assert_eq!(EventTime::parse_rfc3339(text), None, "{text:?}");
         }
     }

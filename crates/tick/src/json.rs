@@ -99,8 +99,14 @@ impl Tick {
         let mut json = String::with_capacity(192);
         push_member(&mut json, "symbol", &json_string(self.symbol.as_str()));
         push_member(&mut json, "event_time", &format!("\"{}\"", self.event_time));
-        let numbers =
-            [("price", Some(self.price)), ("volume", self.volume), ("open", self.open), ("high", self.high), ("low", self.low), ("close", self.close)];
+        let numbers = [
+            ("price", Some(self.price)),
+            ("volume", self.volume),
+            ("open", self.open),
+            ("high", self.high),
+            ("low", self.low),
+            ("close", self.close),
+        ];
         for (field, number) in numbers {
             if let Some(number) = number {
                 push_member(&mut json, field, &serde_json::Value::from(number).to_string());

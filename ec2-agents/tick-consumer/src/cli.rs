@@ -75,7 +75,8 @@ impl Cli {
     /// # Errors
     /// Names the layer and the setting at fault.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let Settings { config, brokers, topic, group, bucket, format, partition_by, granularity, max_age, max_bytes, max_rows } = &self.settings;
+        let Settings { config, brokers, topic, group, bucket, format, partition_by, granularity, max_age, max_bytes, max_rows } =
+            &self.settings;
         let flags = [
             ("kafka.brokers", brokers),
             ("kafka.topic", topic),

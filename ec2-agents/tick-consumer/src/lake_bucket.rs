@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use lake::Object;
 
@@ -31,19 +31,24 @@ impl LakeBucket {
     /// Returns the bucket after a look at it.
     pub(crate) async fn connect(name: &str) -> Result<Self> {
         let s3 = Client::new(&aws_connect::load(ATTEMPT).await);
-        let endpoint = std::env::var("AWS_ENDPOINT_URL").map_or_else(|_| "AWS".to_owned(), |url| format!("the endpoint in AWS_ENDPOINT_URL ({url})"));
+        let endpoint =
+            std::env::var("AWS_ENDPOINT_URL").map_or_else(|_| "AWS".to_owned(), |url| format!("the endpoint in AWS_ENDPOINT_URL ({url})"));
         let head = tokio::time::timeout(START, s3.head_bucket().bucket(name).send()).await;
         let head = head.with_context(|| format!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs()))?;
         match head {
             Ok(_) => Ok(Self { s3, name: name.to_owned() }),
             Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {
-                404 => bail!("bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now {name:?}) to the stack's output LakeBucket, or deploy the stack"),
-                403 => bail!("access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket (now {name:?}) and the role or credentials of this machine"),
+                404 => bail!(
+                    "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now {name:?}) to the stack's output LakeBucket, or deploy the stack"
+                ),
+                403 => bail!(
+                    "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket (now {name:?}) and the role or credentials of this machine"
+                ),
                 status => bail!("bucket {name:?}: {endpoint} answered {status} {}", error.err().message().unwrap_or_default()),
             },
             Err(error) => bail!(
                 "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials",
-                root_cause(&error)
+                aws_connect::brief(&error)
             ),
         }
     }
@@ -55,12 +60,9 @@ impl LakeBucket {
         match put.send().await {
             Ok(_) => Ok(Put::Created),
             Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 412 => Ok(Put::Exists),
-            Err(error) => Err(anyhow::anyhow!("{}", DisplayErrorContext(error))).with_context(|| format!("PUT s3://{}/{}", self.name, object.key)),
+            Err(error) => {
+                Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("PUT s3://{}/{}", self.name, object.key))
+            }
         }
     }
-}
-
-/// The innermost error: what a person needs of the SDK's long chains.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), root_cause)
 }

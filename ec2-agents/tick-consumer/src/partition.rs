@@ -73,7 +73,8 @@ impl PartitionReader {
     }
 
     fn push(&self, batch: &mut Batch, message: &BorrowedMessage<'_>) {
-        let headers: Vec<_> = message.headers().map(|headers| headers.iter().map(|header| (header.key, header.value)).collect()).unwrap_or_default();
+        let headers: Vec<_> =
+            message.headers().map(|headers| headers.iter().map(|header| (header.key, header.value)).collect()).unwrap_or_default();
         let record = Record {
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis(),
@@ -82,7 +83,13 @@ impl PartitionReader {
             headers: &headers,
         };
         if let Some(letter) = batch.push(&record, Instant::now()) {
-            warn!(topic = self.sealer.topic, partition = self.sealer.partition, offset = letter.offset, reason = letter.reason, "dead letter");
+            warn!(
+                topic = self.sealer.topic,
+                partition = self.sealer.partition,
+                offset = letter.offset,
+                reason = letter.reason,
+                "dead letter"
+            );
         }
     }
 }

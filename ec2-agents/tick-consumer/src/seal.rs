@@ -82,7 +82,9 @@ impl Sealer {
                 Ok(Put::Created) => return,
                 // The same key means the same offset range: an earlier attempt of ours got through.
                 Ok(Put::Exists) => return info!(key = %object.key, "object is there already"),
-                Err(error) => warn!(error = format!("{error:#}"), retry_in_seconds = wait.as_secs_f64(), "cannot put the object, trying again"),
+                Err(error) => {
+                    warn!(error = format!("{error:#}"), retry_in_seconds = wait.as_secs_f64(), "cannot put the object, trying again")
+                }
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(longest);

@@ -94,7 +94,8 @@ impl<'de> Deserialize<'de> for Symbols {
             Form::Line(line) => line.split(',').map(str::to_owned).collect(),
             Form::List(list) => list,
         };
-        let parse = |name: &String| Symbol::parse(name).ok_or_else(|| D::Error::custom(format_args!("got {name:?}, wanted {}", Symbol::WANTED)));
+        let parse =
+            |name: &String| Symbol::parse(name).ok_or_else(|| D::Error::custom(format_args!("got {name:?}, wanted {}", Symbol::WANTED)));
         let symbols = names.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
         if symbols.is_empty() { Err(D::Error::custom("wanted at least one symbol")) } else { Ok(Self(symbols)) }
     }
@@ -164,9 +165,15 @@ impl Config {
     /// Names the settings that do not.
     pub fn validated(self) -> Result<Self, String> {
         match (self.source, &self.csv.path, self.synthetic.rows) {
-            (SourceKind::Csv, None, _) => return Err("csv.path: missing, wanted the CSV file to send; write --csv FILE, or --source synthetic".to_owned()),
-            (SourceKind::Csv, Some(_), Some(_)) => return Err("synthetic.rows and csv.path exclude each other; write --source synthetic for synthetic ticks".to_owned()),
-            (SourceKind::Synthetic, Some(_), _) => return Err("csv.path and source: synthetic exclude each other; leave one out".to_owned()),
+            (SourceKind::Csv, None, _) => {
+                return Err("csv.path: missing, wanted the CSV file to send; write --csv FILE, or --source synthetic".to_owned());
+            }
+            (SourceKind::Csv, Some(_), Some(_)) => {
+                return Err("synthetic.rows and csv.path exclude each other; write --source synthetic for synthetic ticks".to_owned());
+            }
+            (SourceKind::Synthetic, Some(_), _) => {
+                return Err("csv.path and source: synthetic exclude each other; leave one out".to_owned());
+            }
             _ => {}
         }
         if let Some(rate) = self.send.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {

@@ -67,7 +67,10 @@ pub fn run(config: &Config, shutdown: &CancellationToken) -> Result<Report> {
             Item::Rejected(row) => {
                 report.rows_rejected += 1;
                 if config.csv.strict {
-                    break Some(anyhow::anyhow!("{}\n  csv.strict is set: stopped at the first row that is no tick", row.message(source.name())));
+                    break Some(anyhow::anyhow!(
+                        "{}\n  csv.strict is set: stopped at the first row that is no tick",
+                        row.message(source.name())
+                    ));
                 }
                 rejects.keep(&row)?;
             }

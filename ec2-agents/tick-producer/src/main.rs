@@ -30,7 +30,8 @@ fn start() -> anyhow::Result<()> {
             let report = tick_producer::run(&config, &shutdown)?;
             println!("{report}");
             if let Some(path) = &cli.summary {
-                std::fs::write(path, serde_json::to_string_pretty(&report)?).with_context(|| format!("{}: cannot write the summary", path.display()))?;
+                std::fs::write(path, serde_json::to_string_pretty(&report)?)
+                    .with_context(|| format!("{}: cannot write the summary", path.display()))?;
             }
             report.verdict()
         }

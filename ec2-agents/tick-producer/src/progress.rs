@@ -24,7 +24,8 @@ impl Progress {
             let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}";
             match source.length() {
                 // The template is a constant; a wrong one would only show the default style.
-                Some(length) => ProgressBar::new(length).with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())),
+                Some(length) => ProgressBar::new(length)
+                    .with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())),
                 None => ProgressBar::new_spinner(),
             }
         });

@@ -103,7 +103,9 @@ impl Sender {
                     self.sent += 1;
                     return Ok(());
                 }
-                Err((error, _)) => return Err(error).with_context(|| format!("cannot send a tick of {} to topic {:?}", tick.symbol, self.topic)),
+                Err((error, _)) => {
+                    return Err(error).with_context(|| format!("cannot send a tick of {} to topic {:?}", tick.symbol, self.topic));
+                }
             }
         }
     }

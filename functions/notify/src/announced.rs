@@ -24,7 +24,7 @@ impl Announced {
         let metadata = match head {
             Ok(head) => head.metadata().and_then(ObjectMetadata::from_map),
             Err(error) => {
-                warn!(key = object.key, error = %aws_sdk_s3::error::DisplayErrorContext(error), "cannot HEAD the object");
+                warn!(key = object.key, error = aws_connect::brief(&error), "cannot HEAD the object");
                 None
             }
         };
@@ -33,7 +33,8 @@ impl Announced {
 
     /// Returns true for an object with records that are no ticks.
     pub(crate) fn is_dead_letter(&self) -> bool {
-        ObjectKey::parse(&self.object.key).map_or_else(|_| self.object.key.starts_with("dead-letter/"), |key| key.kind() == Kind::DeadLetter)
+        ObjectKey::parse(&self.object.key)
+            .map_or_else(|_| self.object.key.starts_with("dead-letter/"), |key| key.kind() == Kind::DeadLetter)
     }
 
     /// Returns the lake partition in the object's key.

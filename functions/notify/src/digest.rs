@@ -46,7 +46,11 @@ impl Digest {
             write_dead_letters(&mut body, &letters);
         }
         body.push_str("Times are UTC. A file may be announced again after a retry.\n");
-        Self { subject: format!("[ticklake] {}", facts.join(", ")), body, objects: announced.iter().map(|entry| entry.object.clone()).collect() }
+        Self {
+            subject: format!("[ticklake] {}", facts.join(", ")),
+            body,
+            objects: announced.iter().map(|entry| entry.object.clone()).collect(),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result};
 use aws_lambda_events::sqs::SqsBatchResponse;
-use aws_sdk_sns::error::DisplayErrorContext;
 use futures::StreamExt as _;
 use lambda_runtime::Error;
 use object_event::{Invocation, ObjectCreated};
@@ -84,7 +83,7 @@ impl Notify {
     async fn publish(&self, digest: &Digest) -> Result<()> {
         let topic = &self.settings.topic_arn;
         let publish = self.sns.publish().topic_arn(topic).subject(&digest.subject).message(&digest.body);
-        publish.send().await.map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error))).with_context(|| format!("Publish to {topic}"))?;
+        publish.send().await.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("Publish to {topic}"))?;
         Ok(())
     }
 }

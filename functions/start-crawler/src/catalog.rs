@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_glue::Client;
-use aws_sdk_glue::error::DisplayErrorContext;
 use aws_sdk_glue::types::PartitionValueList;
 use lake::LakePartition;
 
@@ -39,14 +38,18 @@ impl Catalog {
         for chunk in partitions.chunks(PER_CALL) {
             let values = |partition: &LakePartition| PartitionValueList::builder().values(partition.dt()).values(partition.hr()).build();
             let keys = chunk.iter().map(values).collect::<Result<Vec<_>, _>>()?;
-            let answer = self.glue.batch_get_partition().database_name(database).table_name(table).set_partitions_to_get(Some(keys)).send().await;
+            let answer =
+                self.glue.batch_get_partition().database_name(database).table_name(table).set_partitions_to_get(Some(keys)).send().await;
             match answer {
                 Ok(answer) => known.extend(answer.partitions().iter().filter_map(|partition| match partition.values() {
                     [dt, hr] => LakePartition::parse(dt, hr),
                     _ => None,
                 })),
                 Err(error) if error.as_service_error().is_some_and(|error| error.is_entity_not_found_exception()) => {}
-                Err(error) => return Err(anyhow::anyhow!("{}", DisplayErrorContext(error))).with_context(|| format!("BatchGetPartition {database}.{table}")),
+                Err(error) => {
+                    return Err(anyhow::anyhow!(aws_connect::brief(&error)))
+                        .with_context(|| format!("BatchGetPartition {database}.{table}"));
+                }
             }
         }
         Ok(known)
@@ -57,8 +60,10 @@ impl Catalog {
         let crawler = &self.settings.crawler;
         match self.glue.start_crawler().name(crawler).send().await {
             Ok(_) => Ok(CrawlStart::Started),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_crawler_running_exception()) => Ok(CrawlStart::AlreadyRunning),
-            Err(error) => Err(anyhow::anyhow!("{}", DisplayErrorContext(error))).with_context(|| format!("StartCrawler {crawler}")),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_crawler_running_exception()) => {
+                Ok(CrawlStart::AlreadyRunning)
+            }
+            Err(error) => Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("StartCrawler {crawler}")),
         }
     }
 }

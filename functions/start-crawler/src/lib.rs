@@ -16,8 +16,8 @@ use object_event::Invocation;
 use serde_json::Value;
 use tracing::{info, warn};
 
-pub use catalog::CrawlStart;
 use catalog::Catalog;
+pub use catalog::CrawlStart;
 use plan::{Plan, Want};
 pub use settings::Settings;
 
@@ -57,8 +57,15 @@ impl StartCrawler {
         for (place, reason) in &plan.failed {
             warn!(message = invocation.messages[*place].id, reason, "not an event");
         }
-        info!(messages = wants.len(), partitions = partitions.len(), covered = plan.covered, deferred = plan.deferred.len(), "batch handled");
-        let not_covered = plan.deferred.iter().map(|place| (*place, "the catalog does not cover the object's partition yet; a crawl was asked for"));
+        info!(
+            messages = wants.len(),
+            partitions = partitions.len(),
+            covered = plan.covered,
+            deferred = plan.deferred.len(),
+            "batch handled"
+        );
+        let not_covered =
+            plan.deferred.iter().map(|place| (*place, "the catalog does not cover the object's partition yet; a crawl was asked for"));
         let failed = plan.failed.iter().map(|(place, reason)| (*place, reason.as_str()));
         Ok(invocation.respond(failed.chain(not_covered))?)
     }

@@ -5,9 +5,9 @@ use local::{Aws, ProcessId, Processes, Repository};
 use serde::Deserialize;
 use tokio::process::Command;
 
+use super::TOPIC;
 use super::input::Input;
 use super::options::{Options, flag_value};
-use super::TOPIC;
 use crate::steps::{count, grouped};
 
 /// The producer's own figures, as its `--summary` has them.

@@ -22,7 +22,14 @@ pub(crate) struct Landed {
 }
 
 /// Waits until the objects hold as many rows as were sent; goes on for as long as more come.
-pub(crate) async fn all_landed(lake: &mut LakeContents, aws: &Aws, bucket: &str, sent: u64, processes: &Processes, consumer: ProcessId) -> Result<()> {
+pub(crate) async fn all_landed(
+    lake: &mut LakeContents,
+    aws: &Aws,
+    bucket: &str,
+    sent: u64,
+    processes: &Processes,
+    consumer: ProcessId,
+) -> Result<()> {
     let (mut landed, mut since) = (0, Instant::now());
     loop {
         processes.expect_running(consumer).await?;
@@ -48,8 +55,11 @@ pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
 
 /// Waits until the table has every partition that data objects lie in; returns their number.
 pub(crate) async fn all_crawled(lake: &LakeContents, aws: &Aws, deployment: &Deployment) -> Result<u64> {
-    let wanted: BTreeSet<Vec<String>> =
-        lake.below("ticks/").filter_map(|(key, _)| LakePartition::of_key(key)).map(|partition| vec![partition.dt(), partition.hr()]).collect();
+    let wanted: BTreeSet<Vec<String>> = lake
+        .below("ticks/")
+        .filter_map(|(key, _)| LakePartition::of_key(key))
+        .map(|partition| vec![partition.dt(), partition.hr()])
+        .collect();
     let (database, table) = (deployment.output("DatabaseName")?, deployment.output("TableName")?);
     let glue = aws_sdk_glue::Client::new(aws.config());
     let start = Instant::now();
@@ -77,7 +87,8 @@ pub(crate) async fn all_announced(lake: &LakeContents, bucket: &str, mailbox: &M
     loop {
         let mails = mailbox.mails();
         let listed = listed(&mails);
-        let missing: Vec<&str> = lake.objects.keys().filter(|key| !listed.contains_key(&format!("s3://{bucket}/{key}"))).map(String::as_str).collect();
+        let missing: Vec<&str> =
+            lake.objects.keys().filter(|key| !listed.contains_key(&format!("s3://{bucket}/{key}"))).map(String::as_str).collect();
         if missing.is_empty() {
             return Ok(mails);
         }

@@ -4,7 +4,7 @@ mod agents;
 mod checks;
 mod input;
 mod options;
-mod queries;
+pub(crate) mod queries;
 mod summary;
 
 use std::path::Path;
@@ -100,7 +100,9 @@ async fn pipeline(
             Ok((produced.sentence(&input.name()), produced))
         })
         .await?;
-    steps.detail(&produced.rejected_lines);
+    if !produced.rejected_lines.is_empty() {
+        steps.detail(&produced.rejected_lines);
+    }
     let mut lake = LakeContents::default();
     steps
         .step("consume", "tick-consumer lands in S3", async {
@@ -117,7 +119,10 @@ async fn pipeline(
         .step("crawl", "start-crawler starts the crawler, it adds the partitions", async {
             let partitions = checks::all_crawled(&lake, aws, &stack.deployment).await?;
             let crawls = count(stack.crawls.crawls(), "crawl");
-            Ok((format!("{} → {crawls} → table ticklake.ticks, {}", count(partitions, "new partition"), count(partitions, "partition")), ()))
+            Ok((
+                format!("{} → {crawls} → table ticklake.ticks, {}", count(partitions, "new partition"), count(partitions, "partition")),
+                (),
+            ))
         })
         .await?;
     let mails = steps
@@ -127,17 +132,17 @@ async fn pipeline(
         })
         .await?;
     if let Some(mail) = mails.last() {
-        let kept = if options.keep { stack.mailbox.folder().display().to_string() } else { String::new() };
-        let rest = if mails.len() > 1 { format!("\n({} more {kept})", mails.len() - 1) } else { String::new() };
-        steps.detail(&format!("\n    Subject: {}\n\n{}{rest}\n", mail.subject, mail.body.lines().map(|line| format!("    {line}\n")).collect::<String>()));
+        let rest = if mails.len() > 1 { format!("\n… and {}", count(mails.len() as u64 - 1, "more mail")) } else { String::new() };
+        steps.detail(&format!("\nSubject: {}\n\n{}{rest}\n\n", mail.subject, mail.body));
     }
-    let landed = steps
+    let (landed, shown) = steps
         .step("query", "the queries of sql/ in Athena", async {
             let shown = queries::all(repository, aws, &stack.deployment).await?;
             let landed = checks::rows_by_query(aws, &stack.deployment).await?;
-            Ok((shown.text(), landed))
+            Ok((shown.heading(), (landed, shown)))
         })
         .await?;
+    steps.detail(&shown.tables());
     let summary = Summary::new(&produced.figures, &landed, &lake, stack.crawls.crawls(), &mails, bucket);
     summary.check()?;
     if !options.keep {

@@ -6,8 +6,6 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use local::{Aws, Deployment, Repository, Rows};
 
-use crate::steps::indented;
-
 /// Rows of a result that are shown.
 const SHOWN: usize = 10;
 
@@ -56,18 +54,21 @@ pub(crate) fn at(sql: &str, now: DateTime) -> String {
 }
 
 impl Shown {
-    /// Returns the results as tables.
-    pub(crate) fn text(&self) -> String {
-        let mut text = match self.as_of {
-            Some(as_of) => format!("the queries of sql/, as of the newest tick, {} UTC", as_of.strftime("%Y-%m-%d %H:%M")),
-            None => "the queries of sql/".to_owned(),
-        };
-        for (file, result) in &self.results {
-            let heading = file.trim_end_matches(".sql").replace('_', " ");
-            text.push_str(&format!("\n\n{}\n{}", indented(&format!("{heading} (sql/{file})")), indented(&table(result))));
+    /// Returns which queries were run.
+    pub(crate) fn heading(&self) -> String {
+        let queries = format!("the {} queries of sql/", self.results.len());
+        match self.as_of {
+            Some(as_of) => format!("{queries}, looking back from the newest tick, {} UTC", as_of.strftime("%Y-%m-%d %H:%M")),
+            None => queries,
         }
-        text.push_str("\n\nquery     ");
-        text
+    }
+
+    /// Returns the results as tables.
+    pub(crate) fn tables(&self) -> String {
+        let result = |(file, rows): &(String, Rows)| {
+            format!("\n{} (sql/{file})\n{}\n", file.trim_end_matches(".sql").replace('_', " "), table(rows))
+        };
+        self.results.iter().map(result).collect()
     }
 }
 

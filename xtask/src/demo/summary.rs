@@ -52,10 +52,16 @@ impl Summary {
             faults.push("no tick was sent".to_owned());
         }
         if self.rows_read != self.rows_skipped + self.rows_rejected + self.rows_sent {
-            faults.push(format!("{} rows were read, but {} skipped, {} rejected and {} sent", self.rows_read, self.rows_skipped, self.rows_rejected, self.rows_sent));
+            faults.push(format!(
+                "{} rows were read, but {} skipped, {} rejected and {} sent",
+                self.rows_read, self.rows_skipped, self.rows_rejected, self.rows_sent
+            ));
         }
         if self.rows_landed + self.rows_dead_lettered != self.rows_sent {
-            faults.push(format!("{} ticks were sent, but Athena finds {} and dead-letter/ holds {}", self.rows_sent, self.rows_landed, self.rows_dead_lettered));
+            faults.push(format!(
+                "{} ticks were sent, but Athena finds {} and dead-letter/ holds {}",
+                self.rows_sent, self.rows_landed, self.rows_dead_lettered
+            ));
         }
         if self.duplicates > 0 {
             faults.push(format!("{} rows are in the lake twice", self.duplicates));
@@ -70,7 +76,8 @@ impl Summary {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let dead = if self.rows_dead_lettered == 0 { String::new() } else { format!(" + {} dead letters", grouped(self.rows_dead_lettered)) };
+        let dead =
+            if self.rows_dead_lettered == 0 { String::new() } else { format!(" + {} dead letters", grouped(self.rows_dead_lettered)) };
         format!(
             "{} rows in the lake{dead} = {} sent · {} of {} announced · table and partitions in the catalog",
             grouped(self.rows_landed),
@@ -83,9 +90,11 @@ impl Summary {
     /// Writes the figures, with the seconds of each step.
     pub(crate) fn write(&self, path: &Path, steps: &[(String, f64)], total: Duration) -> Result<()> {
         let mut value = serde_json::to_value(self)?;
-        let seconds: serde_json::Map<String, serde_json::Value> = steps.iter().map(|(name, seconds)| (name.clone(), (*seconds).into())).collect();
+        let seconds: serde_json::Map<String, serde_json::Value> =
+            steps.iter().map(|(name, seconds)| (name.clone(), (*seconds).into())).collect();
         value["seconds"] = seconds.into();
         value["seconds"]["total"] = ((total.as_secs_f64() * 1000.0).round() / 1000.0).into();
-        std::fs::write(path, serde_json::to_string_pretty(&value)? + "\n").with_context(|| format!("{}: cannot write the summary", path.display()))
+        std::fs::write(path, serde_json::to_string_pretty(&value)? + "\n")
+            .with_context(|| format!("{}: cannot write the summary", path.display()))
     }
 }

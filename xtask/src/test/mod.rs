@@ -1,11 +1,51 @@
-use anyhow::Result;
+//! `cargo xtask test`: everything that checks the project. Every check runs, whatever became of the one before; the last line counts.
+
+mod cargo_tests;
+mod checks;
+mod demos;
+mod edges;
+mod events;
+mod queries;
+mod template;
+
+use anyhow::{Result, bail};
 use clap::Args;
-use local::Processes;
+use local::{Deployment, Processes, Repository, Tools};
+
+use crate::prepare;
+use checks::Checks;
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Run only the checks whose name contains this
+    filter: Option<String>,
+}
 
-pub(crate) async fn run(_options: Options, _processes: &Processes) -> Result<()> {
-    Ok(())
+pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
+    let repository = &Repository::here();
+    let folder = &prepare::run_folder(repository, "test")?;
+    let mut checks = Checks::new(options.filter, processes.clone());
+    println!("tools: {}", Tools::versions(repository));
+    let tools = &Tools::install(repository, processes).await?;
+
+    checks.run("format", cargo_tests::format(repository, processes, folder)).await;
+    checks.run("dependency edges", edges::check(repository)).await;
+    checks.run("clippy", cargo_tests::clippy(repository, processes, folder)).await;
+    checks.run_counted("unit and integration tests", cargo_tests::tests(repository, processes, folder)).await;
+    checks.run("template: sam validate --lint", template::validate(repository, tools, processes, folder)).await;
+    checks.run("template: cfn-lint on the translated template", template::lint_translated(repository, tools, processes, folder)).await;
+    checks.run("build agents", prepare::agents(repository, processes, folder)).await;
+    checks.run("sam build", Deployment::build(repository, tools, processes, folder)).await;
+    checks.run("function zips", template::zip_sizes(repository)).await;
+    checks.run("events through cargo-lambda", events::check(repository, tools, processes, folder)).await;
+    for case in queries::CASES {
+        checks.run(&format!("queries across midnight, {}", case.name()), queries::check(case, repository, tools, processes, folder)).await;
+    }
+    checks.run("demo is interrupted and leaves nothing", demos::interrupted(repository, processes, folder)).await;
+    for arguments in demos::RUNS {
+        checks.run(&format!("demo {}", arguments.join(" ")), demos::run(arguments, repository, processes, folder)).await;
+    }
+    checks.run("up, replay, down", demos::up_replay_down(repository, processes, folder)).await;
+    if checks.close() { Ok(()) } else { bail!("the logs are in {}", folder.display()) }
 }

@@ -87,7 +87,8 @@ fn date_order(path: &Path, mapping: &CsvMapping) -> Result<Option<DateOrder>> {
         if reader.read_until(b'\n', &mut line).with_context(|| format!("{name}: cannot read the CSV file"))? == 0 {
             break;
         }
-        let Some(date) = splitter.split(&line).ok().and_then(|row| mapping.event_time_of(&row)).filter(|date| !date.trim().is_empty()) else {
+        let Some(date) = splitter.split(&line).ok().and_then(|row| mapping.event_time_of(&row)).filter(|date| !date.trim().is_empty())
+        else {
             continue;
         };
         evidence.see(date);

@@ -1,0 +1,61 @@
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A TCP proxy that can be switched off: what an outage of the service behind it looks like. Connections that are open break, new ones are refused.
+pub struct SwitchableProxy {
+    port: u16,
+    on: Arc<watch::Sender<bool>>,
+    acceptor: JoinHandle<()>,
+}
+
+impl SwitchableProxy {
+    /// Listens on a free port of 127.0.0.1 for a service at `target`, `host:port`.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start(target: &str) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let on = Arc::new(watch::channel(true).0);
+        let acceptor = tokio::spawn(accept(listener, target.to_owned(), Arc::clone(&on)));
+        Ok(Self { port, on, acceptor })
+    }
+
+    /// Returns the URL of the proxy.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Switches the service on or off.
+    pub fn switch(&self, on: bool) {
+        self.on.send_replace(on);
+    }
+}
+
+impl Drop for SwitchableProxy {
+    fn drop(&mut self) {
+        self.acceptor.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, target: String, on: Arc<watch::Sender<bool>>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let (mut on, target) = (on.subscribe(), target.clone());
+        if !*on.borrow() {
+            continue;
+        }
+        tokio::spawn(async move {
+            let Ok(mut service) = TcpStream::connect(target).await else { return };
+            tokio::select! {
+                // Either side may hang up; a proxy has nothing to add.
+                _ = copy_bidirectional(&mut client, &mut service) => {}
+                _ = on.wait_for(|on| !on) => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,69 @@
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use local::Processes;
+
+/// Time between two signs of life.
+const SIGN: Duration = Duration::from_secs(30);
+
+/// Runs checks one after the other and counts them.
+pub(crate) struct Checks {
+    filter: Option<String>,
+    processes: Processes,
+    passed: u64,
+    failed: u64,
+}
+
+/// How many tests of a check's own passed and failed.
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Checks {
+    pub(crate) fn new(filter: Option<String>, processes: Processes) -> Self {
+        Self { filter, processes, passed: 0, failed: 0 }
+    }
+
+    /// Runs a check that passes or fails.
+    pub(crate) async fn run(&mut self, name: &str, check: impl Future<Output = Result<()>>) {
+        self.run_counted(name, async { check.await.map(|()| Counts { passed: 1, failed: 0 }) }).await;
+    }
+
+    /// Runs a check that has tests of its own. What it started is stopped.
+    pub(crate) async fn run_counted(&mut self, name: &str, check: impl Future<Output = Result<Counts>>) {
+        if self.filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
+            return;
+        }
+        println!("---- {name}");
+        let started = Instant::now();
+        let signs = async {
+            loop {
+                tokio::time::sleep(SIGN).await;
+                println!("     … {} s", started.elapsed().as_secs());
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = check => outcome,
+            () = signs => unreachable!("signs of life have no end"),
+        };
+        self.processes.stop_all().await;
+        let seconds = started.elapsed().as_secs_f64();
+        match outcome {
+            Ok(Counts { passed, failed }) => {
+                (self.passed, self.failed) = (self.passed + passed, self.failed + failed);
+                println!("{} {name}  {seconds:.1}s", if failed == 0 { "ok  " } else { "FAIL" });
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("FAIL {name}  {seconds:.1}s\n{error:#}");
+            }
+        }
+    }
+
+    /// Prints the last line; returns true where nothing failed and something ran.
+    pub(crate) fn close(&self) -> bool {
+        println!("\n{} passed, {} failed", self.passed, self.failed);
+        self.failed == 0 && self.passed > 0
+    }
+}

@@ -1,0 +1,47 @@
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use local::{Processes, Repository, Tools};
+use tokio::process::Command;
+
+/// Largest zip of a function.
+const ZIP: u64 = 3 << 20;
+
+pub(crate) async fn validate(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let mut sam = Command::new(tools.path("sam"));
+    sam.current_dir(repository.root())
+        .env("PATH", tools.search_path())
+        .env("SAM_CLI_TELEMETRY", "0")
+        .env("__SAM_CLI_APP_DIR", folder.join("sam"));
+    sam.args(["validate", "--lint", "--region", "us-east-1"])
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    sam.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
+    processes.run("sam validate", &mut sam, &folder.join("sam-validate.log")).await
+}
+
+/// Translates the template as CloudFormation does and lints what comes out: in SAM's own source cfn-lint misses most mistakes.
+pub(crate) async fn lint_translated(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let translated = folder.join("translated.json");
+    let mut translate = Command::new(tools.path("python"));
+    translate.arg(repository.path("local/translate_template.py")).arg(repository.path("template.yaml")).arg(&translated);
+    translate.env("AWS_DEFAULT_REGION", "us-east-1");
+    processes.run("translate", &mut translate, &folder.join("translate.log")).await?;
+    let mut lint = Command::new(tools.path("cfn-lint"));
+    lint.args(["--regions", "us-east-1", "--template"]).arg(&translated);
+    processes.run("cfn-lint", &mut lint, &folder.join("cfn-lint.log")).await
+}
+
+/// Measures the functions as they are uploaded.
+pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
+    for function in ["StartCrawlerFunction", "NotifyFunction"] {
+        let bootstrap = repository.path(".aws-sam/build").join(function).join("bootstrap");
+        // Deflate, as `sam deploy` packs it.
+        let packed = std::process::Command::new("gzip").arg("-c").arg(&bootstrap).output().context("gzip")?;
+        let size = packed.stdout.len() as u64;
+        ensure!(packed.status.success() && size > 0, "{}: not there", bootstrap.display());
+        println!("     {function}: {:.2} MiB zipped", size as f64 / f64::from(1 << 20));
+        ensure!(size <= ZIP, "{function}: {size} bytes zipped, at most {ZIP} are wanted");
+    }
+    Ok(())
+}
