@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_s3::Client;
@@ -31,12 +32,16 @@ impl LakeContents {
         let s3 = Client::new(aws.config());
         for prefix in ["ticks/", "dead-letter/"] {
             for (key, size) in list(&s3, bucket, prefix).await? {
-                if !self.objects.contains_key(&key) {
-                    let head =
-                        s3.head_object().bucket(bucket).key(&key).send().await.with_context(|| format!("HEAD s3://{bucket}/{key}"))?;
-                    let metadata = head.metadata().and_then(ObjectMetadata::from_map);
-                    self.objects.insert(key, LakeObject { size, metadata });
-                }
+                let Entry::Vacant(new) = self.objects.entry(key) else { continue };
+                let head = s3
+                    .head_object()
+                    .bucket(bucket)
+                    .key(new.key())
+                    .send()
+                    .await
+                    .with_context(|| format!("HEAD s3://{bucket}/{}", new.key()))?;
+                let metadata = head.metadata().and_then(ObjectMetadata::from_map);
+                new.insert(LakeObject { size, metadata });
             }
         }
         Ok(())

@@ -70,15 +70,3 @@ impl Steps {
         &self.seconds
     }
 }
-
-/// `1204881` as `1,204,881`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let parts: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
-    parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(",")
-}
-
-/// `1 object`, `4 objects`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
-}

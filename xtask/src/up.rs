@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::background::Background;
 use crate::demo::{FormatName, KafkaName, SUBSCRIBER, TOPIC};
 use crate::prepare;
-use crate::steps::{Steps, count};
+use crate::steps::Steps;
+use wording::count;
 
 /// Options of `cargo xtask up`.
 #[derive(Debug, Clone, Args)]

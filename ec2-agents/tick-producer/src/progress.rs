@@ -36,7 +36,7 @@ impl Progress {
     pub(crate) fn update(&mut self, position: u64, sent: u64, outstanding: u64) {
         // The clock is looked at for every 64th tick, or at every call while ticks wait for Kafka.
         self.calls = self.calls.wrapping_add(1);
-        if self.calls % 64 != 0 && outstanding == 0 || Instant::now() < self.due {
+        if !self.calls.is_multiple_of(64) && outstanding == 0 || Instant::now() < self.due {
             return;
         }
         match &self.bar {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+use wording::grouped;
 
 use crate::sender::Sender;
 
@@ -85,11 +86,4 @@ impl fmt::Display for Report {
         }
         write!(f, ", {:.1} s", self.seconds)
     }
-}
-
-/// `1204881` as `1,204,881`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let parts: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
-    parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(",")
 }

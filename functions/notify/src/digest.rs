@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use bytesize::ByteSize;
 use object_event::ObjectCreated;
 use tick::EventTime;
+use wording::count;
 
 use crate::announced::Announced;
 
@@ -122,19 +123,6 @@ fn size(entries: &[&Announced]) -> String {
 
 fn kib(bytes: u64) -> String {
     ByteSize::b(bytes).to_string()
-}
-
-/// `1 tick`, `5,693 ticks`.
-fn count(number: u64, noun: &str) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    format!("{grouped} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A date alone where the time of day is midnight, as daily data has it; seconds otherwise.

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use super::TOPIC;
 use super::input::Input;
 use super::options::{Options, flag_value};
-use crate::steps::{count, grouped};
+use wording::{count, grouped};
 
 /// The producer's own figures, as its `--summary` has them.
 #[derive(Debug, Clone, Deserialize)]

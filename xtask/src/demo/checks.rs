@@ -9,7 +9,7 @@ use local::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, 
 use tokio::time::{Instant, sleep};
 
 use super::PATIENCE;
-use crate::steps::grouped;
+use wording::grouped;
 
 const LOOK: Duration = Duration::from_millis(100);
 

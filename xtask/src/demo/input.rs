@@ -6,7 +6,7 @@ use local::{MOCK_ROWS, Repository};
 
 use super::Options;
 use super::options::KafkaName;
-use crate::steps::grouped;
+use wording::grouped;
 
 /// Objects that the demo aims at: enough to see several in a mail.
 const OBJECTS: u64 = 4;

@@ -16,11 +16,12 @@ use local::{Kafka, LakeContents, Ministack, Parameters, Processes, Repository, S
 
 use crate::background::Background;
 use crate::prepare;
-use crate::steps::{Steps, count, grouped};
+use crate::steps::Steps;
 use crate::up::State;
 use agents::Produced;
 pub(crate) use options::{FormatName, KafkaName, Options};
 use summary::Summary;
+use wording::{count, grouped};
 
 /// Topic and partitions of the local stack.
 pub(crate) const TOPIC: (&str, i32) = ("ticks", 4);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::agents::Figures;
 use super::checks::{Landed, listed};
-use crate::steps::{count, grouped};
+use wording::{count, grouped};
 
 /// The figures of a demo.
 #[derive(Debug, Clone, Serialize)]

@@ -13,7 +13,9 @@ use crate::demo::queries::{at, statements};
 const NOW: &str = "2026-01-02 00:20:00";
 
 /// Kafka record timestamp, symbol, event time, price, volume.
-const TICKS: [(Option<&str>, &str, &str, f64, Option<f64>); 9] = [
+type Tick = (Option<&'static str>, &'static str, &'static str, f64, Option<f64>);
+
+const TICKS: [Tick; 9] = [
     (Some("2025-12-31T12:00:00Z"), "A", "2025-12-31T12:00:00Z", 1.0, Some(9999.0)),
     (Some("2026-01-01T23:10:00Z"), "A", "2026-01-01T23:10:00Z", 10.0, Some(100.0)),
     (Some("2026-01-01T23:30:00Z"), "A", "2026-01-01T23:30:00Z", 20.0, Some(200.0)),

@@ -10,7 +10,7 @@ use random_walk::RandomWalk;
 
 /// Where ticks come from.
 pub(crate) enum Source {
-    Csv(CsvFile),
+    Csv(Box<CsvFile>),
     Synthetic(RandomWalk),
 }
 
@@ -38,14 +38,14 @@ impl RejectedRow {
     /// Returns what a person reads of it.
     pub(crate) fn message(&self, file: &str) -> String {
         let separator = if matches!(self.error, RowError::Field(_)) { ", " } else { ": " };
-        format!("line {} of {file}{separator}{}", crate::report::grouped(self.line), self.error)
+        format!("line {} of {file}{separator}{}", wording::grouped(self.line), self.error)
     }
 }
 
 impl Source {
     pub(crate) fn open(config: &Config) -> Result<Self> {
         match (config.source, &config.csv.path) {
-            (SourceKind::Csv, Some(path)) => Ok(Self::Csv(CsvFile::open(path, config.csv.date_order)?)),
+            (SourceKind::Csv, Some(path)) => Ok(Self::Csv(Box::new(CsvFile::open(path, config.csv.date_order)?))),
             _ => Ok(Self::Synthetic(RandomWalk::new(&config.synthetic))),
         }
     }

@@ -1,0 +1,298 @@
+//! The consumer as a process, against the mock cluster and ministack: bad settings, poison, outages, signals, rebalances.
+
+#![allow(clippy::expect_used, reason = "a test says what it expected")]
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use local::{Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy, Tools};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const BUCKET: &str = "lake";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Bench {
+    folder: TempDir,
+    kafka: Kafka,
+    ministack: Ministack,
+    s3: SwitchableProxy,
+    processes: Processes,
+    producer: FutureProducer,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (repository, processes) = (Repository::here(), Processes::default());
+        let tools = Tools::install(&repository, &processes).await.expect("the tools in .tools/, which cargo xtask test installs");
+        let kafka = Kafka::start(KafkaKind::Mock, &repository, &processes, folder.path()).await.expect("the mock cluster");
+        kafka.create_topic("ticks", 4).await.expect("a topic");
+        let ministack = Ministack::start(&tools, &processes, folder.path()).await.expect("ministack");
+        aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(BUCKET).send().await.expect("a bucket");
+        let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://")).await.expect("a proxy");
+        let producer = ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().expect("a producer");
+        Self { folder, kafka, ministack, s3, processes, producer }
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn said(&self, name: &str) -> String {
+        std::fs::read_to_string(self.log(name)).unwrap_or_default()
+    }
+
+    /// Starts a consumer that reaches S3 through the proxy.
+    async fn start(&self, name: &str, arguments: &[&str]) -> ProcessId {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tick-consumer"));
+        command.env_clear().envs(self.ministack.aws.environment()).env("AWS_ENDPOINT_URL", self.s3.url()).current_dir(self.folder.path());
+        command.args(["--brokers", self.kafka.brokers(), "--bucket", BUCKET, "--format", "json"]).args(arguments);
+        self.processes.start(name, &mut command, &self.log(name)).await.expect("a process")
+    }
+
+    /// Expects a consumer not to start, and returns what it said.
+    async fn refused(&self, arguments: &[&str]) -> String {
+        let started = Instant::now();
+        let process = self.start("refused", arguments).await;
+        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        let said = self.said("refused");
+        assert!(!status.success() && started.elapsed() < Duration::from_secs(15), "{status} after {:?}: {said}", started.elapsed());
+        said
+    }
+
+    async fn stop(&self, process: ProcessId, name: &str) {
+        self.processes.signal(process, Signal::TERM).await;
+        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        assert!(status.success(), "{status}: {}", self.said(name));
+    }
+
+    /// Produces a record to a partition.
+    async fn produce(&self, partition: i32, value: &[u8]) {
+        let headers = OwnedHeaders::new().insert(Header { key: "origin", value: Some("test") });
+        let record = FutureRecord::to("ticks").partition(partition).key("A").payload(value).headers(headers);
+        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery");
+    }
+
+    async fn produce_ticks(&self, partition: i32, count: usize) {
+        for number in 0..count {
+            self.produce(partition, format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#).as_bytes()).await;
+        }
+    }
+
+    /// Waits until the lake holds this many rows; returns its contents.
+    async fn landed(&self, rows: u64) -> LakeContents {
+        let mut lake = LakeContents::default();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            lake.refresh(&self.ministack.aws, BUCKET).await.expect("a listing");
+            if lake.rows("") >= rows {
+                return lake;
+            }
+            assert!(Instant::now() < deadline, "{} of {rows} rows have landed", lake.rows(""));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Returns the lines of all objects below a prefix.
+    async fn lines(&self, lake: &LakeContents, prefix: &str) -> Vec<Value> {
+        let s3 = aws_sdk_s3::Client::new(self.ministack.aws.config());
+        let mut lines = Vec::new();
+        for (key, _) in lake.below(prefix) {
+            let object = s3.get_object().bucket(BUCKET).key(key).send().await.expect("an object");
+            let bytes = object.body.collect().await.expect("a body").into_bytes();
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).expect("gzip");
+            lines.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")));
+        }
+        lines
+    }
+
+    /// Expects each of the first `count` offsets of a partition exactly once in the data objects.
+    async fn expect_once(&self, lake: &LakeContents, partition: i64, count: i64) {
+        let lines = self.lines(lake, "ticks/").await;
+        let offsets: Vec<i64> =
+            lines.iter().filter(|line| line["kafka_partition"] == partition).filter_map(|line| line["kafka_offset"].as_i64()).collect();
+        assert_eq!(offsets.len() as i64, count, "partition {partition}: {offsets:?}");
+        assert_eq!(offsets.into_iter().collect::<BTreeSet<_>>(), (0..count).collect(), "partition {partition}");
+    }
+
+    async fn wait_for(&self, name: &str, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said(name).contains(text) {
+            assert!(Instant::now() < deadline, "{name} never said {text:?}: {}", self.said(name));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn end(self) {
+        self.processes.stop_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_reached_or_does_not_exist_is_named_at_the_start() {
+    let bench = Bench::new().await;
+    let said = bench.refused(&["--topic", "tickz"]).await;
+    assert!(
+        said.contains("topic \"tickz\" does not exist") && said.contains("the brokers know: ticks") && said.contains("set kafka.topic"),
+        "{said}"
+    );
+    let said = bench.refused(&["--bucket", "no-such-bucket"]).await;
+    assert!(said.contains("bucket \"no-such-bucket\" does not exist") && said.contains("set lake.bucket"), "{said}");
+    let said = bench.refused(&["--brokers", "127.0.0.1:1"]).await;
+    assert!(said.contains("cannot reach Kafka at 127.0.0.1:1") && said.contains("set kafka.brokers"), "{said}");
+    let said = bench.refused(&["--max-age", "ten"]).await;
+    assert!(said.contains("batch.max_age: \"ten\" is not a duration above zero; write 10s, 500ms or 2m"), "{said}");
+    bench.s3.switch(false);
+    let said = bench.refused(&[]).await;
+    assert!(said.contains("cannot reach S3 for bucket \"lake\" at the endpoint in AWS_ENDPOINT_URL"), "{said}");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tries_the_connections() {
+    let bench = Bench::new().await;
+    let process = bench.start("check", &["check"]).await;
+    assert!(bench.processes.wait(process).await.expect("a status").success(), "{}", bench.said("check"));
+    let said = bench.said("check");
+    assert!(said.contains("4 partitions") && said.contains("s3://lake: reachable") && said.ends_with("ok\n"), "{said}");
+    bench.end().await;
+}
+
+/// G2: no other record ever comes. confluentinc/kafka-connect-storage-cloud #144, #195: idle data never lands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_lands_also_when_the_stream_goes_idle() {
+    let bench = Bench::new().await;
+    let process = bench.start("consumer", &["--max-age", "1s"]).await;
+    bench.produce_ticks(2, 1).await;
+    let lake = bench.landed(1).await;
+    bench.expect_once(&lake, 2, 1).await;
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+/// G4: a record that is no tick is kept with payload, headers, origin and reason, and the partition goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_kept_and_stalls_nothing() {
+    let bench = Bench::new().await;
+    let process = bench.start("consumer", &["--max-age", "1s"]).await;
+    bench.produce_ticks(1, 2).await;
+    bench.produce(1, b"\xff\xfe not UTF-8").await;
+    bench.produce(1, br#"{"symbol":"A","event_time":0,"price":"12"}"#).await;
+    bench.produce(1, b"").await;
+    bench.produce_ticks(1, 2).await;
+    let lake = bench.landed(7).await;
+    assert_eq!((lake.rows("ticks/"), lake.rows("dead-letter/")), (4, 3));
+    let letters = bench.lines(&lake, "dead-letter/").await;
+    assert_eq!(letters.iter().map(|letter| letter["kafka_offset"].as_i64()).collect::<Vec<_>>(), [Some(2), Some(3), Some(4)]);
+    assert_eq!(letters[0]["value_base64"], "//4gbm90IFVURi04");
+    assert_eq!(letters[1]["value"], r#"{"symbol":"A","event_time":0,"price":"12"}"#);
+    assert_eq!(letters[1]["reason"], r#"field price: got "\"12\"", wanted a finite number"#);
+    assert_eq!(letters[1]["key"], "A");
+    assert_eq!(letters[1]["headers"][0]["name"], "origin");
+    assert_eq!(letters[1]["headers"][0]["value"], "test");
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_seals_and_commits_and_the_next_one_goes_on_behind() {
+    let bench = Bench::new().await;
+    let process = bench.start("first", &["--max-age", "1h"]).await;
+    bench.produce_ticks(0, 10).await;
+    bench.wait_for("first", "partition assigned").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.stop(process, "first").await;
+    let lake = bench.landed(10).await;
+    bench.expect_once(&lake, 0, 10).await;
+    bench.produce_ticks(0, 5).await;
+    let process = bench.start("second", &["--max-age", "1s"]).await;
+    let lake = bench.landed(15).await;
+    bench.expect_once(&lake, 0, 15).await;
+    bench.stop(process, "second").await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_s3_delays_rows_and_loses_none() {
+    let bench = Bench::new().await;
+    let process = bench.start("consumer", &["--max-age", "1s"]).await;
+    bench.wait_for("consumer", "partition assigned").await;
+    bench.s3.switch(false);
+    bench.produce_ticks(3, 20).await;
+    bench.wait_for("consumer", "cannot put the object, trying again").await;
+    bench.produce_ticks(3, 20).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bench.s3.switch(true);
+    let lake = bench.landed(40).await;
+    bench.expect_once(&lake, 3, 40).await;
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
+    let bench = Bench::new().await;
+    let process = bench.start("first", &["--max-age", "1s"]).await;
+    bench.wait_for("first", "partition assigned").await;
+    bench.s3.switch(false);
+    bench.produce_ticks(0, 10).await;
+    bench.wait_for("first", "cannot put the object, trying again").await;
+    bench.stop(process, "first").await;
+    assert!(bench.said("first").contains("batch dropped, its records are still in Kafka"), "{}", bench.said("first"));
+    bench.s3.switch(true);
+    let process = bench.start("second", &["--max-age", "1s"]).await;
+    let lake = bench.landed(10).await;
+    bench.expect_once(&lake, 0, 10).await;
+    bench.stop(process, "second").await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_kafka_delays_rows_and_loses_none() {
+    let bench = Bench::new().await;
+    let process = bench.start("consumer", &["--max-age", "1s"]).await;
+    bench.produce_ticks(0, 5).await;
+    bench.landed(5).await;
+    bench.kafka.switch(false).expect("switched off");
+    bench.wait_for("consumer", "Kafka is in trouble").await;
+    bench.kafka.switch(true).expect("switched on");
+    bench.produce_ticks(0, 5).await;
+    let lake = bench.landed(10).await;
+    bench.expect_once(&lake, 0, 10).await;
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+/// confluentinc/kafka-connect-storage-cloud #333: what is open is sealed when a partition moves.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_consumers_share_the_partitions_and_hand_them_over() {
+    let bench = Bench::new().await;
+    let first = bench.start("first", &["--max-age", "1h"]).await;
+    bench.wait_for("first", "\"partition\":3").await;
+    for partition in 0..4 {
+        bench.produce_ticks(partition, 5).await;
+    }
+    let second = bench.start("second", &["--max-age", "1h"]).await;
+    bench.wait_for("second", "partition assigned").await;
+    for partition in 0..4 {
+        bench.produce_ticks(partition, 5).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.stop(first, "first").await;
+    bench.stop(second, "second").await;
+    assert!(bench.said("first").contains("partitions revoked"), "{}", bench.said("first"));
+    let lake = bench.landed(40).await;
+    for partition in 0..4 {
+        bench.expect_once(&lake, partition, 10).await;
+    }
+    bench.end().await;
+}

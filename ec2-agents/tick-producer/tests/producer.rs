@@ -1,0 +1,215 @@
+//! The producer as a process, against librdkafka's mock cluster: bad input, bad settings, outages, signals.
+
+#![allow(clippy::expect_used, reason = "a test says what it expected")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use local::{Kafka, KafkaKind, Processes, Repository};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
+const ROW: &str = "HSI,2010-01-08,1,2,0.5,1.5,1.5,10,0.2\n";
+
+struct Bench {
+    folder: TempDir,
+    kafka: Kafka,
+    processes: Processes,
+}
+
+struct Outcome {
+    succeeded: bool,
+    said: String,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let processes = Processes::default();
+        let kafka = Kafka::start(KafkaKind::Mock, &Repository::here(), &processes, folder.path()).await.expect("the mock cluster");
+        kafka.create_topic("ticks", 4).await.expect("a topic");
+        Self { folder, kafka, processes }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tick-producer"));
+        command.env_clear().current_dir(self.folder.path()).args(["--brokers", self.kafka.brokers()]).args(arguments);
+        command
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Outcome {
+        self.run_command(self.command(arguments)).await
+    }
+
+    async fn run_command(&self, mut command: Command) -> Outcome {
+        let log = self.path("log");
+        let process = self.processes.start("tick-producer", &mut command, &log).await.expect("a process");
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.processes.wait(process))
+            .await
+            .expect("an end within 60 s")
+            .expect("a status");
+        Outcome { succeeded: ended.success(), said: read(&log) }
+    }
+
+    /// Sends a file with these contents.
+    async fn send(&self, csv: &str, arguments: &[&str]) -> Outcome {
+        std::fs::write(self.path("data.csv"), csv).expect("a file");
+        self.run(&[&["--csv", "data.csv"], arguments].concat()).await
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+impl Outcome {
+    #[track_caller]
+    fn says(self, succeeded: bool, parts: &[&str]) {
+        assert_eq!(self.succeeded, succeeded, "{}", self.said);
+        for part in parts {
+            assert!(self.said.contains(part), "wanted {part:?} in:\n{}", self.said);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_no_ticks_are_counted_shown_and_kept() {
+    let bench = Bench::new().await;
+    let mut csv = format!("\u{feff}{}", HEADER.replace('\n', "\r\n"));
+    csv.push_str(&ROW.replace('\n', "\r\n"));
+    csv.push_str("\r\n,,,,,,,,\r\n");
+    csv.push_str("HSI,2010-01-09,1,2\r\nHSI,2010-01-10,1,2,0.5,null,1.5,10,0.2\r\nHSI,2010-01-11,1,2,0.5,abc,1.5,10,0.2\r\n");
+    csv.push_str("HSI,2010-01-12,null,null,null,1.5,1.5,null,null");
+    bench.send(&csv, &[]).await.says(
+        true,
+        &[
+            "rejected: line 5 of data.csv: got 4 fields, wanted 9 as in the header",
+            "rejected: line 6 of data.csv, column Close: got \"null\", wanted a number",
+            "rejected: line 7 of data.csv, column Close: got \"abc\", wanted a number",
+            "7 rows of data.csv → 2 ticks sent, 3 rejected (kept in data.rejects.csv), 2 blank rows skipped",
+        ],
+    );
+    let kept = read(&bench.path("data.rejects.csv"));
+    assert!(kept.starts_with("\u{feff}Index,Date") && kept.contains("HSI,2010-01-09,1,2\r\n") && kept.lines().count() == 4, "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_ten_rejected_rows_are_shown() {
+    let bench = Bench::new().await;
+    let outcome = bench.send(&format!("{HEADER}{ROW}{}", "x\n".repeat(12)), &[]).await;
+    assert_eq!(outcome.said.matches("rejected: line").count(), 10, "{}", outcome.said);
+    outcome.says(true, &["rejected: … and 2 more", "1 ticks sent, 12 rejected"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strict_stops_at_the_first_bad_row() {
+    let bench = Bench::new().await;
+    let outcome = bench.send(&format!("{HEADER}{ROW}x\n{ROW}"), &["--strict"]).await;
+    outcome.says(false, &["line 3 of data.csv: got 1 fields, wanted 9", "csv.strict is set", "1 ticks sent"]);
+    assert!(!bench.path("data.rejects.csv").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_cannot_be_used_are_named() {
+    let bench = Bench::new().await;
+    bench.run(&["--csv", "nowhere.csv"]).await.says(false, &["error: nowhere.csv: cannot open the CSV file: No such file"]);
+    bench.send("", &[]).await.says(false, &["error: data.csv: the file is empty; wanted a header such as"]);
+    bench.send(HEADER, &[]).await.says(false, &["data.csv has a header but no rows"]);
+    bench.send("Date,Close\n2010-01-08,1\n", &[]).await.says(false, &["the header has no column for the symbol", "got Date,Close"]);
+    bench.send(&format!("{HEADER}x\n"), &[]).await.says(false, &["none of the 1 rows could be used"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_order_is_told_by_the_file_or_asked_for() {
+    let bench = Bench::new().await;
+    let csv = |dates: &[&str]| format!("{HEADER}{}", dates.iter().map(|date| ROW.replace("2010-01-08", date)).collect::<String>());
+    let ambiguous = csv(&["08/01/2010", "09/01/2010"]);
+    bench
+        .send(&ambiguous, &[])
+        .await
+        .says(false, &["the dates read both as day/month/year and as month/day/year, all 2", "--date-order dmy or --date-order mdy"]);
+    bench.send(&ambiguous, &["--date-order", "mdy"]).await.says(true, &["2 ticks sent, 0 rejected"]);
+    bench.send(&csv(&["08/01/2010", "13/01/2010"]), &[]).await.says(true, &["2 ticks sent, 0 rejected"]);
+    bench
+        .send(&csv(&["08/13/2010", "13/01/2010"]), &[])
+        .await
+        .says(false, &["1 dates read only as day/month/year and 1 only as month/day/year"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_cannot_be_used_name_setting_and_remedy() {
+    let bench = Bench::new().await;
+    std::fs::write(bench.path("producer.yaml"), "kafka:\n  topik: ticks\n").expect("a file");
+    bench
+        .run(&["--config", "producer.yaml", "--csv", "x"])
+        .await
+        .says(false, &["producer.yaml: ", "unknown field `topik`", "expected one of"]);
+    bench.run(&[]).await.says(false, &["csv.path: missing", "--csv FILE"]);
+    bench.run(&["--source", "synthetic", "--csv", "x"]).await.says(false, &["csv.path and source: synthetic exclude each other"]);
+    bench.run(&["--csv", "x", "--rate", "fast"]).await.says(false, &["--rate"]);
+    let mut command = bench.command(&["--csv", "x"]);
+    command.env("TICK_PRODUCER_SEND__COMPRESSION", "snappy");
+    bench.run_command(command).await.says(false, &["environment variable TICK_PRODUCER_SEND__COMPRESSION", "send.compression", "snappy"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dotenv_file_sets_the_environment_and_a_flag_overrides_it() {
+    let bench = Bench::new().await;
+    std::fs::write(
+        bench.path(".env"),
+        "TICK_PRODUCER_KAFKA__TOPIC=tickz\nTICK_PRODUCER_SOURCE=synthetic\nTICK_PRODUCER_SYNTHETIC__ROWS=5\n",
+    )
+    .expect("a file");
+    bench.run(&[]).await.says(
+        false,
+        &["topic \"tickz\" does not exist", "the brokers know: ticks", "set kafka.topic (now \"tickz\"), or create it: kafka-topics.sh"],
+    );
+    bench.run(&["--topic", "ticks", "--symbols", "A,B"]).await.says(true, &["5 rows of synthetic ticks → 5 ticks sent"]);
+    bench.run(&["--topic", "ticks", "check"]).await.says(true, &["ok"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_that_is_not_there_is_an_error_within_15_s() {
+    let bench = Bench::new().await;
+    let started = Instant::now();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tick-producer"));
+    command.env_clear().current_dir(bench.folder.path()).args(["--brokers", "127.0.0.1:1", "--source", "synthetic"]);
+    bench.run_command(command).await.says(false, &["cannot reach Kafka at 127.0.0.1:1", "set kafka.brokers (now \"127.0.0.1:1\")"]);
+    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
+    let bench = Bench::new().await;
+    let log = bench.path("outage");
+    let mut command = bench.command(&["--source", "synthetic", "--rows", "2000", "--rate", "400"]);
+    let process = bench.processes.start("tick-producer", &mut command, &log).await.expect("a process");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.kafka.switch(false).expect("switched off");
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    bench.kafka.switch(true).expect("switched on");
+    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process)).await.expect("an end").expect("a status");
+    Outcome { succeeded: status.success(), said: read(&log) }
+        .says(true, &["Kafka is in trouble", "\"message\":\"sending\"", "2,000 ticks sent"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_flushes_what_was_read() {
+    let bench = Bench::new().await;
+    std::fs::write(bench.path("data.csv"), format!("{HEADER}{ROW}")).expect("a file");
+    let (log, summary) = (bench.path("term"), bench.path("summary.json"));
+    let mut command = bench.command(&["--csv", "data.csv", "--loop", "--rate", "1000", "--event-time", "now", "--summary", "summary.json"]);
+    let process = bench.processes.start("tick-producer", &mut command, &log).await.expect("a process");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.processes.signal(process, Signal::TERM).await;
+    let status = tokio::time::timeout(Duration::from_secs(30), bench.processes.wait(process)).await.expect("an end").expect("a status");
+    assert!(status.success(), "{}", read(&log));
+    let figures = read(&summary);
+    assert!(figures.contains("\"unacknowledged\": 0") && !figures.contains("\"rows_sent\": 0"), "{figures}");
+}
