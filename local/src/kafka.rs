@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::ministack::free_port;
 use crate::processes::wait_until;
-use crate::tools::kafka_jars;
+use crate::tools::{check_java_and_maven, kafka_jars};
 use crate::{ProcessId, Processes, Repository};
 
 /// Rows that the mock cluster certainly holds: it keeps 5 MiB a partition, and one symbol may take all rows to one partition.
@@ -35,6 +35,19 @@ pub struct Kafka {
 enum Broker {
     Mock(MockCluster<'static, DefaultProducerContext>),
     Apache(ProcessId),
+}
+
+impl KafkaKind {
+    /// Looks for what this kind needs on the machine.
+    ///
+    /// # Errors
+    /// Something is missing; says what to install.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Self::Mock => Ok(()),
+            Self::Apache => check_java_and_maven(),
+        }
+    }
 }
 
 impl Kafka {

@@ -87,19 +87,35 @@ fn python_version(name: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+const KAFKA_NEEDS: &str = "Apache Kafka needs Java 17 or later and Maven; on Debian: apt-get install openjdk-17-jre-headless maven";
+
+/// Looks for what Apache Kafka needs.
+///
+/// # Errors
+/// Java 17 or Maven is missing; says what to install.
+pub(crate) fn check_java_and_maven() -> Result<()> {
+    let output = |program: &str| {
+        std::process::Command::new(program)
+            .arg("-version")
+            .output()
+            .with_context(|| format!("{program} is not on the PATH\n  {KAFKA_NEEDS}"))
+    };
+    let java = output("java")?;
+    let banner = String::from_utf8_lossy(&java.stderr).into_owned();
+    let version = banner.split('"').nth(1).and_then(|text| text.split('.').next()).and_then(|major| major.parse::<u32>().ok());
+    if version.is_none_or(|version| version < 17) {
+        bail!("java is not version 17 or later: {}\n  {KAFKA_NEEDS}", banner.lines().next().unwrap_or("no version"));
+    }
+    output("mvn")?;
+    Ok(())
+}
+
 /// Returns the folder with Apache Kafka's jars, after fetching them where they are missing.
 ///
 /// # Errors
 /// Java 17 or Maven is missing, or Maven cannot fetch them.
 pub(crate) async fn kafka_jars(repository: &Repository, processes: &Processes) -> Result<PathBuf> {
-    let java = std::process::Command::new("java").arg("-version").output();
-    let remedy = "Apache Kafka needs Java 17 or later and Maven; on Debian: apt-get install openjdk-17-jre-headless maven";
-    let java = java.with_context(|| format!("java is not on the PATH\n  {remedy}"))?;
-    let banner = String::from_utf8_lossy(&java.stderr).into_owned();
-    let version = banner.split('"').nth(1).and_then(|text| text.split('.').next()).and_then(|major| major.parse::<u32>().ok());
-    if version.is_none_or(|version| version < 17) {
-        bail!("java is not version 17 or later: {}\n  {remedy}", banner.lines().next().unwrap_or("no version"));
-    }
+    check_java_and_maven()?;
     let jars = repository.path(".tools/kafka-4.1.1");
     let stamp = jars.join("complete");
     if !stamp.exists() {
@@ -108,7 +124,7 @@ pub(crate) async fn kafka_jars(repository: &Repository, processes: &Processes) -
         maven.arg(format!("-DoutputDirectory={}", jars.display())).arg("-DincludeScope=runtime");
         maven.arg(format!("-Dmaven.repo.local={}", repository.path(".tools/m2").display()));
         let log: &Path = &repository.path(".tools/maven.log");
-        processes.run("mvn", &mut maven, log).await.context(remedy)?;
+        processes.run("mvn", &mut maven, log).await.context(KAFKA_NEEDS)?;
         std::fs::write(&stamp, "").with_context(|| stamp.display().to_string())?;
     }
     Ok(jars)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use local::{Kafka, Ministack, Parameters, Processes, Repository, Stack, StackOptions};
+use local::{Kafka, KafkaKind, Ministack, Parameters, Processes, Repository, Stack, StackOptions};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,7 @@ pub(crate) struct State {
 
 /// Starts the stack in the background.
 pub(crate) async fn up(options: Options, processes: &Processes) -> Result<()> {
+    KafkaKind::from(options.kafka).check()?;
     if !Background::is_here() {
         return Background::start(processes).await;
     }

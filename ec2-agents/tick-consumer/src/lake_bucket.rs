@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use lake::Object;
+use lake::{Object, ObjectMetadata};
 
 /// One attempt of one S3 call; a batch's object is at most some tens of megabytes.
 const ATTEMPT: Duration = Duration::from_secs(60);
@@ -23,8 +23,10 @@ pub(crate) struct LakeBucket {
 pub(crate) enum Put {
     /// The object was created.
     Created,
-    /// An object with this key is there already.
+    /// An object with this key and the same metadata is there already: an earlier attempt of ours got through.
     Exists,
+    /// An object with this key and other metadata is there: somebody else's, or that of a topic which has been made anew since.
+    Foreign,
 }
 
 impl LakeBucket {
@@ -59,10 +61,19 @@ impl LakeBucket {
         let put = put.set_metadata(Some(object.metadata.to_map())).body(ByteStream::from(object.body.clone()));
         match put.send().await {
             Ok(_) => Ok(Put::Created),
-            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 412 => Ok(Put::Exists),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 412 => self.compare(object).await,
             Err(error) => {
                 Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("PUT s3://{}/{}", self.name, object.key))
             }
         }
+    }
+
+    async fn compare(&self, object: &Object) -> Result<Put> {
+        let head = self.s3.head_object().bucket(&self.name).key(object.key.to_string()).send().await;
+        let head = head
+            .map_err(|error| anyhow::anyhow!(aws_connect::brief(&error)))
+            .with_context(|| format!("HEAD s3://{}/{}", self.name, object.key))?;
+        let there = head.metadata().and_then(ObjectMetadata::from_map);
+        Ok(if there.as_ref() == Some(&object.metadata) { Put::Exists } else { Put::Foreign })
     }
 }

@@ -34,7 +34,7 @@ impl PartitionReader {
     /// Runs until stopped.
     ///
     /// # Errors
-    /// A batch could not be sealed for a fault of ours; nothing behind it has been committed.
+    /// A batch could not be sealed; nothing behind it has been committed.
     pub(crate) async fn run(self) -> Result<()> {
         let mut batch = self.empty_batch();
         let mut sealing: Option<Sealing> = None;

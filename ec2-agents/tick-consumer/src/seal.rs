@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use lake::{Batch, Format, Object, SealCause};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -34,7 +34,7 @@ impl Sealer {
     /// committed, and its records are read again.
     ///
     /// # Errors
-    /// The batch cannot be encoded, a fault of ours. Nothing behind it may be committed.
+    /// The batch cannot be encoded (a fault of ours), or another object stands where one of its own has to go. Nothing behind it may be committed.
     pub(crate) async fn seal(self, batch: Batch, cause: SealCause, give_up: CancellationToken) -> Result<()> {
         let Some((first, last)) = batch.range() else { return Ok(()) };
         let started = Instant::now();
@@ -46,7 +46,7 @@ impl Sealer {
             .with_context(|| format!("cannot seal offsets {first} to {last} of partition {} of topic {:?}", self.partition, self.topic))?;
         for object in &objects {
             tokio::select! {
-                () = self.create(object) => {}
+                created = self.create(object) => created?,
                 () = give_up.cancelled() => {
                     warn!(topic = self.topic, partition = self.partition, first, last, "batch dropped, its records are still in Kafka and are read again");
                     return Ok(());
@@ -75,13 +75,20 @@ impl Sealer {
     }
 
     /// Creates an object, however long it takes.
-    async fn create(&self, object: &Object) {
+    async fn create(&self, object: &Object) -> Result<()> {
         let (mut wait, longest) = RETRY;
         loop {
             match self.bucket.create(object).await {
-                Ok(Put::Created) => return,
-                // The same key means the same offset range: an earlier attempt of ours got through.
-                Ok(Put::Exists) => return info!(key = %object.key, "object is there already"),
+                Ok(Put::Created) => return Ok(()),
+                Ok(Put::Exists) => {
+                    info!(key = %object.key, "object is there already");
+                    return Ok(());
+                }
+                Ok(Put::Foreign) => bail!(
+                    "{} is in the lake already and holds something else: topic {:?} was deleted and made anew since it was landed, or another program writes there\n  land into another bucket (setting lake.bucket), or move the old objects away",
+                    object.key,
+                    self.topic
+                ),
                 Err(error) => {
                     warn!(error = format!("{error:#}"), retry_in_seconds = wait.as_secs_f64(), "cannot put the object, trying again")
                 }

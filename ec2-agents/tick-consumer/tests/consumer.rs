@@ -226,6 +226,22 @@ async fn sigterm_seals_and_commits_and_the_next_one_goes_on_behind() {
     bench.end().await;
 }
 
+/// A topic that was deleted and made anew has the offsets of the old one, and its records would go where the old ones lie.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_object_in_the_way_stops_the_consumer_and_is_not_taken_for_its_own() {
+    let bench = Bench::new().await;
+    let in_the_way = "ticks/dt=1970-01-01/hr=all/ticks-0-00000000000000000000-00000000000000000001.json.gz";
+    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
+    s3.put_object().bucket(BUCKET).key(in_the_way).metadata("rows", "2").send().await.expect("an object");
+    bench.produce_ticks(0, 2).await;
+    let process = bench.start("consumer", &["--max-rows", "2", "--partition-by", "event-time", "--granularity", "day"]).await;
+    let status = tokio::time::timeout(PATIENCE, bench.processes.wait(process)).await.expect("an end").expect("a status");
+    let said = bench.said("consumer");
+    assert!(!status.success() && said.contains("is in the lake already and holds something else"), "{status}: {said}");
+    assert!(said.contains(in_the_way) && said.contains("lake.bucket"), "{said}");
+    bench.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_s3_delays_rows_and_loses_none() {
     let bench = Bench::new().await;

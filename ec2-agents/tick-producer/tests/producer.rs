@@ -200,6 +200,20 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
+    let bench = Bench::new().await;
+    std::fs::write(bench.path("producer.yaml"), "kafka: {options: {message.timeout.ms: 1500}}\n").expect("a file");
+    let log = bench.path("failing");
+    let arguments = ["--config", "producer.yaml", "--source", "synthetic", "--rows", "1000", "--rate", "500"];
+    let process = bench.processes.start("tick-producer", &mut bench.command(&arguments), &log).await.expect("a process");
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    bench.kafka.switch(false).expect("switched off");
+    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process)).await.expect("an end").expect("a status");
+    let outcome = Outcome { succeeded: status.success(), said: read(&log) };
+    outcome.says(false, &[" failed, ", "ticks were not delivered, 0 not acknowledged before the end", "Message timed out"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_flushes_what_was_read() {
     let bench = Bench::new().await;
     std::fs::write(bench.path("data.csv"), format!("{HEADER}{ROW}")).expect("a file");

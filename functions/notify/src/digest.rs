@@ -75,8 +75,8 @@ fn write_data(body: &mut String, data: &[&Announced], table: &str) {
 }
 
 fn write_dead_letters(body: &mut String, letters: &[&Announced]) {
-    let records = rows(letters).map_or_else(|| "records".to_owned(), |rows| count(rows, "record"));
-    line(body, format_args!("Warning: {records} could not be used as ticks and lie in dead-letter/, each with its reason:"));
+    let records = rows(letters).map_or_else(|| count(letters.len() as u64, "file"), |rows| count(rows, "record"));
+    line(body, format_args!("Warning: not usable as ticks, kept in dead-letter/ with the reason: {records}"));
     for (folder, entries) in by_folder(letters) {
         write_files(body, &entries);
         line(body, format_args!("s3://{}/{folder}/", entries[0].object.bucket));
@@ -169,7 +169,7 @@ mod tests {
              Query them:  SELECT * FROM ticklake.ticks WHERE dt = '2026-11-21' AND hr = '05'\n\
              s3://lake/ticks/dt=2026-11-21/hr=05/\n\
              \n\
-             Warning: 1 record could not be used as ticks and lie in dead-letter/, each with its reason:\n  \
+             Warning: not usable as ticks, kept in dead-letter/ with the reason: 1 record\n  \
                ticks-0-00000000000000001423-00000000000000005692.json.gz    1 record    15.0 KiB\n\
              s3://lake/dead-letter/dt=2026-11-21/hr=05/\n\
              \n\

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytesize::ByteSize;
-use local::{Kafka, LakeContents, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+use local::{Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
 
 use crate::background::Background;
 use crate::prepare;
@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs the demo; with `--keep` in the background, whose output is shown here until it is done.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let input = input::Input::of(&options)?;
+    KafkaKind::from(options.kafka).check()?;
     match (options.keep, Background::is_here()) {
         (true, false) => Background::start(processes).await,
         _ => show(&options, &input, processes).await,

@@ -1,3 +1,4 @@
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(crate) const RUNS: [&[&str]; 5] = [
 
 /// Runs a demo as a person does and checks the figures that it writes.
 pub(crate) async fn run(arguments: &[&str], repository: &Repository, processes: &Processes, folder: &Path) -> Result<()> {
+    // The ports that these services have by default, taken by somebody else (or by these lines): the demo finds its own.
+    let _taken: Vec<_> = [4566, 8883, 9000, 9092].into_iter().filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).collect();
     let name = arguments.join("-").replace(['/', '-'], "_");
     let summary = folder.join(format!("demo{name}.json"));
     let log = folder.join(format!("demo{name}.log"));
@@ -40,6 +43,25 @@ pub(crate) async fn run(arguments: &[&str], repository: &Repository, processes: 
     ensure!(figure("crawls")? >= 1 && figure("mails")? >= 1, "no crawl or no mail: {figures}");
     ensure!(figures["seconds"]["deploy"].is_number(), "no seconds per step: {figures}");
     println!("     {figures}");
+    Ok(())
+}
+
+/// What a demo refuses before it does anything, with the remedy.
+pub(crate) async fn refusals(repository: &Repository, processes: &Processes, folder: &Path) -> Result<()> {
+    let cases: [(&[&str], &str); 4] = [
+        (&["--rows", "20001"], "run with --kafka apache"),
+        (&["--kafka", "apache"], "on Debian: apt-get install openjdk-17-jre-headless maven"),
+        (&["--csv", "nowhere.csv"], "nowhere.csv: cannot open the CSV file"),
+        (&["--csv", "a.csv", "--rows", "5"], "cannot be used with"),
+    ];
+    for (arguments, wanted) in cases {
+        let mut demo = xtask(repository)?;
+        // Nothing on the PATH: no Java, and no tool that it should not have come to.
+        demo.arg("demo").args(arguments).env("PATH", "");
+        let refused = processes.run("demo", &mut demo, &folder.join("refused.log")).await;
+        let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(said.contains(wanted), "demo {}: wanted {wanted:?}, got: {said}", arguments.join(" "));
+    }
     Ok(())
 }
 

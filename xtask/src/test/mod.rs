@@ -42,6 +42,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     for case in queries::CASES {
         checks.run(&format!("queries across midnight, {}", case.name()), queries::check(case, repository, tools, processes, folder)).await;
     }
+    checks.run("demo refuses what it cannot do", demos::refusals(repository, processes, folder)).await;
     checks.run("demo is interrupted and leaves nothing", demos::interrupted(repository, processes, folder)).await;
     for arguments in demos::RUNS {
         checks.run(&format!("demo {}", arguments.join(" ")), demos::run(arguments, repository, processes, folder)).await;
