@@ -12,4 +12,4 @@ pub use kafka::{ClientLogs, Kafka, KafkaError};
 pub use layers::{ConfigError, Layers};
 pub use logs::start_logs;
 pub use shutdown::shutdown_signal;
-pub use units::{HumanDuration, HumanSize};
+pub use units::{HumanDuration, HumanSize, optional_word, word};

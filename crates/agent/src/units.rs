@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use serde::de::value::StringDeserializer;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A duration in configuration: `10s`, `500ms`, `2m`.
@@ -26,4 +27,20 @@ impl<'de> Deserialize<'de> for HumanSize {
         size.map(Self)
             .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a size above zero; write 64MiB, 512KiB or a number of bytes")))
     }
+}
+
+/// Deserializes one of a list of words; the error names the list, which that of `config` itself does not.
+///
+/// # Errors
+/// The value is none of the words.
+pub fn word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(StringDeserializer::new(String::deserialize(deserializer)?))
+}
+
+/// Deserializes one of a list of words where a value is given; see [`word`].
+///
+/// # Errors
+/// The value is none of the words.
+pub fn optional_word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
 }

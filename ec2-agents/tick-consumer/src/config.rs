@@ -35,13 +35,13 @@ pub struct Lake {
     /// Bucket of the lake.
     pub bucket: String,
     /// Format of the data objects; must be the template's `LakeFormat`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "agent::word")]
     pub format: Format,
     /// Which time decides a row's lake partition.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "agent::word")]
     pub partition_by: PartitionBy,
     /// How long a lake partition is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "agent::word")]
     pub granularity: Granularity,
 }
 

@@ -11,7 +11,7 @@ pub struct Config {
     /// Where the ticks go.
     pub kafka: Kafka,
     /// Where the ticks come from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "agent::word")]
     pub source: SourceKind,
     /// The CSV source.
     #[serde(default)]
@@ -42,6 +42,7 @@ pub struct Csv {
     /// The file.
     pub path: Option<PathBuf>,
     /// Order of day and month in dates such as 08/01/2010; needed only where the file itself can't tell.
+    #[serde(deserialize_with = "agent::optional_word")]
     pub date_order: Option<Order>,
     /// Where rows go that are no ticks; by default beside the file, `data.rejects.csv` for `data.csv`.
     pub rejects: Option<PathBuf>,
@@ -111,8 +112,10 @@ pub struct Send {
     #[serde(rename = "loop")]
     pub repeat: bool,
     /// Which event time ticks get.
+    #[serde(deserialize_with = "agent::word")]
     pub event_time: EventTimes,
     /// Compression of the record batches.
+    #[serde(deserialize_with = "agent::word")]
     pub compression: Compression,
 }
 
