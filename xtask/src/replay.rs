@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use aws_sdk_glue::types::CrawlerState;
 use clap::Args;
-use local::{ProcessId, Processes, Repository, Tools, free_port, without_cargo_variables};
+use local::{Aws, ProcessId, Processes, Repository, Tools, free_port, without_cargo_variables};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -68,6 +69,8 @@ pub(crate) struct Replayer {
     port: u16,
     tools: Tools,
     mailbox: PathBuf,
+    glue: aws_sdk_glue::Client,
+    crawler: String,
 }
 
 /// What came of an event.
@@ -77,6 +80,8 @@ pub(crate) struct Replayed {
     pub(crate) answer: Result<Value, String>,
     /// Subjects of the mails that came of it, by file.
     pub(crate) mails: BTreeMap<String, String>,
+    /// Whether the crawler runs after it.
+    pub(crate) is_crawling: bool,
 }
 
 impl Replayer {
@@ -98,7 +103,9 @@ impl Replayer {
             anyhow::ensure!(Instant::now() < deadline, "cargo lambda watch does not listen after 60 s; its log is in {}", folder.display());
             sleep(Duration::from_millis(50)).await;
         }
-        Ok(Self { processes: processes.clone(), watch, port, tools: tools.clone(), mailbox: state.mailbox.clone() })
+        let glue = aws_sdk_glue::Client::new(Aws::at(state.endpoint()).await.config());
+        let crawler = state.environment.get("CRAWLER_NAME").cloned().unwrap_or_default();
+        Ok(Self { processes: processes.clone(), watch, port, tools: tools.clone(), mailbox: state.mailbox.clone(), glue, crawler })
     }
 
     /// Invokes a function with an event through `cargo lambda invoke`.
@@ -123,7 +130,9 @@ impl Replayer {
             sleep(Duration::from_millis(100)).await;
             mails = self.mails()?.into_iter().filter(|(name, _)| !before.contains_key(name)).collect();
         }
-        Ok(Replayed { answer, mails })
+        let crawler = self.glue.get_crawler().name(&self.crawler).send().await.context("GetCrawler")?;
+        let is_crawling = crawler.crawler().and_then(|crawler| crawler.state()) == Some(&CrawlerState::Running);
+        Ok(Replayed { answer, mails, is_crawling: is_crawling && function == "start-crawler" })
     }
 
     fn mails(&self) -> Result<BTreeMap<String, String>> {
@@ -145,7 +154,8 @@ impl Replayed {
             Err(error) => format!("error: {error}"),
         };
         let mails: String = self.mails.iter().map(|(file, subject)| format!("  → mail {file}: {subject}")).collect();
-        format!("{answer}{mails}")
+        let crawl = if self.is_crawling { "  → the crawler runs" } else { "" };
+        format!("{answer}{mails}{crawl}")
     }
 
     /// Returns the messages that the answer fails.

@@ -53,8 +53,8 @@ pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
     lake.below("ticks/").filter_map(|(key, _)| Some(key.rsplit_once('/')?.0)).collect()
 }
 
-/// Waits until the table has every partition that data objects lie in; returns their number.
-pub(crate) async fn all_crawled(lake: &LakeContents, aws: &Aws, deployment: &Deployment) -> Result<u64> {
+/// Waits until the table has every partition that data objects lie in; returns the number of those and of all that the table has.
+pub(crate) async fn all_crawled(lake: &LakeContents, aws: &Aws, deployment: &Deployment) -> Result<(u64, u64)> {
     let wanted: BTreeSet<Vec<String>> = lake
         .below("ticks/")
         .filter_map(|(key, _)| LakePartition::of_key(key))
@@ -72,7 +72,7 @@ pub(crate) async fn all_crawled(lake: &LakeContents, aws: &Aws, deployment: &Dep
         }
         let missing: Vec<String> = wanted.difference(&known).map(|values| values.join("/")).collect();
         if missing.is_empty() {
-            return Ok(wanted.len() as u64);
+            return Ok((wanted.len() as u64, known.len() as u64));
         }
         if start.elapsed() > PATIENCE {
             bail!("partitions {} of {database}.{table} are not in the catalog after {} s", missing.join(", "), PATIENCE.as_secs());

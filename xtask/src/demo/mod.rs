@@ -119,12 +119,10 @@ async fn pipeline(
         .await?;
     steps
         .step("crawl", "start-crawler starts the crawler, it adds the partitions", async {
-            let partitions = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+            let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+            let table = format!("{}.{}", stack.deployment.output("DatabaseName")?, stack.deployment.output("TableName")?);
             let crawls = count(stack.crawls.crawls(), "crawl");
-            Ok((
-                format!("{} → {crawls} → table ticklake.ticks, {}", count(partitions, "new partition"), count(partitions, "partition")),
-                (),
-            ))
+            Ok((format!("{} → {crawls} → table {table}, {}", count(new, "new partition"), count(all, "partition")), ()))
         })
         .await?;
     let mails = steps

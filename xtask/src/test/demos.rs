@@ -123,6 +123,7 @@ pub(crate) async fn up_replay_down(repository: &Repository, processes: &Processe
         processes.run("replay", xtask(repository)?.args(["replay", "events/sqs-burst.json"]), &log("replay")).await?;
         let said = std::fs::read_to_string(log("replay"))?;
         ensure!(said.contains("→ mail 0001.txt: [ticklake] 40 new files, ticks unknown, 1 dead-letter file"), "replay said: {said}");
+        ensure!(said.contains("→ the crawler runs"), "replay said: {said}");
         Ok(())
     }
     .await;
