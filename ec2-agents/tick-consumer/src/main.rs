@@ -1,6 +1,7 @@
 //! `tick-consumer`: parse, build the clients, run until told to stop.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tick_consumer::{Cli, Command};
@@ -20,11 +21,15 @@ fn start() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let config = cli.config()?;
     agent::start_logs()?;
-    tokio::runtime::Runtime::new()?.block_on(async {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(async {
         let shutdown = agent::shutdown_signal()?;
         match cli.command() {
             Command::Check => tick_consumer::check(&config).await,
             Command::Run => tick_consumer::run(config, shutdown).await,
         }
-    })
+    });
+    // A call to a Kafka that is away may block for a minute; nobody waits for its answer any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }

@@ -278,6 +278,21 @@ async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sigterm_while_kafka_is_away_ends_and_lands_what_was_read() {
+    let bench = Bench::new().await;
+    let process = bench.start("consumer", &["--max-age", "1h"]).await;
+    bench.wait_for("consumer", "partition assigned").await;
+    bench.produce_ticks(0, 10).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.kafka.switch(false).expect("switched off");
+    bench.stop(process, "consumer").await;
+    assert!(bench.said("consumer").contains("batch landed but not committed"), "{}", bench.said("consumer"));
+    let lake = bench.landed(10).await;
+    bench.expect_once(&lake, 0, 10).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_kafka_delays_rows_and_loses_none() {
     let bench = Bench::new().await;
     let process = bench.start("consumer", &["--max-age", "1s"]).await;
