@@ -36,7 +36,7 @@ impl Deployment {
     /// # Errors
     /// The build fails; quotes its log.
     pub async fn build(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
-        let mut build = sam(repository, tools, folder);
+        let mut build = sam_command(repository, tools, folder);
         // What is installed builds; nothing fetches a toolchain.
         build.arg("build").env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
         processes.run("sam build", &mut build, &folder.join("sam-build.log")).await
@@ -54,7 +54,7 @@ impl Deployment {
         folder: &Path,
         parameters: &Parameters,
     ) -> Result<Self> {
-        let mut deploy = sam(repository, tools, folder);
+        let mut deploy = sam_command(repository, tools, folder);
         deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
         deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
         deploy.arg("LakeBucketName=ticklake-lake");
@@ -90,21 +90,16 @@ impl Deployment {
     pub fn output(&self, name: &str) -> Result<&str> {
         self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
     }
-
-    /// Returns all outputs of the stack.
-    pub fn outputs(&self) -> &BTreeMap<String, String> {
-        &self.outputs
-    }
 }
 
-fn sam(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
+/// Returns a `sam` that runs in the work tree, reads nobody's own AWS configuration, and keeps its state in a folder.
+pub fn sam_command(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
     let mut sam = Command::new(tools.path("sam"));
     without_cargo_variables(&mut sam);
     sam.current_dir(repository.root())
         .env("PATH", tools.search_path())
         .env("SAM_CLI_TELEMETRY", "0")
         .env("__SAM_CLI_APP_DIR", folder.join("sam"));
-    // Nobody's own AWS configuration is read.
     sam.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env_remove("AWS_PROFILE");
     sam
 }

@@ -20,7 +20,7 @@ mod tools;
 
 pub use aws::Aws;
 pub use crawl_worker::CrawlWorker;
-pub use deployment::{Deployment, Parameters};
+pub use deployment::{Deployment, Parameters, sam_command};
 pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};
 pub use lake_contents::{LakeContents, LakeObject};
 pub use mailbox::{Mail, Mailbox};

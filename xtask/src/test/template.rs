@@ -1,21 +1,15 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use local::{Processes, Repository, Tools};
+use local::{Processes, Repository, Tools, sam_command};
 use tokio::process::Command;
 
 /// Largest zip of a function.
 const ZIP: u64 = 3 << 20;
 
 pub(crate) async fn validate(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
-    let mut sam = Command::new(tools.path("sam"));
-    sam.current_dir(repository.root())
-        .env("PATH", tools.search_path())
-        .env("SAM_CLI_TELEMETRY", "0")
-        .env("__SAM_CLI_APP_DIR", folder.join("sam"));
-    sam.args(["validate", "--lint", "--region", "us-east-1"])
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    let mut sam = sam_command(repository, tools, folder);
+    sam.args(["validate", "--lint", "--region", "us-east-1"]);
     sam.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
     processes.run("sam validate", &mut sam, &folder.join("sam-validate.log")).await
 }
