@@ -59,7 +59,9 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     drop(kept);
     processes.stop_all().await;
     std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    println!("Try next:  cargo xtask demo --keep · cargo xtask replay events/s3-put.json · README \"Deploy to AWS\"");
+    println!(
+        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · cargo xtask demo --format csv · README \"Deploy to AWS\""
+    );
     Ok(())
 }
 
