@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use tick::{EventTime, Tick};
+use tick::{EventTime, Tick, TickError};
 
-use crate::encode::{self, EncodeError};
-use crate::{DeadLetter, Format, Granularity, Kind, LakePartition, ObjectKey, ObjectMetadata, PartitionBy, Record, Row};
+use crate::encode::EncodeError;
+use crate::object::{self, Source};
+use crate::rows::Rows;
+use crate::{DeadLetter, Format, Granularity, Kind, LakePartition, Manifest, Object, OffsetRuns, PartitionBy, Record};
 
 /// How rows find their lake partition.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,88 +17,131 @@ pub struct Routing {
     pub granularity: Granularity,
 }
 
+/// What becomes of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// How rows find their lake partition.
+    pub routing: Routing,
+    /// A larger record is a dead letter, whatever it holds. Bytes of its value.
+    pub max_record_bytes: u64,
+    /// Leaves records without a value out, where they would be dead letters.
+    pub skip_tombstones: bool,
+}
+
 /// The records of a contiguous offset range of one Kafka partition, validated and routed as they come.
 ///
-/// Every record of the range is in it exactly once, as a row or as a dead letter. Offsets that the log does not have (transaction markers) are the only
-/// holes.
+/// Every record of the range is in it exactly once: as a row, as a dead letter, or as a tombstone that is left out. Offsets that the log does not have
+/// (transaction markers) are the only holes.
 #[derive(Debug, Clone)]
 pub struct Batch {
     topic: String,
     partition: i32,
-    routing: Routing,
-    range: Option<(i64, i64)>,
+    rules: Rules,
+    first: i64,
+    last: Option<i64>,
     opened_at: Option<Instant>,
-    rows: BTreeMap<LakePartition, Vec<Row>>,
+    oldest_ms: Option<i64>,
+    rows: BTreeMap<LakePartition, Rows>,
     dead_letters: Vec<DeadLetter>,
-    row_count: u64,
-    bytes: u64,
-}
-
-/// An object to be put into the lake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    /// Where it goes.
-    pub key: ObjectKey,
-    /// What its metadata says.
-    pub metadata: ObjectMetadata,
-    /// Its bytes.
-    pub body: Vec<u8>,
+    tombstones: OffsetRuns,
+    count: u64,
+    value_bytes: u64,
+    memory: u64,
+    runs: usize,
 }
 
 impl Batch {
-    /// Returns an empty batch of a topic's partition.
-    pub fn new(topic: &str, partition: i32, routing: Routing) -> Self {
+    /// Returns an empty batch that begins at `first`.
+    pub fn new(topic: &str, partition: i32, first: i64, rules: Rules) -> Self {
         Self {
             topic: topic.to_owned(),
             partition,
-            routing,
-            range: None,
+            rules,
+            first,
+            last: None,
             opened_at: None,
+            oldest_ms: None,
             rows: BTreeMap::new(),
             dead_letters: Vec::new(),
-            row_count: 0,
-            bytes: 0,
+            tombstones: OffsetRuns::default(),
+            count: 0,
+            value_bytes: 0,
+            memory: 0,
+            runs: 0,
         }
     }
 
     /// Adds the next record; returns the dead letter that it became where it is no tick.
     pub fn push(&mut self, record: &Record<'_>, now: Instant) -> Option<&DeadLetter> {
-        let first = self.range.map_or(record.offset, |(first, _)| first);
-        self.range = Some((first, record.offset));
+        self.last = Some(record.offset);
         self.opened_at.get_or_insert(now);
-        self.row_count += 1;
-        self.bytes += record.value.map_or(0, |value| value.len() as u64);
-        match Tick::from_json(record.value.unwrap_or_default()) {
+        self.oldest_ms = self.oldest_ms.or(record.timestamp_ms);
+        self.count += 1;
+        let value = record.value.unwrap_or_default();
+        self.value_bytes += value.len() as u64;
+        if value.is_empty() && self.rules.skip_tombstones {
+            let before = self.tombstones.runs().len();
+            self.tombstones.push(record.offset);
+            self.runs += self.tombstones.runs().len() - before;
+            return None;
+        }
+        match self.tick(value) {
             Ok(tick) => {
                 let kafka_timestamp = record.timestamp_ms.and_then(EventTime::from_millis);
-                let time = match self.routing.by {
+                let time = match self.rules.routing.by {
                     PartitionBy::KafkaTimestamp => kafka_timestamp,
                     PartitionBy::EventTime => Some(tick.event_time),
                 };
-                let lake_partition = LakePartition::of(time, self.routing.granularity);
-                self.rows.entry(lake_partition).or_default().push(Row { tick, offset: record.offset, kafka_timestamp });
+                let lake_partition = LakePartition::of(time, self.rules.routing.granularity);
+                self.memory += Rows::memory_of(&tick);
+                let rows = self.rows.entry(lake_partition).or_insert_with(|| {
+                    self.memory += OPEN_OBJECT;
+                    Rows::default()
+                });
+                self.runs += usize::from(rows.push(&tick, record.offset, kafka_timestamp));
                 None
             }
             Err(reason) => {
-                self.dead_letters.push(DeadLetter::new(record, reason.to_string()));
+                let letter = DeadLetter::new(record, reason);
+                self.memory += letter.memory();
+                self.runs += 1;
+                self.dead_letters.push(letter);
                 self.dead_letters.last()
             }
         }
     }
 
-    /// Returns the first and the last offset, or `None` for an empty batch.
-    pub fn range(&self) -> Option<(i64, i64)> {
-        self.range
+    fn tick(&self, value: &[u8]) -> Result<Tick, String> {
+        let (got, most) = (value.len() as u64, self.rules.max_record_bytes);
+        if got > most {
+            return Err(format!("{got} bytes, wanted at most {most} (setting records.max_bytes)"));
+        }
+        Tick::from_json(value).map_err(|error: TickError| error.to_string())
     }
 
-    /// Returns the time of the first record.
+    /// Returns the first and the last offset, or `None` for an empty batch.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        self.last.map(|last| (self.first, last))
+    }
+
+    /// Returns the offset behind the last record; the first one's where there is none.
+    pub fn next(&self) -> i64 {
+        self.last.map_or(self.first, |last| last + 1)
+    }
+
+    /// Returns when the first record came.
     pub fn opened_at(&self) -> Option<Instant> {
         self.opened_at
     }
 
-    /// Returns the number of records, dead letters included.
-    pub fn rows(&self) -> u64 {
-        self.row_count
+    /// Returns the first record's Kafka timestamp in milliseconds.
+    pub fn oldest_ms(&self) -> Option<i64> {
+        self.oldest_ms
+    }
+
+    /// Returns the number of records, dead letters and tombstones included.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// Returns the number of dead letters.
@@ -104,49 +149,67 @@ impl Batch {
         self.dead_letters.len()
     }
 
-    /// Returns the bytes of record values held.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// Returns the bytes of record values taken in.
+    pub fn value_bytes(&self) -> u64 {
+        self.value_bytes
     }
 
-    /// Returns the batch's objects: one for each lake partition, and one for its dead letters. The same batch gives the same bytes.
+    /// Returns about how many bytes of memory the batch takes.
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Returns the number of objects that the batch would give now.
+    pub fn object_count(&self) -> usize {
+        self.rows.len() + usize::from(!self.dead_letters.is_empty())
+    }
+
+    /// Returns the number of offset runs that its manifest would have now.
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// Returns the batch's manifest and its objects in the manifest's order: one for each lake partition, and one for the dead letters. The same batch gives the same bytes.
     ///
     /// # Errors
     /// An encoder refused, which names a fault in ticklake and not in the data.
-    pub fn objects(&self, format: Format) -> Result<Vec<Object>, EncodeError> {
-        let Some((first, last)) = self.range else { return Ok(Vec::new()) };
-        let key = |kind, lake_partition| {
-            ObjectKey::new(kind, lake_partition, &self.topic, self.partition, first, last).ok_or_else(|| EncodeError::Key {
-                topic: self.topic.clone(),
-                partition: self.partition,
-                first,
-                last,
-            })
+    pub fn seal(&self, format: Format, topic_id: &str, attempt: &str) -> Result<(Manifest, Vec<Object>), EncodeError> {
+        let source = Source {
+            topic: &self.topic,
+            partition: self.partition,
+            range: (self.first, self.last.unwrap_or(self.first)),
+            attempt,
+            lost_below: None,
         };
-        let mut objects = Vec::with_capacity(self.rows.len() + 1);
+        let mut objects = Vec::with_capacity(self.object_count());
+        let mut offsets = Vec::with_capacity(self.object_count());
         for (lake_partition, rows) in &self.rows {
-            let times = rows.iter().map(|row| row.tick.event_time);
-            objects.push(Object {
-                key: key(Kind::Data(format), *lake_partition)?,
-                metadata: ObjectMetadata { rows: rows.len() as u64, event_times: times.clone().min().zip(times.max()) },
-                body: encode::rows(format, self.partition, rows)?,
-            });
+            let key = source.key(Kind::Data(format), *lake_partition)?;
+            offsets.push(rows.offsets());
+            objects.push(object::of_rows(&source, key, rows)?);
         }
-        if let Some(first_letter) = self.dead_letters.first() {
-            let lake_partition = LakePartition::of(first_letter.kafka_timestamp(), self.routing.granularity);
-            objects.push(Object {
-                key: key(Kind::DeadLetter, lake_partition)?,
-                metadata: ObjectMetadata { rows: self.dead_letters.len() as u64, event_times: None },
-                body: encode::dead_letters(&self.topic, self.partition, &self.dead_letters)?,
-            });
+        if let Some(first) = self.dead_letters.first() {
+            let lake_partition = LakePartition::of(first.kafka_timestamp(), self.rules.routing.granularity);
+            let mut runs = OffsetRuns::default();
+            self.dead_letters.iter().for_each(|letter| runs.push(letter.offset));
+            offsets.push(runs);
+            objects.push(object::of_dead_letters(&source, source.key(Kind::DeadLetter, lake_partition)?, &self.dead_letters)?);
         }
-        Ok(objects)
+        let manifest = source.manifest(topic_id, objects.iter().zip(offsets), self.tombstones.clone());
+        Ok((manifest, objects))
     }
 }
+
+/// Memory of an object that is open, whatever is in it: its vectors' first allocations.
+const OPEN_OBJECT: u64 = 1 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn rules() -> Rules {
+        Rules { routing: Routing::default(), max_record_bytes: 100, skip_tombstones: false }
+    }
 
     fn push(batch: &mut Batch, offset: i64, timestamp_ms: Option<i64>, value: &[u8]) {
         batch.push(&Record { offset, timestamp_ms, value: Some(value), ..Record::default() }, Instant::now());
@@ -155,32 +218,50 @@ mod tests {
     #[test]
     fn every_record_is_in_exactly_one_object() {
         let hour = 3_600_000;
-        let mut batch = Batch::new("ticks", 3, Routing::default());
+        let mut batch = Batch::new("ticks", 3, 9, rules());
         let tick = br#"{"symbol":"A","event_time":0,"price":1}"#;
         push(&mut batch, 10, Some(hour - 1), tick);
         push(&mut batch, 11, Some(hour), tick);
         push(&mut batch, 12, None, tick);
         push(&mut batch, 13, Some(i64::MAX), tick);
         push(&mut batch, 14, Some(hour), b"\xff poison");
-        let objects = batch.objects(Format::Json).expect("objects");
+        push(&mut batch, 15, Some(hour), &[b' '; 101]);
+        let (manifest, objects) = batch.seal(Format::Json, "id", "attempt").expect("objects");
         let found: Vec<_> = objects.iter().map(|object| (object.key.to_string(), object.metadata.rows)).collect();
-        let name = "ticks-3-00000000000000000010-00000000000000000014.json.gz";
+        let name = "ticks-3-00000000000000000009-00000000000000000015.json.gz";
         assert_eq!(
             found,
             [
                 (format!("ticks/dt=1970-01-01/hr=00/{name}"), 1),
                 (format!("ticks/dt=1970-01-01/hr=01/{name}"), 1),
                 (format!("ticks/dt=unknown/hr=unknown/{name}"), 2),
-                (format!("dead-letter/dt=1970-01-01/hr=01/{name}"), 1),
+                (format!("dead-letter/dt=1970-01-01/hr=01/{name}"), 2),
             ]
         );
+        let offsets: Vec<Vec<i64>> = manifest.objects.iter().map(|object| object.offsets.offsets().collect()).collect();
+        assert_eq!(offsets, [vec![10], vec![11], vec![12, 13], vec![14, 15]]);
+        assert_eq!((manifest.first, manifest.last, manifest.absent()), (9, 15, 1));
+        assert!(objects.iter().all(|object| object.metadata.attempt.as_deref() == Some("attempt")));
     }
 
     #[test]
     fn event_time_routes_on_request() {
-        let mut batch = Batch::new("ticks", 0, Routing { by: PartitionBy::EventTime, granularity: Granularity::Day });
+        let routing = Routing { by: PartitionBy::EventTime, granularity: Granularity::Day };
+        let mut batch = Batch::new("ticks", 0, 0, Rules { routing, ..rules() });
         push(&mut batch, 0, Some(0), br#"{"symbol":"A","event_time":"2010-01-08T23:59:59Z","price":1}"#);
-        let objects = batch.objects(Format::Csv).expect("objects");
+        let (_, objects) = batch.seal(Format::Csv, "id", "attempt").expect("objects");
         assert!(objects[0].key.to_string().starts_with("ticks/dt=2010-01-08/hr=all/"));
+    }
+
+    #[test]
+    fn tombstones_are_dead_letters_or_left_out_on_request() {
+        let seal = |skip_tombstones| {
+            let mut batch = Batch::new("ticks", 0, 0, Rules { skip_tombstones, ..rules() });
+            batch.push(&Record { offset: 0, ..Record::default() }, Instant::now());
+            push(&mut batch, 1, None, b"");
+            batch.seal(Format::Json, "id", "attempt").expect("objects").0
+        };
+        assert_eq!((seal(false).objects.len(), seal(false).tombstones.count()), (1, 0));
+        assert_eq!((seal(true).objects.len(), seal(true).tombstones.count(), seal(true).absent()), (0, 2, 0));
     }
 }

@@ -30,6 +30,13 @@ impl DeadLetter {
         }
     }
 
+    /// Returns the bytes that the letter takes in memory.
+    pub(crate) fn memory(&self) -> u64 {
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + bytes(value) + 48).sum();
+        (size_of::<Self>() + self.reason.len() + bytes(&self.key) + bytes(&self.value) + headers) as u64
+    }
+
     /// Returns the Kafka record timestamp; `None` where the record has none that a date can hold.
     pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
         self.timestamp_ms.and_then(EventTime::from_millis)

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 /// How the data objects of a lake are encoded. One lake has one format: a crawler splits tables that mix them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Parquet, zstd, typed columns.

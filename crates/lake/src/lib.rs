@@ -11,26 +11,48 @@ mod dead_letter;
 mod encode;
 mod format;
 mod lake_partition;
+#[cfg(feature = "encodings")]
+mod manifest;
+#[cfg(feature = "encodings")]
+mod object;
 mod object_key;
 mod object_metadata;
 #[cfg(feature = "encodings")]
+mod offset_runs;
+#[cfg(feature = "encodings")]
+mod protocol;
+#[cfg(feature = "encodings")]
 mod record;
+#[cfg(feature = "encodings")]
+mod repair;
+#[cfg(feature = "encodings")]
+mod rows;
 mod schema;
 #[cfg(feature = "encodings")]
 mod seal_policy;
 
 #[cfg(feature = "encodings")]
-pub use batch::{Batch, Object, Routing};
+pub use batch::{Batch, Routing, Rules};
 #[cfg(feature = "encodings")]
 pub use dead_letter::DeadLetter;
 #[cfg(feature = "encodings")]
 pub use encode::EncodeError;
 pub use format::Format;
 pub use lake_partition::{Granularity, LakePartition, PartitionBy};
+#[cfg(feature = "encodings")]
+pub use manifest::{GapReason, Manifest, ManifestError, ManifestKey, ManifestObject};
+#[cfg(feature = "encodings")]
+pub use object::Object;
 pub use object_key::{Kind, ObjectKey, ObjectKeyError};
 pub use object_metadata::ObjectMetadata;
 #[cfg(feature = "encodings")]
-pub use record::{Record, Row};
+pub use offset_runs::OffsetRuns;
+#[cfg(feature = "encodings")]
+pub use protocol::{Answer, Fault, Log, Protocol, Request, Standing};
+#[cfg(feature = "encodings")]
+pub use record::Record;
+#[cfg(feature = "encodings")]
+pub use repair::{Repair, RepairError};
 pub use schema::{COLUMNS, Column, ColumnType, fingerprint};
 #[cfg(feature = "encodings")]
-pub use seal_policy::{SealCause, SealPolicy};
+pub use seal_policy::{EncodedRatio, SealCause, SealPolicy};

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::{Format, LakePartition};
 
 /// What an object holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Ticks, below `ticks/`.
     Data(Format),
@@ -15,7 +15,7 @@ pub enum Kind {
 ///
 /// First and last are the offsets of the *batch* the object was sealed with, padded with zeros to 20 digits; a batch that spans lake
 /// partitions gives several objects with the same range. But for the `=` of dt and hr a key has no character that form encoding changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     kind: Kind,
     lake_partition: LakePartition,

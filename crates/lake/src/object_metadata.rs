@@ -11,11 +11,17 @@ pub struct ObjectMetadata {
     pub rows: u64,
     /// First and last event time; `None` for dead letters.
     pub event_times: Option<(EventTime, EventTime)>,
+    /// The attempt of the manifest that the object belongs to; `None` where another program wrote it.
+    pub attempt: Option<String>,
+    /// Where retention had taken part of the batch before the object was made: the first offset that was left.
+    pub lost_below: Option<i64>,
 }
 
 const ROWS: &str = "rows";
 const FIRST: &str = "first-event-time";
 const LAST: &str = "last-event-time";
+const ATTEMPT: &str = "attempt";
+const LOST_BELOW: &str = "lost-below";
 const SCHEMA: &str = "schema";
 const WRITER: &str = "writer";
 
@@ -31,13 +37,20 @@ impl ObjectMetadata {
             map.insert(FIRST.to_owned(), first.to_string());
             map.insert(LAST.to_owned(), last.to_string());
         }
+        map.extend(self.attempt.iter().map(|attempt| (ATTEMPT.to_owned(), attempt.clone())));
+        map.extend(self.lost_below.iter().map(|offset| (LOST_BELOW.to_owned(), offset.to_string())));
         map
     }
 
     /// Returns what S3 user metadata says, or `None` where another program wrote the object.
     pub fn from_map(map: &HashMap<String, String>) -> Option<Self> {
         let time = |name| map.get(name).and_then(|text| EventTime::parse_rfc3339(text));
-        Some(Self { rows: map.get(ROWS)?.parse().ok()?, event_times: time(FIRST).zip(time(LAST)) })
+        Some(Self {
+            rows: map.get(ROWS)?.parse().ok()?,
+            event_times: time(FIRST).zip(time(LAST)),
+            attempt: map.get(ATTEMPT).cloned(),
+            lost_below: map.get(LOST_BELOW).and_then(|offset| offset.parse().ok()),
+        })
     }
 }
 
@@ -48,7 +61,7 @@ mod tests {
     #[test]
     fn metadata_reads_back_and_foreign_metadata_does_not() {
         let time = EventTime::from_micros(1_262_941_800_123_456).expect("a time");
-        let metadata = ObjectMetadata { rows: 7, event_times: Some((time, time)) };
+        let metadata = ObjectMetadata { rows: 7, event_times: Some((time, time)), attempt: Some("a".to_owned()), lost_below: Some(3) };
         assert_eq!(ObjectMetadata::from_map(&metadata.to_map()), Some(metadata));
         assert_eq!(ObjectMetadata::from_map(&HashMap::new()), None);
     }

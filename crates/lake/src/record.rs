@@ -1,5 +1,3 @@
-use tick::{EventTime, Tick};
-
 /// A Kafka record as the consumer hands it over.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Record<'a> {
@@ -13,15 +11,4 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Header names and values, in order.
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],
-}
-
-/// A row of the lake: a tick and where in Kafka it stood.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The tick.
-    pub tick: Tick,
-    /// Offset in the batch's partition.
-    pub offset: i64,
-    /// Kafka record timestamp; `None` where the record has none that a date can hold.
-    pub kafka_timestamp: Option<EventTime>,
 }

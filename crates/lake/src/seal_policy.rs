@@ -2,14 +2,19 @@ use std::time::{Duration, Instant};
 
 use crate::Batch;
 
+/// Most objects of a batch, so that its manifest stays small and its seal short.
+const MAX_OBJECTS: usize = 2_000;
+/// Most runs of offsets in a manifest: some 7 bytes each, so that with the objects' keys it stays below 1 MiB.
+const MAX_RUNS: usize = 80_000;
+
 /// When a batch is full.
 #[derive(Debug, Clone, Copy)]
 pub struct SealPolicy {
     /// Longest time from a batch's first record to its seal, also when no other record follows (G2).
     pub max_age: Duration,
-    /// Most bytes of record values in a batch.
+    /// Most bytes of a batch's objects, by estimate.
     pub max_bytes: u64,
-    /// Most rows in a batch, dead letters included.
+    /// Most records in a batch, dead letters included.
     pub max_rows: u64,
 }
 
@@ -22,29 +27,66 @@ pub enum SealCause {
     Bytes,
     /// `max_rows` is reached.
     Rows,
+    /// The manifest would grow too large: too many objects, or offsets too mixed.
+    Manifest,
+    /// The process comes near its memory limit, and this batch is the largest (G3).
+    Memory,
+    /// What follows in the log does not follow: it was lost, or the log has changed.
+    Lost,
     /// The consumer stops or loses the partition.
     Leaving,
 }
 
 impl SealCause {
-    /// Returns the cause in one word, for logs.
+    /// Returns the cause in one word, for logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Age => "age",
             Self::Bytes => "bytes",
             Self::Rows => "rows",
+            Self::Manifest => "manifest",
+            Self::Memory => "memory",
+            Self::Lost => "lost",
             Self::Leaving => "leaving",
         }
     }
 }
 
+/// Encoded bytes by bytes of record values, learned from what was sealed before.
+#[derive(Debug, Clone, Copy)]
+pub struct EncodedRatio(f64);
+
+impl Default for EncodedRatio {
+    /// Before the first seal: what gzip makes of ticks, more than Parquet does.
+    fn default() -> Self {
+        Self(0.2)
+    }
+}
+
+impl EncodedRatio {
+    /// Learns from a sealed batch.
+    pub fn learn(&mut self, value_bytes: u64, encoded_bytes: u64) {
+        // Small batches are mostly headers.
+        if value_bytes >= 1 << 20 {
+            self.0 = encoded_bytes as f64 / value_bytes as f64;
+        }
+    }
+
+    /// Returns about how many bytes a batch's objects will have.
+    pub fn estimate(self, batch: &Batch) -> u64 {
+        (batch.value_bytes() as f64 * self.0) as u64
+    }
+}
+
 impl SealPolicy {
     /// Returns why the batch is to be sealed at `now`, or `None` while it may go on filling.
-    pub fn due(&self, batch: &Batch, now: Instant) -> Option<SealCause> {
-        if batch.rows() >= self.max_rows {
+    pub fn due(&self, batch: &Batch, ratio: EncodedRatio, now: Instant) -> Option<SealCause> {
+        if batch.count() >= self.max_rows {
             Some(SealCause::Rows)
-        } else if batch.bytes() >= self.max_bytes {
+        } else if ratio.estimate(batch) >= self.max_bytes {
             Some(SealCause::Bytes)
+        } else if batch.object_count() >= MAX_OBJECTS || batch.runs() >= MAX_RUNS {
+            Some(SealCause::Manifest)
         } else {
             self.deadline(batch).is_some_and(|deadline| now >= deadline).then_some(SealCause::Age)
         }
@@ -59,19 +101,44 @@ impl SealPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Record, Routing};
+    use crate::{Format, Granularity, PartitionBy, Record, Routing, Rules};
+
+    fn batch(by: PartitionBy) -> Batch {
+        let routing = Routing { by, granularity: Granularity::Hour };
+        Batch::new("t", 0, 0, Rules { routing, max_record_bytes: 1 << 20, skip_tombstones: false })
+    }
 
     #[test]
     fn a_batch_is_due_by_rows_bytes_or_age_and_never_empty() {
         let now = Instant::now();
-        let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: 100, max_rows: 2 };
-        let mut batch = Batch::new("t", 0, Routing::default());
-        assert_eq!(policy.due(&batch, now + Duration::from_secs(99)), None);
+        let ratio = EncodedRatio::default();
+        let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: 20, max_rows: 2 };
+        let mut batch = batch(PartitionBy::KafkaTimestamp);
+        assert_eq!(policy.due(&batch, ratio, now + Duration::from_secs(99)), None);
         batch.push(&Record { offset: 0, value: Some(b"x"), ..Record::default() }, now);
-        assert_eq!(policy.due(&batch, now), None);
-        assert_eq!(policy.due(&batch, now + Duration::from_secs(10)), Some(SealCause::Age));
+        assert_eq!(policy.due(&batch, ratio, now), None);
+        assert_eq!(policy.due(&batch, ratio, now + Duration::from_secs(10)), Some(SealCause::Age));
         batch.push(&Record { offset: 1, value: Some(&[b'x'; 100]), ..Record::default() }, now);
-        assert_eq!(policy.due(&batch, now), Some(SealCause::Rows));
-        assert_eq!(SealPolicy { max_rows: 3, ..policy }.due(&batch, now), Some(SealCause::Bytes));
+        assert_eq!(policy.due(&batch, ratio, now), Some(SealCause::Rows));
+        assert_eq!(SealPolicy { max_rows: 3, ..policy }.due(&batch, ratio, now), Some(SealCause::Bytes));
+    }
+
+    /// A replay by event time: each record belongs to another hour than the one before.
+    #[test]
+    fn a_batch_is_due_before_its_manifest_passes_a_mebibyte() {
+        let now = Instant::now();
+        let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: u64::MAX, max_rows: u64::MAX };
+        for hours in [2, 100_000] {
+            let mut batch = batch(PartitionBy::EventTime);
+            let mut offset = 1_000_000_000_000;
+            while policy.due(&batch, EncodedRatio::default(), now).is_none() {
+                let value = format!(r#"{{"symbol":"A","event_time":{},"price":1}}"#, (offset % hours) * 3_600_000);
+                batch.push(&Record { offset, value: Some(value.as_bytes()), ..Record::default() }, now);
+                offset += 1;
+            }
+            let (manifest, _) = batch.seal(Format::Json, "id", "attempt").expect("objects");
+            let size = manifest.to_json().expect("JSON").len();
+            assert!((200_000..=1 << 20).contains(&size), "{hours} hours: {size} bytes");
+        }
     }
 }

@@ -56,12 +56,27 @@ struct Settings {
     /// batch.max_age: longest wait of a record before its batch is sealed [default: 60s]
     #[arg(long, global = true)]
     max_age: Option<String>,
-    /// batch.max_bytes: most bytes of record values in a batch [default: 64MiB]
+    /// batch.max_bytes: most bytes of a batch's objects, by estimate [default: 64MiB]
     #[arg(long, global = true)]
     max_bytes: Option<String>,
     /// batch.max_rows: most rows in a batch [default: 1000000]
     #[arg(long, global = true)]
     max_rows: Option<String>,
+    /// group.protocol: classic or consumer (KIP-848) [default: classic]
+    #[arg(long, global = true)]
+    group_protocol: Option<String>,
+    /// group.instance_id: static membership under this name
+    #[arg(long, global = true)]
+    group_instance_id: Option<String>,
+    /// records.tombstones: keep (as dead letters) or skip records without a value [default: keep]
+    #[arg(long, global = true)]
+    tombstones: Option<String>,
+    /// memory.limit: most resident memory of the process [default: 512MiB]
+    #[arg(long, global = true)]
+    memory_limit: Option<String>,
+    /// http.listen: serve /metrics, /health and /ready at host:port
+    #[arg(long, global = true)]
+    listen: Option<String>,
 }
 
 impl Cli {
@@ -75,21 +90,25 @@ impl Cli {
     /// # Errors
     /// Names the layer and the setting at fault.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let Settings { config, brokers, topic, group, bucket, format, partition_by, granularity, max_age, max_bytes, max_rows } =
-            &self.settings;
+        let settings = &self.settings;
         let flags = [
-            ("kafka.brokers", brokers),
-            ("kafka.topic", topic),
-            ("group.id", group),
-            ("lake.bucket", bucket),
-            ("lake.format", format),
-            ("lake.partition_by", partition_by),
-            ("lake.granularity", granularity),
-            ("batch.max_age", max_age),
-            ("batch.max_bytes", max_bytes),
-            ("batch.max_rows", max_rows),
+            ("kafka.brokers", &settings.brokers),
+            ("kafka.topic", &settings.topic),
+            ("group.id", &settings.group),
+            ("lake.bucket", &settings.bucket),
+            ("lake.format", &settings.format),
+            ("lake.partition_by", &settings.partition_by),
+            ("lake.granularity", &settings.granularity),
+            ("batch.max_age", &settings.max_age),
+            ("batch.max_bytes", &settings.max_bytes),
+            ("batch.max_rows", &settings.max_rows),
+            ("group.protocol", &settings.group_protocol),
+            ("group.instance_id", &settings.group_instance_id),
+            ("records.tombstones", &settings.tombstones),
+            ("memory.limit", &settings.memory_limit),
+            ("http.listen", &settings.listen),
         ];
-        let layers = Layers::new(config.as_deref(), "TICK_CONSUMER")?;
+        let layers = Layers::new(settings.config.as_deref(), "TICK_CONSUMER")?;
         flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use agent::{HumanDuration, HumanSize, Kafka};
-use lake::{Format, Granularity, PartitionBy, Routing, SealPolicy};
+use lake::{Format, Granularity, PartitionBy, Routing, Rules, SealPolicy};
 use serde::Deserialize;
 
 /// The consumer's configuration: what `consumer.yaml`, the environment and the flags add up to.
@@ -18,6 +18,15 @@ pub struct Config {
     /// When a batch is sealed.
     #[serde(default)]
     pub batch: Batch,
+    /// What becomes of records that are no ticks.
+    #[serde(default)]
+    pub records: Records,
+    /// What the process may take.
+    #[serde(default)]
+    pub memory: Memory,
+    /// How the process shows how it is.
+    #[serde(default)]
+    pub http: Http,
 }
 
 /// The `group` section.
@@ -26,6 +35,22 @@ pub struct Config {
 pub struct Group {
     /// Kafka consumer group; consumers with the same one share the partitions.
     pub id: String,
+    /// How the group shares out partitions.
+    #[serde(deserialize_with = "agent::word")]
+    pub protocol: GroupProtocol,
+    /// Static membership: a name that this consumer alone has in its group. It keeps its partitions over a restart within the session timeout.
+    pub instance_id: Option<String>,
+}
+
+/// Kafka's two group protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupProtocol {
+    /// The classic one, cooperative-sticky: every broker has it.
+    #[default]
+    Classic,
+    /// KIP-848: brokers from 4.0 on have it, and assign faster.
+    Consumer,
 }
 
 /// The `lake` section.
@@ -51,21 +76,73 @@ pub struct Lake {
 pub struct Batch {
     /// Longest wait of a record before its batch is sealed.
     pub max_age: HumanDuration,
-    /// Most bytes of record values in a batch.
+    /// Most bytes of a batch's objects, estimated from the batch before.
     pub max_bytes: HumanSize,
     /// Most rows in a batch.
     pub max_rows: u64,
 }
 
+/// The `records` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Records {
+    /// A record whose value is larger is a dead letter.
+    pub max_bytes: HumanSize,
+    /// What becomes of records without a value.
+    #[serde(deserialize_with = "agent::word")]
+    pub tombstones: Tombstones,
+}
+
+/// What becomes of records without a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tombstones {
+    /// They are dead letters.
+    #[default]
+    Keep,
+    /// They are left out, and the manifest says so.
+    Skip,
+}
+
+/// The `memory` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Most resident memory of the process.
+    pub limit: HumanSize,
+}
+
+/// The `http` section.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where `/metrics`, `/health` and `/ready` are served, `host:port`; nowhere without it.
+    pub listen: Option<String>,
+}
+
 impl Default for Group {
     fn default() -> Self {
-        Self { id: "tick-consumer".to_owned() }
+        Self { id: "tick-consumer".to_owned(), protocol: GroupProtocol::Classic, instance_id: None }
+    }
+}
+
+impl Default for Records {
+    /// 1 MiB: what a broker takes by default.
+    fn default() -> Self {
+        Self { max_bytes: HumanSize(1 << 20), tombstones: Tombstones::Keep }
+    }
+}
+
+impl Default for Memory {
+    /// Half of the smallest instance that is worth its price (t4g.micro, 1 GiB) stays free.
+    fn default() -> Self {
+        Self { limit: HumanSize(512 << 20) }
     }
 }
 
 impl Default for Batch {
-    /// A minute: one PUT per partition and minute costs cents a day. 64 MiB and a million rows: about 10 MB of Parquet, a size that Athena
-    /// reads well.
+    /// A minute: two PUTs per partition and minute cost cents a day. A million rows are about 10 MB of Parquet, a size that Athena reads well; larger ones
+    /// take memory and save nothing.
     fn default() -> Self {
         Self { max_age: HumanDuration(Duration::from_secs(60)), max_bytes: HumanSize(64 << 20), max_rows: 1_000_000 }
     }
@@ -77,8 +154,22 @@ impl Config {
         SealPolicy { max_age: self.batch.max_age.0, max_bytes: self.batch.max_bytes.0, max_rows: self.batch.max_rows }
     }
 
-    /// Returns how rows find their lake partition.
-    pub fn routing(&self) -> Routing {
-        Routing { by: self.lake.partition_by, granularity: self.lake.granularity }
+    /// Returns what becomes of records.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            routing: Routing { by: self.lake.partition_by, granularity: self.lake.granularity },
+            max_record_bytes: self.records.max_bytes.0,
+            skip_tombstones: self.records.tombstones == Tombstones::Skip,
+        }
+    }
+
+    /// Says which settings contradict each other.
+    ///
+    /// # Errors
+    /// Two settings cannot both hold.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let limit = self.memory.limit.0;
+        anyhow::ensure!(limit >= crate::memory::LEAST, "memory.limit: {} MiB is too little to work with; set 96MiB or more", limit >> 20);
+        Ok(())
     }
 }

@@ -4,25 +4,30 @@ use std::time::Duration;
 
 use agent::ClientLogs;
 use anyhow::{Context as _, Result, bail};
+use kafka_native::PartitionQueue;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientConfig, TopicPartitionList};
-use tokio::sync::mpsc;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::Config;
+use crate::config::{Config, GroupProtocol};
 use crate::lake_bucket::LakeBucket;
+use crate::landing::Landing;
+use crate::memory::{Memory, Shares};
 use crate::partition::{PartitionReader, Stop};
-use crate::seal::Sealer;
+use crate::readiness::Readiness;
+use crate::sealer::Sealer;
+use crate::topic::Topic;
 
-/// How long a partition that is revoked, or a consumer that is told to stop, may take to seal what is open. What is not sealed by then is dropped:
-/// it is not committed, and is read again.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a partition that is revoked, or a consumer that is told to stop, may take to seal what is open. What is not sealed by then is dropped: it is still in
+/// Kafka, and what was begun is completed by whoever has the partition next. With the last commit and the goodbye to the group it makes less than 5 s.
+const GRACE: Duration = Duration::from_millis(2_500);
 
 pub(crate) type TickConsumer = StreamConsumer<Membership>;
 
@@ -63,13 +68,33 @@ impl ConsumerContext for Membership {
     }
 }
 
+/// What serving a group takes.
+pub(crate) struct Setup {
+    pub(crate) config: Arc<Config>,
+    pub(crate) bucket: LakeBucket,
+    pub(crate) topic: Arc<Topic>,
+    /// Partitions of the topic.
+    pub(crate) partitions: u64,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
 /// Reads the partitions that the group gives this consumer, until `shutdown`.
-pub(crate) async fn serve(config: Arc<Config>, bucket: LakeBucket, shutdown: CancellationToken) -> Result<()> {
+pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<()> {
+    let config = Arc::clone(&setup.config);
     let (changes, mut changed) = mpsc::unbounded_channel();
-    let consumer: TickConsumer = client_config(&config).create_with_context(Membership { changes }).context("kafka.options")?;
+    let shares = Shares::of(config.memory.limit.0, setup.partitions);
+    let consumer: TickConsumer = client_config(&config, &shares).create_with_context(Membership { changes }).context("kafka.options")?;
     let consumer = Arc::new(consumer);
     consumer.subscribe(&[&config.kafka.topic])?;
-    let mut readers = Readers { config, consumer: Arc::clone(&consumer), bucket, stops: HashMap::new(), tasks: JoinSet::new() };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut readers = Readers {
+        setup,
+        consumer: Arc::clone(&consumer),
+        memory: Memory::new(shares.batches),
+        encoders: Arc::new(Semaphore::new(cores)),
+        stops: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
     let outcome = loop {
         tokio::select! {
             biased;
@@ -100,55 +125,86 @@ pub(crate) async fn serve(config: Arc<Config>, bucket: LakeBucket, shutdown: Can
     outcome.and(stopped)
 }
 
-fn client_config(config: &Config) -> ClientConfig {
+fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
     let mut client = config.kafka.client_config();
-    client
-        .set("group.id", &config.group.id)
+    client.set("group.id", &config.group.id);
+    match config.group.protocol {
         // Revokes only what moves; the others go on reading.
-        .set("partition.assignment.strategy", "cooperative-sticky")
+        GroupProtocol::Classic => client.set("partition.assignment.strategy", "cooperative-sticky"),
+        GroupProtocol::Consumer => client.set("group.protocol", "consumer"),
+    };
+    if let Some(id) = &config.group.instance_id {
+        client.set("group.instance.id", id);
+    }
+    let queue_kilobytes = shares.queue >> 10;
+    client
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        // Every partition is sought to where the lake ends. Where the log no longer has that, librdkafka goes on at its start and the reader sees the hole; at
+        // "error" it would stop the partition in a state in which it refuses to seek.
         .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false")
-        // Per partition; the default of 64 MiB times a dozen partitions is more than the process should take.
-        .set("queued.max.messages.kbytes", "16384")
+        // For each partition. A fetch is begun while the queue is below its bound, so a queue may hold one fetch more.
+        .set("queued.max.messages.kbytes", queue_kilobytes.to_string())
+        .set("fetch.message.max.bytes", shares.queue.min(1 << 20).to_string())
         .set("fetch.queue.backoff.ms", "5");
     client
 }
 
 /// The partitions being read, each by a task of its own.
 struct Readers {
-    config: Arc<Config>,
+    setup: Setup,
     consumer: Arc<TickConsumer>,
-    bucket: LakeBucket,
+    memory: Arc<Memory>,
+    encoders: Arc<Semaphore>,
     stops: HashMap<i32, Stop>,
     tasks: JoinSet<Result<()>>,
 }
 
 impl Readers {
     /// Starts to read partitions. Their queues are split off before they are assigned: librdkafka leaves a queue alone that the application has forwarded,
-    /// so that no record ever comes through the consumer's own queue.
+    /// so that no record ever comes through the consumer's own queue. They are assigned paused; each partition's task seeks to where the lake ends, which may take as long as S3
+    /// is away, and the group must not wait for it.
     fn start(&mut self, partitions: &TopicPartitionList) -> Result<()> {
+        let mut paused = TopicPartitionList::new();
         for element in partitions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
-            let Some(queue) = self.consumer.split_partition_queue(topic, partition) else {
+            let Some(queue) = PartitionQueue::split(&self.consumer, topic, partition) else {
                 bail!("partition {partition} of topic {topic:?} has no queue");
             };
-            let stop = Stop::default();
-            let sealer = Sealer {
-                consumer: Arc::clone(&self.consumer),
-                bucket: self.bucket.clone(),
-                format: self.config.lake.format,
-                topic: topic.to_owned(),
-                partition,
-            };
-            let (policy, routing) = (self.config.seal_policy(), self.config.routing());
-            let reader = PartitionReader { queue, sealer, policy, routing, stop: stop.clone() };
-            self.tasks.spawn(reader.run());
-            self.stops.insert(partition, stop);
-            info!(topic, partition, "partition assigned");
+            paused.add_partition_offset(topic, partition, Offset::Offset(0))?;
+            self.read(queue, partition);
+            info!(partition, "partition assigned");
         }
-        self.consumer.incremental_assign(partitions).context("cannot take the partitions that the group assigned")
+        metrics::counter!("ticklake_rebalances_total").increment(1);
+        self.setup.readiness.has_joined();
+        self.consumer.pause(&paused).context("cannot pause partitions")?;
+        self.consumer.incremental_assign(&paused).context("cannot take the partitions that the group assigned")
+    }
+
+    fn read(&mut self, queue: PartitionQueue<TickConsumer>, partition: i32) {
+        let Setup { config, bucket, topic, readiness, .. } = &self.setup;
+        let stop = Stop::default();
+        let sealer = Sealer {
+            consumer: Arc::clone(&self.consumer),
+            format: config.lake.format,
+            topic: topic.name().to_owned(),
+            partition,
+            encoders: Arc::clone(&self.encoders),
+        };
+        let landing = Landing::new(bucket.clone(), Arc::clone(topic), config.kafka.clone(), partition);
+        let reader = PartitionReader {
+            sealer,
+            policy: config.seal_policy(),
+            rules: config.rules(),
+            kafka: config.kafka.clone(),
+            memory: Arc::clone(&self.memory),
+            stop: stop.clone(),
+            pending: readiness.pending(),
+        };
+        self.tasks.spawn(reader.run(queue, landing));
+        self.stops.insert(partition, stop);
     }
 
     /// Seals and stops partitions, then tells the group that they are free.

@@ -1,10 +1,13 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
-use lake::{Object, ObjectMetadata};
+use bytes::Bytes;
+use lake::{Manifest, ManifestKey, Object, ObjectMetadata};
 
 /// One attempt of one S3 call; a batch's object is at most some tens of megabytes.
 const ATTEMPT: Duration = Duration::from_secs(60);
@@ -19,14 +22,22 @@ pub(crate) struct LakeBucket {
 }
 
 /// What came of a PUT that may only create.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Put {
     /// The object was created.
     Created,
-    /// An object with this key and the same metadata is there already: an earlier attempt of ours got through.
-    Exists,
-    /// An object with this key and other metadata is there: somebody else's, or that of a topic which has been made anew since.
-    Foreign,
+    /// S3 refuses: there is one already, or another PUT of the same key is under way.
+    Refused,
+    /// Nobody knows whether it was created.
+    Unknown(anyhow::Error),
+}
+
+/// A page of a listing.
+pub(crate) struct Page {
+    /// Keys and sizes in bytes, by key.
+    pub(crate) objects: Vec<(String, u64)>,
+    /// Where the next page begins; `None` after the last.
+    pub(crate) next: Option<String>,
 }
 
 impl LakeBucket {
@@ -55,25 +66,98 @@ impl LakeBucket {
         }
     }
 
-    /// Puts an object that must not exist yet. Never overwrites.
-    pub(crate) async fn create(&self, object: &Object) -> Result<Put> {
-        let put = self.s3.put_object().bucket(&self.name).key(object.key.to_string()).if_none_match("*");
-        let put = put.set_metadata(Some(object.metadata.to_map())).body(ByteStream::from(object.body.clone()));
-        match put.send().await {
-            Ok(_) => Ok(Put::Created),
-            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 412 => self.compare(object).await,
-            Err(error) => {
-                Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("PUT s3://{}/{}", self.name, object.key))
-            }
+    /// Creates a manifest that must not exist yet.
+    pub(crate) async fn create_manifest(&self, manifest: &Manifest) -> Result<Put> {
+        let body = manifest.to_json().context("a manifest has no JSON")?;
+        let key = manifest.key().to_string();
+        let put = self.s3.put_object().content_type("application/json").body(ByteStream::from(body));
+        Ok(self.create(put, &key).await)
+    }
+
+    /// Creates an object that must not exist yet.
+    pub(crate) async fn create_object(&self, object: &Object) -> Put {
+        let put = self.s3.put_object().set_metadata(Some(object.metadata.to_map())).body(ByteStream::from(object.body.clone()));
+        self.create(put, &object.key.to_string()).await
+    }
+
+    /// Creates a small JSON object outside of the lake's tables that must not exist yet.
+    pub(crate) async fn create_json(&self, key: &str, body: Vec<u8>) -> Put {
+        self.create(self.s3.put_object().content_type("application/json").body(ByteStream::from(body)), key).await
+    }
+
+    /// G1: nothing in the lake is ever overwritten.
+    async fn create(&self, put: PutObjectFluentBuilder, key: &str) -> Put {
+        match put.bucket(&self.name).key(key).if_none_match("*").send().await {
+            Ok(_) => Put::Created,
+            // 409: another conditional PUT of the key is under way.
+            Err(SdkError::ServiceError(error)) if matches!(error.raw().status().as_u16(), 409 | 412) => Put::Refused,
+            Err(error) => Put::Unknown(anyhow!("PUT s3://{}/{key}: {}", self.name, aws_connect::brief(&error))),
         }
     }
 
-    async fn compare(&self, object: &Object) -> Result<Put> {
-        let head = self.s3.head_object().bucket(&self.name).key(object.key.to_string()).send().await;
-        let head = head
-            .map_err(|error| anyhow::anyhow!(aws_connect::brief(&error)))
-            .with_context(|| format!("HEAD s3://{}/{}", self.name, object.key))?;
-        let there = head.metadata().and_then(ObjectMetadata::from_map);
-        Ok(if there.as_ref() == Some(&object.metadata) { Put::Exists } else { Put::Foreign })
+    /// Returns the newest manifest of a partition.
+    pub(crate) async fn newest_manifest(&self, topic: &str, partition: i32) -> Result<Option<Arc<Manifest>>> {
+        let prefix = ManifestKey::prefix(topic, partition);
+        let page = self.list(&prefix, None, 1).await?;
+        let Some((key, _)) = page.objects.first() else { return Ok(None) };
+        let key = ManifestKey::parse(key)
+            .with_context(|| format!("s3://{}/{key} is no manifest's key, and another program wrote it: move it away", self.name))?;
+        self.manifest(&key).await
+    }
+
+    /// Returns the manifest with this key.
+    pub(crate) async fn manifest(&self, key: &ManifestKey) -> Result<Option<Arc<Manifest>>> {
+        let text = key.to_string();
+        let Some((body, _)) = self.get(&text).await? else { return Ok(None) };
+        let manifest = Manifest::from_json(&body).with_context(|| format!("s3://{}/{text}", self.name))?;
+        anyhow::ensure!(manifest.key() == *key, "s3://{}/{text} says that it is {}", self.name, manifest.key());
+        Ok(Some(Arc::new(manifest)))
+    }
+
+    /// Returns an object's body and metadata.
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<(Bytes, Option<ObjectMetadata>)>> {
+        let object = match self.s3.get_object().bucket(&self.name).key(key).send().await {
+            Ok(object) => object,
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => return Ok(None),
+            Err(error) => bail!("GET s3://{}/{key}: {}", self.name, aws_connect::brief(&error)),
+        };
+        let metadata = object.metadata().and_then(ObjectMetadata::from_map);
+        let body = object.body.collect().await.with_context(|| format!("GET s3://{}/{key}", self.name))?;
+        Ok(Some((body.into_bytes(), metadata)))
+    }
+
+    /// Returns what an object's metadata says: `None` where there is no object, empty where another program wrote it.
+    pub(crate) async fn head(&self, key: &str) -> Result<Option<Option<ObjectMetadata>>> {
+        match self.s3.head_object().bucket(&self.name).key(key).send().await {
+            Ok(object) => Ok(Some(object.metadata().and_then(ObjectMetadata::from_map))),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => Ok(None),
+            Err(error) => bail!("HEAD s3://{}/{key}: {}", self.name, aws_connect::brief(&error)),
+        }
+    }
+
+    /// Lists keys below a prefix.
+    pub(crate) async fn list(&self, prefix: &str, next: Option<String>, most: i32) -> Result<Page> {
+        let page = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).max_keys(most).set_continuation_token(next).send().await;
+        let page = page.map_err(|error| anyhow!("LIST s3://{}/{prefix}: {}", self.name, aws_connect::brief(&error)))?;
+        let object = |object: &aws_sdk_s3::types::Object| {
+            Some((object.key()?.to_owned(), object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default()))
+        };
+        Ok(Page { objects: page.contents().iter().filter_map(object).collect(), next: page.next_continuation_token().map(str::to_owned) })
+    }
+
+    /// Lists the folders right below a prefix.
+    pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut pages = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).delimiter("/").into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| anyhow!("LIST s3://{}/{prefix}: {}", self.name, aws_connect::brief(&error)))?;
+            let name = |folder: &str| folder.strip_prefix(prefix).map(|name| name.trim_end_matches('/').to_owned());
+            found.extend(page.common_prefixes().iter().filter_map(|folder| folder.prefix()).filter_map(name));
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }

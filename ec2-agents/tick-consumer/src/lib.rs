@@ -1,16 +1,21 @@
-//! Lands ticks from Kafka in the S3 lake.
+//! Lands ticks from Kafka in the S3 lake, each exactly once.
 //!
 //! One task ([`group`]) owns membership: it serves the group and starts and stops one task per assigned partition ([`partition`]), which reads that
-//! partition's own queue into a batch. [`seal`] alone turns a batch into objects and commits behind them, so that a record is
-//! committed only after the objects that hold it exist. A crash between the two lands records again: G1 is kept once the manifests of
-//! `DESIGN.md` take the committed offset's place, in that module.
+//! partition's own queue into a batch. [`sealer`] encodes a batch, and [`landing`] puts it into the lake as [`lake::Protocol`] says, which alone decides
+//! what happens in which order (G1). [`memory`] keeps the process within its limit (G3).
 
 mod cli;
 mod config;
 mod group;
+mod http;
 mod lake_bucket;
+mod landing;
+mod memory;
 mod partition;
-mod seal;
+mod read_back;
+mod readiness;
+mod sealer;
+mod topic;
 
 use std::sync::Arc;
 
@@ -18,8 +23,11 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command};
-pub use config::{Batch, Config, Group, Lake};
+pub use config::{Batch, Config, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones};
+use group::Setup;
 use lake_bucket::LakeBucket;
+use readiness::Readiness;
+use topic::Topic;
 
 /// Validates the connections that [`run`] needs, and says what it found.
 ///
@@ -34,18 +42,24 @@ pub async fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Lands ticks until `shutdown`, then seals what is open, commits it and leaves the group.
+/// Lands ticks until `shutdown`, then seals what is open and leaves the group.
 ///
 /// # Errors
-/// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as long as it takes.
+/// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as long as it takes. A partition cannot be landed any further.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
+    let readiness = Arc::new(Readiness::default());
+    if let Some(listen) = &config.http.listen {
+        http::serve(listen, Arc::clone(&readiness)).await?;
+    }
     let connected = tokio::select! {
         connected = connect(&config) => connected?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let (partitions, bucket) = connected;
     tracing::info!(topic = config.kafka.topic, partitions, group = config.group.id, bucket = config.lake.bucket, "consuming");
-    group::serve(Arc::new(config), bucket, shutdown).await
+    let topic = Arc::new(Topic::new(&config.kafka)?);
+    let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, readiness };
+    group::serve(setup, shutdown).await
 }
 
 async fn connect(config: &Config) -> Result<(usize, LakeBucket)> {

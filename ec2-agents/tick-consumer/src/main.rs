@@ -20,6 +20,7 @@ fn start() -> anyhow::Result<()> {
     agent::load_dotenv()?;
     let cli = Cli::parse();
     let config = cli.config()?;
+    config.check()?;
     agent::start_logs()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {

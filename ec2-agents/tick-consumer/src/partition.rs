@@ -1,16 +1,30 @@
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use agent::Kafka;
 use anyhow::{Context as _, Result};
-use lake::{Batch, Record, Routing, SealCause, SealPolicy};
-use rdkafka::Message as _;
-use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use lake::{Batch, EncodedRatio, Record, Rules, SealCause, SealPolicy};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, info, warn};
 
-use crate::group::Membership;
-use crate::seal::Sealer;
+use crate::group::TickConsumer;
+use crate::landing::{Landing, Sealed};
+use crate::memory::Memory;
+use crate::read_back::read_back;
+use crate::readiness::Pending;
+use crate::sealer::{Outcome, Sealer};
+
+/// How long librdkafka may take to begin to read at another offset.
+const SEEK: Duration = Duration::from_secs(5);
+/// Time between two looks at the lag.
+const GAUGES: Duration = Duration::from_secs(5);
+/// A batch says how large it is whenever it has grown by so much.
+const GROWTH: u64 = 64 << 10;
+
+type Queue = kafka_native::PartitionQueue<TickConsumer>;
 
 /// How a partition's task is told to end.
 #[derive(Debug, Clone, Default)]
@@ -23,86 +37,301 @@ pub(crate) struct Stop {
 
 /// Reads one partition into batches: the next one fills while at most one is being sealed.
 pub(crate) struct PartitionReader {
-    pub(crate) queue: StreamPartitionQueue<Membership>,
     pub(crate) sealer: Sealer,
     pub(crate) policy: SealPolicy,
-    pub(crate) routing: Routing,
+    pub(crate) rules: Rules,
+    pub(crate) kafka: Kafka,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
+    pub(crate) pending: Pending,
+}
+
+/// A batch being sealed.
+type Sealing = JoinHandle<Result<Outcome>>;
+
+/// Why reading ended.
+enum End {
+    /// It was told to.
+    Stopped,
+    /// What comes next has to be found out again.
+    Again(Landing),
+}
+
+/// What a partition has read and not landed.
+struct Open {
+    batch: Batch,
+    /// What the batch said last about its size.
+    told: u64,
+    sealing: Option<Sealing>,
+    /// Here while nothing is being sealed.
+    landing: Option<Landing>,
+    ratio: EncodedRatio,
+    /// What comes next does not follow: retention took it, or the log has changed.
+    lost: bool,
+    /// Nothing has come since the seek.
+    is_fresh: bool,
 }
 
 impl PartitionReader {
     /// Runs until stopped.
     ///
     /// # Errors
-    /// A batch could not be sealed; nothing behind it has been committed.
-    pub(crate) async fn run(self) -> Result<()> {
-        let mut batch = self.empty_batch();
-        let mut sealing: Option<Sealing> = None;
+    /// The partition cannot be landed any further. What has landed is whole.
+    pub(crate) async fn run(mut self, mut queue: Queue, mut landing: Landing) -> Result<()> {
+        let finish = self.stop.finish.clone();
         loop {
-            let due = self.policy.due(&batch, Instant::now());
-            if let (Some(cause), None) = (due, &sealing) {
-                sealing = Some(self.seal(std::mem::replace(&mut batch, self.empty_batch()), cause));
+            let next = tokio::select! {
+                biased;
+                () = finish.cancelled() => return Ok(()),
+                next = self.begin(&mut landing) => next?,
+            };
+            let ended = self.read(&mut queue, landing, next).await;
+            self.memory.set_open(self.sealer.partition, 0);
+            match ended? {
+                End::Stopped => return Ok(()),
+                End::Again(before) => landing = before,
+            }
+        }
+    }
+
+    /// Finds out where to go on and lets librdkafka read from there.
+    async fn begin(&mut self, landing: &mut Landing) -> Result<i64> {
+        let next = landing.establish().await?;
+        self.compare_commit(next).await;
+        let Sealer { consumer, topic, partition, .. } = &self.sealer;
+        let mut position = TopicPartitionList::new();
+        position.add_partition_offset(topic, *partition, Offset::Offset(next))?;
+        let deadline = Instant::now() + SEEK;
+        loop {
+            let (consumer, seek) = (Arc::clone(consumer), position.clone());
+            let sought = tokio::task::spawn_blocking(move || consumer.seek_partitions(seek, SEEK)).await?;
+            let sought = sought.and_then(|partitions| partitions.elements().iter().try_for_each(|element| element.error()));
+            match sought {
+                Ok(()) => break,
+                // The assignment takes librdkafka a moment.
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => return Err(error).with_context(|| format!("cannot read partition {partition} from offset {next} on")),
+            }
+        }
+        consumer.resume(&position)?;
+        info!(partition, next, "reading");
+        self.pending.done();
+        Ok(next)
+    }
+
+    /// Kafka's committed offset is for lag tools only. It is looked at to tell an operator what became of it.
+    async fn compare_commit(&self, next: i64) {
+        let Sealer { consumer, topic, partition, .. } = &self.sealer;
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(topic, *partition);
+        let consumer = Arc::clone(consumer);
+        let committed = tokio::task::spawn_blocking(move || consumer.committed_offsets(asked, SEEK)).await;
+        let Ok(Ok(committed)) = committed else { return };
+        match committed.elements().first().map(|element| element.offset()) {
+            Some(Offset::Offset(committed)) if committed > next => warn!(
+                partition,
+                committed,
+                next,
+                "the group's offset is ahead of what has landed: somebody set it; it is ignored, and reading goes on where the lake ends"
+            ),
+            Some(Offset::Offset(committed)) if committed < next => info!(
+                partition,
+                committed,
+                next,
+                "the group's offset is behind what has landed (a commit was lost, or somebody set it); reading goes on where the lake ends"
+            ),
+            Some(Offset::Invalid) if next > 0 => {
+                warn!(partition, next, "the group has no offset any more (expired or deleted); reading goes on where the lake ends");
+            }
+            _ => {}
+        }
+    }
+
+    async fn read(&mut self, queue: &mut Queue, landing: Landing, next: i64) -> Result<End> {
+        let mut open = Open {
+            batch: self.empty_batch(next),
+            told: 0,
+            sealing: None,
+            landing: Some(landing),
+            ratio: EncodedRatio::default(),
+            lost: false,
+            is_fresh: true,
+        };
+        let mut memory = self.memory.changes();
+        let mut gauges = tokio::time::interval(GAUGES);
+        let (finish, partition) = (self.stop.finish.clone(), self.sealer.partition);
+        loop {
+            let due = self.due(&open);
+            if let (Some(cause), Some(landing)) = (due, open.landing.take_if(|_| due.is_some())) {
+                self.seal(&mut open, landing, cause);
                 continue;
             }
-            // A full batch behind one that is being sealed stops the reading: Kafka keeps the rest.
-            let deadline = self.policy.deadline(&batch).filter(|_| due.is_none());
+            if open.lost && open.sealing.is_none() {
+                return Ok(match open.landing {
+                    Some(landing) => End::Again(landing),
+                    None => End::Stopped,
+                });
+            }
+            // G3: a full batch behind one that is being sealed stops the reading, and so does full memory: Kafka keeps the rest.
+            let may_read = due.is_none() && !open.lost && !self.memory.is_full();
+            // G2: an open batch wakes the task, whatever comes or does not.
+            let deadline = self.policy.deadline(&open.batch).filter(|_| due.is_none());
             tokio::select! {
                 biased;
-                () = self.stop.finish.cancelled() => break,
-                sealed = finished(&mut sealing), if sealing.is_some() => sealed?,
+                () = finish.cancelled() => break,
+                sealed = finished(&mut open.sealing), if open.sealing.is_some() => {
+                    if let Some(end) = self.sealed(&mut open, sealed?) {
+                        return Ok(end);
+                    }
+                }
                 () = sleep_until(deadline) => {}
-                message = self.queue.recv(), if due.is_none() => match message {
-                    Ok(message) => self.push(&mut batch, &message),
-                    Err(error) => warn!(topic = self.sealer.topic, partition = self.sealer.partition, %error, "cannot read, trying again"),
-                },
+                _ = memory.changed() => {}
+                _ = gauges.tick() => self.show_lag(open.landing.as_ref().and_then(Landing::next)),
+                messages = queue.recv(), if may_read => {
+                    let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));
+                    if let Some(first) = first.filter(|first| open.is_fresh && *first > open.batch.next()) {
+                        open.lost = !self.is_absent(open.batch.next(), first - 1).await?;
+                    }
+                    open.is_fresh &= first.is_none();
+                    for message in messages.iter() {
+                        match message {
+                            Err(error) => warn!(partition, %error, "cannot read, the client goes on trying"),
+                            Ok(_) if open.lost => break,
+                            Ok(message) => self.push(&mut open, &message),
+                        }
+                    }
+                    drop(messages);
+                    let memory = open.batch.memory();
+                    if memory >= open.told + GROWTH {
+                        open.told = memory;
+                        self.memory.set_open(partition, memory);
+                    }
+                }
             }
         }
-        finished(&mut sealing).await?;
-        if self.stop.give_up.is_cancelled() {
-            return Ok(());
+        self.leave(open).await?;
+        Ok(End::Stopped)
+    }
+
+    /// Returns why the open batch is to be sealed now.
+    fn due(&self, open: &Open) -> Option<SealCause> {
+        open.batch.range()?;
+        if open.lost {
+            return Some(SealCause::Lost);
         }
-        self.sealer.clone().seal(batch, SealCause::Leaving, self.stop.give_up.clone()).await
+        let due = self.policy.due(&open.batch, open.ratio, Instant::now());
+        due.or_else(|| {
+            let makes_room = self.memory.is_full() && self.memory.is_largest(self.sealer.partition);
+            makes_room.then_some(SealCause::Memory)
+        })
     }
 
-    fn empty_batch(&self) -> Batch {
-        Batch::new(&self.sealer.topic, self.sealer.partition, self.routing)
+    fn seal(&self, open: &mut Open, landing: Landing, cause: SealCause) {
+        let following = self.empty_batch(open.batch.next());
+        let batch = std::mem::replace(&mut open.batch, following);
+        let charge = self.memory.sealing(batch.memory());
+        self.memory.set_open(self.sealer.partition, 0);
+        open.told = 0;
+        let seal = self.sealer.clone().seal(landing, batch, cause, charge, self.stop.give_up.clone());
+        open.sealing = Some(tokio::spawn(seal));
     }
 
-    fn seal(&self, batch: Batch, cause: SealCause) -> Sealing {
-        tokio::spawn(self.sealer.clone().seal(batch, cause, self.stop.give_up.clone()))
+    /// Takes back what was being sealed. Returns how reading ends where it does.
+    fn sealed(&self, open: &mut Open, outcome: Outcome) -> Option<End> {
+        open.ratio.learn(outcome.value_bytes, outcome.encoded_bytes);
+        match outcome.sealed {
+            Some(Sealed::Own) => {
+                open.landing = Some(outcome.landing);
+                None
+            }
+            // What is open follows a batch that does not exist.
+            Some(Sealed::Other { .. }) => Some(End::Again(outcome.landing)),
+            None => Some(End::Stopped),
+        }
     }
 
-    fn push(&self, batch: &mut Batch, message: &BorrowedMessage<'_>) {
-        let headers: Vec<_> =
-            message.headers().map(|headers| headers.iter().map(|header| (header.key, header.value)).collect()).unwrap_or_default();
-        let record = Record {
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
-            key: message.key(),
-            value: message.payload(),
-            headers: &headers,
-        };
-        if let Some(letter) = batch.push(&record, Instant::now()) {
-            warn!(
-                topic = self.sealer.topic,
-                partition = self.sealer.partition,
-                offset = letter.offset,
-                reason = letter.reason,
-                "dead letter"
-            );
+    /// Seals what is open and ends.
+    async fn leave(&self, mut open: Open) -> Result<()> {
+        if open.sealing.is_some() {
+            let outcome = finished(&mut open.sealing).await?;
+            if self.sealed(&mut open, outcome).is_some() {
+                return Ok(());
+            }
+        }
+        if let (Some(landing), Some(_), false) = (open.landing.take(), open.batch.range(), self.stop.give_up.is_cancelled()) {
+            self.seal(&mut open, landing, SealCause::Leaving);
+            finished(&mut open.sealing).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns true where the log has no records in a range; false also where retention has taken it. Asked for what the first message after a seek passes over, as a
+    /// message from before the seek would look the same.
+    async fn is_absent(&self, first: i64, last: i64) -> Result<bool> {
+        let (kafka, partition) = (self.kafka.clone(), self.sealer.partition);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut found = false;
+            let start = read_back(&kafka, partition, (first, last), |_| {
+                found = true;
+                Ok(())
+            })?;
+            anyhow::Ok(!found && start <= first)
+        });
+        match read.await? {
+            Ok(is_absent) => Ok(is_absent),
+            Err(error) => {
+                warn!(partition, first, last, error = format!("{error:#}"), "cannot look at a hole in the log, trying again");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Adds a message to the open batch.
+    fn push(&self, open: &mut Open, message: &kafka_native::Message<'_>) {
+        let (offset, next, partition) = (message.offset(), open.batch.next(), self.sealer.partition);
+        if offset < next {
+            warn!(partition, offset, next, "the log goes back behind what was read; looking at it again");
+            open.lost = true;
+            return;
+        }
+        if offset > next {
+            // Transactions leave holes. Retention does, too, where the reader was slower: librdkafka then goes on at the log's start.
+            let (start, _) = kafka_native::cached_watermarks(self.sealer.consumer.client(), &self.sealer.topic, partition);
+            if start.is_none_or(|start| start > next) {
+                open.lost = true;
+                return;
+            }
+        }
+        let headers = message.headers();
+        let record = Record { offset, timestamp_ms: message.timestamp_ms(), key: message.key(), value: message.value(), headers: &headers };
+        if let Some(letter) = open.batch.push(&record, Instant::now()) {
+            let (offset, reason) = (letter.offset, letter.reason.clone());
+            match open.batch.dead_letters() {
+                1 => warn!(partition, offset, reason, "dead letter, the first of its batch"),
+                _ => debug!(partition, offset, reason, "dead letter"),
+            }
+        }
+    }
+
+    fn empty_batch(&self, next: i64) -> Batch {
+        Batch::new(&self.sealer.topic, self.sealer.partition, next, self.rules)
+    }
+
+    fn show_lag(&self, landed: Option<i64>) {
+        let Sealer { consumer, topic, partition, .. } = &self.sealer;
+        let (_, end) = kafka_native::cached_watermarks(consumer.client(), topic, *partition);
+        if let (Some(end), Some(landed)) = (end, landed) {
+            metrics::gauge!("ticklake_lag_records", "partition" => partition.to_string()).set((end - landed).max(0) as f64);
         }
     }
 }
 
-/// A batch being sealed.
-type Sealing = JoinHandle<Result<()>>;
-
-/// Waits for the batch in flight, if there is one.
-async fn finished(sealing: &mut Option<Sealing>) -> Result<()> {
-    let Some(task) = sealing else { return Ok(()) };
-    let sealed = task.await.context("the sealer panicked");
+/// Waits for the batch in flight.
+async fn finished(sealing: &mut Option<Sealing>) -> Result<Outcome> {
+    let Some(task) = sealing else { return std::future::pending().await };
+    let outcome = task.await.context("the sealer panicked");
     *sealing = None;
-    sealed?
+    outcome?
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

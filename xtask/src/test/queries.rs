@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::civil::DateTime;
-use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, PartitionBy, Record, Routing};
+use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
 use local::{Deployment, LakeContents, Ministack, Parameters, Processes, Repository, Rows, Stack, StackOptions, Tools};
 use tokio::time::sleep;
 
@@ -133,7 +133,7 @@ fn plain(value: &str) -> String {
 }
 
 async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
-    let mut batch = Batch::new("ticks", 0, Routing { by: PartitionBy::KafkaTimestamp, ..Routing::default() });
+    let mut batch = Batch::new("ticks", 0, 0, Rules { routing: Routing::default(), max_record_bytes: 1 << 20, skip_tombstones: false });
     for (offset, (timestamp, symbol, event_time, price, volume)) in (0..).zip(TICKS) {
         let timestamp_ms = timestamp.map(|text| text.parse::<jiff::Timestamp>()).transpose()?.map(|time| time.as_millisecond());
         let tick = serde_json::json!({"symbol": symbol, "event_time": event_time, "price": price, "volume": volume, "note": "a, \"b\"\tc", "n": [1, 2]});
@@ -142,7 +142,7 @@ async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
         ensure!(letter.is_none(), "{letter:?}");
     }
     let s3 = aws_sdk_s3::Client::new(stack.ministack.aws.config());
-    let objects = batch.objects(format)?;
+    let (_, objects) = batch.seal(format, "topic-id", "attempt")?;
     for object in &objects {
         let put = s3.put_object().bucket(stack.deployment.output("LakeBucket")?).key(object.key.to_string());
         put.set_metadata(Some(object.metadata.to_map())).body(object.body.clone().into()).send().await.context("PutObject")?;

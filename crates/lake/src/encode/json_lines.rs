@@ -2,29 +2,29 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::Row;
+use crate::rows::Rows;
 
 /// One object per line with every column, `null` included: readers that infer a schema then see the same columns in every file.
-pub(super) fn encode(partition: i32, rows: &[Row]) -> String {
+pub(super) fn encode(partition: i32, rows: &Rows) -> String {
     let mut lines = String::with_capacity(rows.len() * 256);
-    for row in rows {
-        let tick = &row.tick;
+    for row in 0..rows.len() {
+        let [volume, open, high, low, close] = rows.optional_of(row);
         let number = |value: Option<f64>| value.map_or(Value::Null, Value::from);
         // Writing to a String cannot fail.
         let _ = writeln!(
             lines,
             r#"{{"symbol":{},"event_time":"{}","price":{},"volume":{},"open":{},"high":{},"low":{},"close":{},"extra":{},"kafka_partition":{partition},"kafka_offset":{},"kafka_timestamp":{}}}"#,
-            Value::from(tick.symbol.as_str()),
-            tick.event_time.to_lake_text(),
-            Value::from(tick.price),
-            number(tick.volume),
-            number(tick.open),
-            number(tick.high),
-            number(tick.low),
-            number(tick.close),
-            tick.extra.as_deref().map_or(Value::Null, Value::from),
-            row.offset,
-            row.kafka_timestamp.map_or(Value::Null, |time| time.to_lake_text().into()),
+            Value::from(rows.symbol.get(row)),
+            rows.event_time[row].to_lake_text(),
+            Value::from(rows.price[row]),
+            number(volume),
+            number(open),
+            number(high),
+            number(low),
+            number(close),
+            rows.extra_of(row).map_or(Value::Null, Value::from),
+            rows.offset[row],
+            rows.kafka_timestamp_of(row).map_or(Value::Null, |time| time.to_lake_text().into()),
         );
     }
     lines

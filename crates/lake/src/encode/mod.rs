@@ -8,7 +8,8 @@ use std::io::Write as _;
 
 use flate2::{Compression, GzBuilder};
 
-use crate::{DeadLetter, Format, Row};
+use crate::rows::Rows;
+use crate::{DeadLetter, Format};
 
 /// Why a batch could not be encoded: a fault in ticklake, not in the data.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ pub enum EncodeError {
     },
 }
 
-pub(crate) fn rows(format: Format, partition: i32, rows: &[Row]) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn rows(format: Format, partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError> {
     match format {
         Format::Parquet => parquet::encode(partition, rows),
         Format::Json => gzip(json_lines::encode(partition, rows).as_bytes()),
@@ -61,16 +62,13 @@ mod tests {
 
     use super::*;
 
-    fn sample() -> Vec<Row> {
+    fn sample() -> Rows {
         let tick = |json: &str| Tick::from_json(json.as_bytes()).expect("a tick");
-        vec![
-            Row {
-                tick: tick(r#"{"symbol":"A","event_time":"2010-01-08T09:30:00.5Z","price":1.5,"volume":7,"x":"a,\tb","y":[1]}"#),
-                offset: 41,
-                kafka_timestamp: EventTime::from_millis(0),
-            },
-            Row { tick: tick(r#"{"symbol":"B \"q\"","event_time":0,"price":-2}"#), offset: 42, kafka_timestamp: None },
-        ]
+        let mut rows = Rows::default();
+        let first = tick(r#"{"symbol":"A","event_time":"2010-01-08T09:30:00.5Z","price":1.5,"volume":7,"x":"a,\tb","y":[1]}"#);
+        rows.push(&first, 41, EventTime::from_millis(0));
+        rows.push(&tick(r#"{"symbol":"B \"q\"","event_time":0,"price":-2}"#), 42, None);
+        rows
     }
 
     fn text(format: Format) -> String {

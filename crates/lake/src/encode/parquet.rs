@@ -7,10 +7,11 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
 use super::EncodeError;
-use crate::{COLUMNS, ColumnType, Row};
+use crate::rows::Rows;
+use crate::{COLUMNS, ColumnType};
 
 /// One row group; the consumer bounds a batch far below the size at which more would pay.
-pub(super) fn encode(partition: i32, rows: &[Row]) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn encode(partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError> {
     let schema = Arc::new(parse_message_type(&message_type())?);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
@@ -19,18 +20,16 @@ pub(super) fn encode(partition: i32, rows: &[Row]) -> Result<Vec<u8>, EncodeErro
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
     let mut group = file.next_row_group()?;
     // In the order of COLUMNS.
-    required::<ByteArrayType>(&mut group, rows, |row| ByteArray::from(row.tick.symbol.as_str()))?;
-    required::<Int64Type>(&mut group, rows, |row| row.tick.event_time.micros())?;
-    required::<DoubleType>(&mut group, rows, |row| row.tick.price)?;
-    optional::<DoubleType>(&mut group, rows, |row| row.tick.volume)?;
-    optional::<DoubleType>(&mut group, rows, |row| row.tick.open)?;
-    optional::<DoubleType>(&mut group, rows, |row| row.tick.high)?;
-    optional::<DoubleType>(&mut group, rows, |row| row.tick.low)?;
-    optional::<DoubleType>(&mut group, rows, |row| row.tick.close)?;
-    optional::<ByteArrayType>(&mut group, rows, |row| row.tick.extra.as_deref().map(ByteArray::from))?;
-    required::<Int32Type>(&mut group, rows, |_| partition)?;
-    required::<Int64Type>(&mut group, rows, |row| row.offset)?;
-    optional::<Int64Type>(&mut group, rows, |row| row.kafka_timestamp.map(|time| time.micros()))?;
+    required::<ByteArrayType>(&mut group, rows.symbol.pieces().map(ByteArray::from))?;
+    required::<Int64Type>(&mut group, rows.event_time.iter().map(|time| time.micros()))?;
+    write::<DoubleType>(&mut group, &rows.price, None)?;
+    for column in rows.optional() {
+        optional::<DoubleType>(&mut group, column)?;
+    }
+    optional::<ByteArrayType>(&mut group, rows.extra().map(|extra| extra.map(ByteArray::from)))?;
+    required::<Int32Type>(&mut group, std::iter::repeat_n(partition, rows.len()))?;
+    write::<Int64Type>(&mut group, &rows.offset, None)?;
+    optional::<Int64Type>(&mut group, rows.kafka_timestamp())?;
     group.close()?;
     Ok(file.into_inner()?)
 }
@@ -57,14 +56,17 @@ fn message_type() -> String {
 
 type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
 
-fn required<T: DataType>(group: &mut Group<'_>, rows: &[Row], value: impl Fn(&Row) -> T::T) -> Result<(), EncodeError> {
-    write::<T>(group, &rows.iter().map(value).collect::<Vec<_>>(), None)
+fn required<T: DataType>(group: &mut Group<'_>, values: impl Iterator<Item = T::T>) -> Result<(), EncodeError> {
+    write::<T>(group, &values.collect::<Vec<_>>(), None)
 }
 
-fn optional<T: DataType>(group: &mut Group<'_>, rows: &[Row], value: impl Fn(&Row) -> Option<T::T>) -> Result<(), EncodeError> {
-    let values: Vec<Option<T::T>> = rows.iter().map(value).collect();
-    let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
-    write::<T>(group, &values.into_iter().flatten().collect::<Vec<_>>(), Some(&levels))
+fn optional<T: DataType>(group: &mut Group<'_>, values: impl Iterator<Item = Option<T::T>>) -> Result<(), EncodeError> {
+    let (mut levels, mut present) = (Vec::new(), Vec::new());
+    for value in values {
+        levels.push(i16::from(value.is_some()));
+        present.extend(value);
+    }
+    write::<T>(group, &present, Some(&levels))
 }
 
 fn write<T: DataType>(group: &mut Group<'_>, values: &[T::T], levels: Option<&[i16]>) -> Result<(), EncodeError> {
@@ -87,7 +89,8 @@ mod tests {
     #[test]
     fn columns_are_typed_as_athena_wants_them_and_read_back() {
         let tick = Tick::from_json(br#"{"symbol":"A","event_time":1500,"price":1.5,"volume":7,"x":1}"#).expect("a tick");
-        let rows = [Row { tick, offset: 41, kafka_timestamp: EventTime::from_millis(2) }];
+        let mut rows = Rows::default();
+        rows.push(&tick, 41, EventTime::from_millis(2));
         let bytes = encode(3, &rows).expect("parquet");
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).expect("reader");
         let row = reader.get_row_iter(None).expect("rows").next().expect("a row").expect("read");

@@ -1,0 +1,9 @@
+//! What librdkafka can do and rdkafka does not wrap. The only `unsafe` of the workspace is here, each block with its argument.
+
+mod partition_queue;
+mod topic_id;
+mod watermarks;
+
+pub use partition_queue::{Message, Messages, PartitionQueue};
+pub use topic_id::{TopicIdError, topic_id};
+pub use watermarks::cached_watermarks;

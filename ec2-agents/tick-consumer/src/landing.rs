@@ -1,0 +1,266 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use agent::Kafka;
+use anyhow::{Context as _, Result, anyhow};
+use futures::StreamExt as _;
+use lake::{Answer, Fault, GapReason, Manifest, Object, Protocol, Repair, Request, Standing};
+use tracing::{info, warn};
+
+use crate::lake_bucket::{LakeBucket, Put};
+use crate::read_back::read_back;
+use crate::topic::Topic;
+
+/// Waits between attempts: doubling from the first to the last, for as long as S3 or Kafka is away.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Requests for objects that are carried out at the same time.
+const AT_ONCE: usize = 16;
+
+/// Where one partition stands in the lake: drives [`Protocol`] against S3 and Kafka, and does nothing else to either. It may be dropped at any moment: what
+/// it began somebody else completes.
+pub(crate) struct Landing {
+    pub(crate) bucket: LakeBucket,
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) kafka: Kafka,
+    pub(crate) partition: i32,
+    protocol: Protocol,
+    /// The objects of the manifest that is being completed.
+    objects: Vec<Object>,
+    attempts: AtomicU32,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sealed {
+    /// It landed.
+    Own,
+    /// Another consumer was faster: its batch was completed instead, and the partition goes on at `next`.
+    Other {
+        /// The offset to go on at.
+        next: i64,
+    },
+}
+
+impl Landing {
+    pub(crate) fn new(bucket: LakeBucket, topic: Arc<Topic>, kafka: Kafka, partition: i32) -> Self {
+        let (protocol, objects, attempts) = (Protocol::new(), Vec::new(), AtomicU32::new(0));
+        Self { bucket, topic, kafka, partition, protocol, objects, attempts }
+    }
+
+    /// Finds the end of what has landed, completing the newest batch where its consumer did not. Returns the offset to go on at.
+    ///
+    /// # Errors
+    /// The partition cannot be landed any further; says why.
+    pub(crate) async fn establish(&mut self) -> Result<i64> {
+        self.protocol.restart();
+        loop {
+            self.drive().await?;
+            match self.protocol.standing() {
+                Standing::Ready { next, .. } => return Ok(next),
+                Standing::Gap { first, last, reason } => {
+                    let offsets = last - first + 1;
+                    match reason {
+                        GapReason::BeforeLogStart => info!(partition = self.partition, first, last, "the log begins behind these offsets"),
+                        _ => warn!(
+                            partition = self.partition,
+                            first,
+                            last,
+                            offsets,
+                            reason = reason.words(),
+                            "OFFSETS ARE LOST: the log no longer has them and they have not landed; they are registered as a gap"
+                        ),
+                    }
+                    metrics::counter!("ticklake_lost_offsets_total").increment(offsets.unsigned_abs());
+                    self.gap((first, last), reason).await?;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Registers a gap where the partition stands.
+    pub(crate) async fn gap(&mut self, range: (i64, i64), reason: GapReason) -> Result<Sealed> {
+        let manifest = Manifest::of_gap(self.topic.name(), self.topic_id()?, self.partition, range, reason, attempt());
+        self.seal(manifest, Vec::new()).await
+    }
+
+    /// Registers a manifest where the partition stands, and creates its objects: G1.
+    ///
+    /// # Errors
+    /// As for [`Landing::establish`].
+    pub(crate) async fn seal(&mut self, manifest: Manifest, objects: Vec<Object>) -> Result<Sealed> {
+        let own = manifest.attempt.clone();
+        self.objects = objects;
+        let begun = self.protocol.seal(Arc::new(manifest));
+        begun.map_err(|manifest| {
+            anyhow!("offset {} is not where partition {} stands; this is a fault in tick-consumer", manifest.first, self.partition)
+        })?;
+        self.drive().await?;
+        self.objects.clear();
+        match self.protocol.standing() {
+            Standing::Ready { tail, .. } if tail == Some(own.as_str()) => Ok(Sealed::Own),
+            Standing::Ready { next, .. } | Standing::Gap { first: next, .. } => Ok(Sealed::Other { next }),
+            standing => Err(anyhow!("partition {} stands at {standing:?}; this is a fault in tick-consumer", self.partition)),
+        }
+    }
+
+    /// Returns the id that manifests have to name; known once the partition stands.
+    pub(crate) fn topic_id(&self) -> Result<&str> {
+        self.protocol.topic_id().context("the topic's id is not known yet; this is a fault in tick-consumer")
+    }
+
+    /// Returns the offset behind what has landed, where the partition stands.
+    pub(crate) fn next(&self) -> Option<i64> {
+        match self.protocol.standing() {
+            Standing::Ready { next, .. } => Some(next),
+            _ => None,
+        }
+    }
+
+    /// Carries out what the protocol asks for until it stands.
+    async fn drive(&mut self) -> Result<()> {
+        loop {
+            match self.protocol.standing() {
+                Standing::Ready { .. } | Standing::Gap { .. } => return Ok(()),
+                Standing::Failed(fault) => return Err(self.explain(fault)),
+                Standing::Busy => {}
+            }
+            let requests = self.protocol.requests();
+            if let [Request::ReadBack(manifest)] = requests.as_slice() {
+                self.objects = self.retried("read back", || self.remake(manifest)).await?;
+                self.protocol.answer(&requests[0], Answer::Done);
+                continue;
+            }
+            let carried_out = |request| async {
+                let answer = self.carry_out(&request).await;
+                (request, answer)
+            };
+            let answers: Vec<_> = futures::stream::iter(requests).map(carried_out).buffer_unordered(AT_ONCE).collect().await;
+            for (request, answer) in answers {
+                self.protocol.answer(&request, answer?);
+            }
+        }
+    }
+
+    async fn carry_out(&self, request: &Request) -> Result<Answer> {
+        let (bucket, topic) = (&self.bucket, &self.topic);
+        Ok(match request {
+            Request::FindTail => {
+                Answer::Manifest(self.retried("find the newest manifest", || bucket.newest_manifest(topic.name(), self.partition)).await?)
+            }
+            Request::LookAtLog => Answer::Log(self.retried("look at the log", || topic.log(self.partition)).await?),
+            Request::CheckTopic => Answer::TopicId(self.retried("look at the topic", || topic.id()).await?),
+            Request::ReadManifest(first) => {
+                let key = lake::ManifestKey { topic: topic.name().to_owned(), partition: self.partition, first: *first };
+                Answer::Manifest(self.retried("read a manifest", || bucket.manifest(&key)).await?)
+            }
+            Request::InspectObject(manifest, index) => {
+                let key = manifest.objects[*index].key.to_string();
+                let head = self.retried("look at an object", || bucket.head(&key)).await?;
+                Answer::Object(head.map(|metadata| metadata.and_then(|metadata| metadata.attempt).unwrap_or_default()))
+            }
+            Request::CreateManifest(manifest) => self.created(bucket.create_manifest(manifest).await?).await,
+            Request::CreateObject(manifest, index) => {
+                let object = self.objects.get(*index).filter(|object| object.key == manifest.objects[*index].key);
+                let object = object.context("an object is not the manifest's; this is a fault in tick-consumer")?;
+                self.created(bucket.create_object(object).await).await
+            }
+            Request::ReadBack(_) => return Err(anyhow!("reading back is done alone; this is a fault in tick-consumer")),
+        })
+    }
+
+    /// Whatever is not success is answered by a look at what is there, after a while.
+    async fn created(&self, put: Put) -> Answer {
+        match put {
+            Put::Created => {
+                self.attempts.store(0, Ordering::Relaxed);
+                Answer::Created
+            }
+            Put::Refused => Answer::Refused,
+            Put::Unknown(error) => {
+                self.wait("put an object", &error).await;
+                Answer::Refused
+            }
+        }
+    }
+
+    /// Makes a manifest's objects again from the log.
+    async fn remake(&self, manifest: &Arc<Manifest>) -> Result<Vec<Object>> {
+        let (kafka, manifest, partition) = (self.kafka.clone(), Arc::clone(manifest), self.partition);
+        let Manifest { first, last, .. } = *manifest;
+        info!(partition, first, last, attempt = manifest.attempt, "completing a batch that its consumer left incomplete");
+        let remade = tokio::task::spawn_blocking(move || {
+            let mut repair = Repair::new(manifest);
+            let start = read_back(&kafka, partition, (first, last), |record| Ok(repair.push(record)?))?;
+            let lost_below = Some(start).filter(|start| *start > first).map(|start| start.min(last + 1));
+            anyhow::Ok((repair.objects(lost_below)?, lost_below))
+        });
+        let (objects, lost_below) = remade.await.context("the repair panicked")??;
+        if let Some(lost_below) = lost_below {
+            warn!(
+                partition,
+                first,
+                last,
+                lost_below,
+                "OFFSETS ARE LOST: retention took the beginning of an incomplete batch, which is completed with what is left"
+            );
+        }
+        Ok(objects)
+    }
+
+    /// Tries until it succeeds. What can never succeed is an error at once.
+    async fn retried<T, F: Future<Output = Result<T>>>(&self, what: &str, mut attempt: impl FnMut() -> F) -> Result<T> {
+        loop {
+            match attempt().await {
+                Ok(value) => {
+                    self.attempts.store(0, Ordering::Relaxed);
+                    return Ok(value);
+                }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => self.wait(what, &error).await,
+            }
+        }
+    }
+
+    async fn wait(&self, what: &str, error: &anyhow::Error) {
+        let attempts = self.attempts.fetch_add(1, Ordering::Relaxed);
+        let wait = (RETRY.0 * 2u32.saturating_pow(attempts.min(10))).min(RETRY.1);
+        metrics::counter!("ticklake_retries_total", "what" => what.to_owned()).increment(1);
+        warn!(
+            partition = self.partition,
+            error = format!("{error:#}"),
+            retry_in_seconds = wait.as_secs_f64(),
+            "cannot {what}, trying again"
+        );
+        tokio::time::sleep(wait).await;
+    }
+
+    fn explain(&self, fault: &Fault) -> anyhow::Error {
+        let (topic, bucket, partition) = (self.topic.name(), self.bucket.name(), self.partition);
+        match fault {
+            Fault::TopicMadeAnew { was, now, next } => anyhow!(
+                "topic {topic:?} was deleted and made anew since offset {next} of partition {partition} was landed (topic id {was} → {now})\n  \
+                 the lake in s3://{bucket}/ holds the old topic: land the new one into another bucket (setting lake.bucket) or under another topic's name"
+            ),
+            Fault::LogTruncated { next, end } => anyhow!(
+                "the log of partition {partition} of topic {topic:?} ends at {end}, and {next} offsets of it have landed: records that were acknowledged are gone from Kafka\n  \
+                 look for an unclean leader election or restored disks; the lake in s3://{bucket}/ still has them. Once the log is to be trusted again, \
+                 land it under another topic's name or into another bucket (setting lake.bucket)"
+            ),
+            Fault::ForeignObject { key } => anyhow!(
+                "s3://{bucket}/{key} is in the way: another program wrote it where an object of topic {topic:?} has to go\n  move it away, and start again"
+            ),
+        }
+    }
+}
+
+/// True for what another attempt cannot mend: a manifest of a later version, a record that this version cannot read, a foreign key.
+fn is_final(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<lake::ManifestError>() || cause.is::<lake::RepairError>())
+}
+
+/// Returns the name of an attempt to seal: no other has it.
+pub(crate) fn attempt() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
