@@ -7,11 +7,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use tokio::process::Command;
 
-use crate::ministack::free_port;
-use crate::processes::wait_until;
-use crate::tools::{check_java_and_maven, kafka_jars};
+use crate::apache_kafka::ApacheKafka;
+use crate::tools::check_java_and_maven;
 use crate::{ProcessId, Processes, Repository};
 
 /// Rows that the mock cluster certainly holds: it keeps 5 MiB a partition, and one symbol may take all rows to one partition.
@@ -24,6 +22,8 @@ pub enum KafkaKind {
     Mock,
     /// One real Apache Kafka broker.
     Apache,
+    /// Three of them: what survives the loss of one.
+    ApacheCluster,
 }
 
 /// A Kafka on 127.0.0.1.
@@ -34,7 +34,7 @@ pub struct Kafka {
 
 enum Broker {
     Mock(MockCluster<'static, DefaultProducerContext>),
-    Apache(ProcessId),
+    Apache(ApacheKafka),
 }
 
 impl KafkaKind {
@@ -45,7 +45,7 @@ impl KafkaKind {
     pub fn check(self) -> Result<()> {
         match self {
             Self::Mock => Ok(()),
-            Self::Apache => check_java_and_maven(),
+            Self::Apache | Self::ApacheCluster => check_java_and_maven(),
         }
     }
 }
@@ -56,13 +56,16 @@ impl Kafka {
     /// # Errors
     /// It cannot be started; for Apache Kafka also where Java or Maven is missing.
     pub async fn start(kind: KafkaKind, repository: &Repository, processes: &Processes, folder: &Path) -> Result<Self> {
-        match kind {
+        let count = match kind {
             KafkaKind::Mock => {
                 let cluster = MockCluster::new(1).context("cannot start the mock cluster")?;
-                Ok(Self { brokers: cluster.bootstrap_servers(), broker: Broker::Mock(cluster) })
+                return Ok(Self { brokers: cluster.bootstrap_servers(), broker: Broker::Mock(cluster) });
             }
-            KafkaKind::Apache => start_apache(repository, processes, folder).await,
-        }
+            KafkaKind::Apache => 1,
+            KafkaKind::ApacheCluster => 3,
+        };
+        let kafka = ApacheKafka::start(count, repository, processes, folder).await?;
+        Ok(Self { brokers: kafka.bootstrap(), broker: Broker::Apache(kafka) })
     }
 
     /// Returns the bootstrap brokers.
@@ -72,9 +75,9 @@ impl Kafka {
 
     /// Returns the broker's process, where it is one of its own.
     pub fn process(&self) -> Option<ProcessId> {
-        match self.broker {
+        match &self.broker {
             Broker::Mock(_) => None,
-            Broker::Apache(process) => Some(process),
+            Broker::Apache(kafka) => kafka.process(),
         }
     }
 
@@ -98,6 +101,39 @@ impl Kafka {
         }
     }
 
+    /// Kills an Apache Kafka broker as a power failure would.
+    ///
+    /// # Errors
+    /// There is no such broker.
+    pub async fn kill_broker(&self, index: usize) -> Result<()> {
+        match &self.broker {
+            Broker::Apache(kafka) => kafka.kill(index).await,
+            Broker::Mock(_) => bail!("the mock cluster has no processes"),
+        }
+    }
+
+    /// Starts a broker that was killed, and waits until all are there.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub async fn restart_broker(&mut self, index: usize) -> Result<()> {
+        match &mut self.broker {
+            Broker::Apache(kafka) => {
+                kafka.restart(index).await?;
+                kafka.wait().await
+            }
+            Broker::Mock(_) => bail!("the mock cluster has no processes"),
+        }
+    }
+
+    /// Returns what administers topics.
+    ///
+    /// # Errors
+    /// The client cannot be made.
+    pub fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        Ok(ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?)
+    }
+
     /// Creates a topic.
     ///
     /// # Errors
@@ -105,9 +141,10 @@ impl Kafka {
     pub async fn create_topic(&self, topic: &str, partitions: i32) -> Result<()> {
         match &self.broker {
             Broker::Mock(cluster) => cluster.create_topic(topic, partitions, 1).with_context(|| format!("cannot create topic {topic:?}")),
-            Broker::Apache(_) => {
-                let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
-                let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+            Broker::Apache(kafka) => {
+                let admin = self.admin()?;
+                let copies = i32::try_from(kafka.count().min(3))?;
+                let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies));
                 let created = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)))).await?;
                 match created.into_iter().next() {
                     Some(Ok(_)) => Ok(()),
@@ -117,45 +154,4 @@ impl Kafka {
             }
         }
     }
-}
-
-async fn start_apache(repository: &Repository, processes: &Processes, folder: &Path) -> Result<Kafka> {
-    let jars = format!("{}/*", kafka_jars(repository, processes).await?.display());
-    let (port, controller) = (free_port()?, free_port()?);
-    let properties = folder.join("kafka.properties");
-    let settings = [
-        "process.roles=broker,controller".to_owned(),
-        "node.id=1".to_owned(),
-        format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
-        format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
-        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
-        "controller.listener.names=CONTROLLER".to_owned(),
-        format!("log.dirs={}", folder.join("kafka").display()),
-        "offsets.topic.replication.factor=1".to_owned(),
-        "offsets.topic.num.partitions=1".to_owned(),
-        "transaction.state.log.replication.factor=1".to_owned(),
-        "transaction.state.log.min.isr=1".to_owned(),
-        "group.initial.rebalance.delay.ms=0".to_owned(),
-        "auto.create.topics.enable=false".to_owned(),
-    ];
-    std::fs::write(&properties, settings.join("\n")).with_context(|| properties.display().to_string())?;
-    let java = |main: &str| {
-        let mut java = Command::new("java");
-        java.args(["-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &jars, main]);
-        java
-    };
-    let mut format = java("kafka.tools.StorageTool");
-    format.args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"]).arg(&properties);
-    processes.run("kafka format", &mut format, &folder.join("kafka-format.log")).await?;
-    let process = processes.start("Apache Kafka", java("kafka.Kafka").arg(&properties), &folder.join("kafka.log")).await?;
-    let brokers = format!("127.0.0.1:{port}");
-    wait_until("Apache Kafka", Duration::from_secs(60), || async {
-        processes.expect_running(process).await?;
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &brokers).set("log_level", "0").create()?;
-        let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, Duration::from_millis(500)).is_ok());
-        Ok(metadata.await?)
-    })
-    .await?;
-    Ok(Kafka { brokers, broker: Broker::Apache(process) })
 }

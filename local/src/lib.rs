@@ -3,10 +3,12 @@
 //! It talks to agents and functions only through the protocols that they use on AWS. What ministack leaves out of AWS, two
 //! workers here do: [`CrawlWorker`] does what a Glue crawler does when it runs, [`Mailbox`] is the subscriber's inbox.
 
+mod apache_kafka;
 mod aws;
 mod crawl_worker;
 mod crawled_table;
 mod deployment;
+mod fault_proxy;
 mod kafka;
 mod lake_contents;
 mod mailbox;
@@ -21,6 +23,7 @@ mod tools;
 pub use aws::Aws;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Deployment, Parameters, sam_command};
+pub use fault_proxy::{Fault, FaultProxy};
 pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};
 pub use lake_contents::{LakeContents, LakeObject};
 pub use mailbox::{Mail, Mailbox};

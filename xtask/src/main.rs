@@ -1,6 +1,7 @@
-//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`.
+//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`, `chaos`.
 
 mod background;
+mod chaos;
 mod demo;
 mod prepare;
 mod replay;
@@ -35,6 +36,8 @@ enum Command {
     Down,
     /// Invoke the functions with sample events through cargo-lambda, against the local stack that is up
     Replay(replay::Options),
+    /// Torture consumers, brokers and S3, and count what has landed
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
@@ -78,5 +81,6 @@ async fn dispatch(command: Command, processes: &Processes) -> Result<()> {
         Command::Up(options) => up::up(options, processes).await,
         Command::Down => up::down().await,
         Command::Replay(options) => replay::run(options, processes).await,
+        Command::Chaos(options) => chaos::run(options, processes).await,
     }
 }

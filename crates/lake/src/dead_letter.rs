@@ -12,10 +12,14 @@ pub struct DeadLetter {
     pub offset: i64,
     /// Why it is no tick.
     pub reason: String,
-    timestamp_ms: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Kafka record timestamp in milliseconds.
+    pub timestamp_ms: Option<i64>,
+    /// Record key.
+    pub key: Option<Vec<u8>>,
+    /// Record value.
+    pub value: Option<Vec<u8>>,
+    /// Header names and values, in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl DeadLetter {
@@ -40,6 +44,21 @@ impl DeadLetter {
     /// Returns the Kafka record timestamp; `None` where the record has none that a date can hold.
     pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
         self.timestamp_ms.and_then(EventTime::from_millis)
+    }
+
+    /// Returns topic, partition and letter of one line of a dead-letter object, or `None` where it is not one.
+    pub fn from_json(line: &str) -> Option<(String, i32, Self)> {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let header = |header: &Value| Some((header["name"].as_str()?.to_owned(), take(header, "value")?));
+        let letter = Self {
+            offset: line["kafka_offset"].as_i64()?,
+            reason: line["reason"].as_str()?.to_owned(),
+            timestamp_ms: line["kafka_timestamp_ms"].as_i64(),
+            key: take(&line, "key")?,
+            value: take(&line, "value")?,
+            headers: line["headers"].as_array()?.iter().map(header).collect::<Option<_>>()?,
+        };
+        Some((line["topic"].as_str()?.to_owned(), i32::try_from(line["kafka_partition"].as_i64()?).ok()?, letter))
     }
 
     /// Returns one line of a dead-letter object. Bytes that are not UTF-8 stand in base64 under a name that ends in `_base64`.
@@ -72,5 +91,36 @@ fn put(object: &mut Value, name: &str, bytes: Option<&[u8]>) {
         None => object[name] = Value::Null,
         Some((_, Ok(text))) => object[name] = text.into(),
         Some((bytes, Err(_))) => object[format!("{name}_base64")] = STANDARD.encode(bytes).into(),
+    }
+}
+
+/// The opposite of [`put`]; `None` where neither form stands there.
+fn take(object: &Value, name: &str) -> Option<Option<Vec<u8>>> {
+    match (object.get(name), object.get(format!("{name}_base64"))) {
+        (Some(Value::Null), _) => Some(None),
+        (Some(Value::String(text)), _) => Some(Some(text.clone().into_bytes())),
+        (_, Some(Value::String(text))) => Some(Some(STANDARD.decode(text).ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_letter_is_kept_byte_for_byte(
+            key: Option<Vec<u8>>, value: Option<Vec<u8>>, text in ".*", header: Option<Vec<u8>>, timestamp_ms: Option<i64>, offset in 0i64..,
+        ) {
+            for value in [value, Some(text.clone().into_bytes())] {
+                let headers = vec![(text.clone(), header.clone()), ("b".to_owned(), None)];
+                let letter = DeadLetter { offset, reason: text.clone(), timestamp_ms, key: key.clone(), value, headers };
+                let line = letter.to_json("t", 3).to_string();
+                prop_assert_eq!(DeadLetter::from_json(&line), Some(("t".to_owned(), 3, letter)));
+            }
+        }
     }
 }

@@ -4,9 +4,13 @@
 //! Kafka partition and becomes the [`Object`]s that the consumer puts into S3; the same batch gives the same bytes.
 
 #[cfg(feature = "encodings")]
+mod audit;
+#[cfg(feature = "encodings")]
 mod batch;
 #[cfg(feature = "encodings")]
 mod dead_letter;
+#[cfg(feature = "encodings")]
+mod decode;
 #[cfg(feature = "encodings")]
 mod encode;
 mod format;
@@ -32,9 +36,13 @@ mod schema;
 mod seal_policy;
 
 #[cfg(feature = "encodings")]
+pub use audit::{Audit, Found};
+#[cfg(feature = "encodings")]
 pub use batch::{Batch, Routing, Rules};
 #[cfg(feature = "encodings")]
 pub use dead_letter::DeadLetter;
+#[cfg(feature = "encodings")]
+pub use decode::{DecodeError, coordinates};
 #[cfg(feature = "encodings")]
 pub use encode::EncodeError;
 pub use format::Format;

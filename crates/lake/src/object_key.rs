@@ -89,6 +89,21 @@ impl ObjectKey {
         self.lake_partition
     }
 
+    /// Returns the topic that the object's rows came from.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Returns the partition that the object's rows came from.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Returns the first offset of the object's batch.
+    pub fn first(&self) -> i64 {
+        self.first
+    }
+
     /// Returns the key without its folders.
     pub fn file_name(&self) -> String {
         let extension = match self.kind {

@@ -4,6 +4,7 @@ use agent::{ConfigError, Layers};
 use clap::{Args, Parser, Subcommand};
 
 use crate::Config;
+use crate::dead_letters::{Choice, Replay};
 
 /// Lands ticks from Kafka in the S3 lake.
 ///
@@ -19,12 +20,42 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Land ticks until SIGTERM or SIGINT (the default)
     Run,
     /// Validate the configuration and try the connections to Kafka and S3
     Check,
+    /// Prove the lake: every offset accounted for exactly once, every object there and nothing else. Exits 0 only where it is
+    Verify {
+        /// Read every object, and prove the partition and offset of each row
+        #[arg(long)]
+        deep: bool,
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give up what a partition has not landed yet, up to an offset; registered as a gap
+    Skip {
+        /// The partition
+        #[arg(long)]
+        partition: i32,
+        /// The offset to go on at
+        #[arg(long, value_name = "OFFSET")]
+        to: i64,
+    },
+    /// Show the records that were no ticks, or produce them again
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum DeadLetters {
+    /// Print them, one a line: partition:offset, reason, value
+    List(Choice),
+    /// Produce them to the topic again, each once, with a header ticklake-origin
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -82,7 +113,7 @@ struct Settings {
 impl Cli {
     /// Returns what to do.
     pub fn command(&self) -> Command {
-        self.command.unwrap_or(Command::Run)
+        self.command.clone().unwrap_or(Command::Run)
     }
 
     /// Returns the configuration of all layers.

@@ -115,7 +115,15 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
             }
             polled = consumer.recv() => match polled {
                 Ok(_) => break Err(anyhow::anyhow!("a record came outside its partition's queue; this is a fault in tick-consumer, nothing was committed past it")),
-                Err(error) => warn!(%error, "Kafka is in trouble, the client goes on trying"),
+                Err(error) => match consumer.client().fatal_error() {
+                    Some((RDKafkaErrorCode::FencedInstanceId, _)) => break Err(anyhow::anyhow!(
+                        "another consumer has joined group {:?} as {:?}\n  give each consumer a group.instance_id of its own",
+                        readers.setup.config.group.id,
+                        readers.setup.config.group.instance_id.as_deref().unwrap_or_default()
+                    )),
+                    Some((_, reason)) => break Err(anyhow::anyhow!("the Kafka client cannot go on: {reason}")),
+                    None => warn!(%error, "Kafka is in trouble, the client goes on trying"),
+                },
             },
         }
     };

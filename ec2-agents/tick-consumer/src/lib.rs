@@ -6,6 +6,7 @@
 
 mod cli;
 mod config;
+mod dead_letters;
 mod group;
 mod http;
 mod lake_bucket;
@@ -15,14 +16,17 @@ mod partition;
 mod read_back;
 mod readiness;
 mod sealer;
+mod skip;
 mod topic;
+mod verify;
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
-pub use cli::{Cli, Command};
+pub use cli::{Cli, Command, DeadLetters};
+pub use dead_letters::{Choice, Replay};
 pub use config::{Batch, Config, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones};
 use group::Setup;
 use lake_bucket::LakeBucket;
@@ -60,6 +64,38 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     let topic = Arc::new(Topic::new(&config.kafka)?);
     let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, readiness };
     group::serve(setup, shutdown).await
+}
+
+/// Does what a command asks for. Returns false where it is done and the answer is no.
+///
+/// # Errors
+/// What is needed for it cannot be reached, or refuses.
+pub async fn execute(command: Command, config: Config, shutdown: CancellationToken) -> Result<bool> {
+    match command {
+        Command::Run => run(config, shutdown).await?,
+        Command::Check => check(&config).await?,
+        Command::Verify { deep, json } => {
+            let report = verify::walk(&LakeBucket::connect(&config.lake.bucket).await?, deep).await?;
+            if json {
+                println!("{:#}", report.json());
+            } else {
+                print!("{}", report.table());
+            }
+            return Ok(report.faults() == 0);
+        }
+        Command::Skip { partition, to } => {
+            let (_, bucket) = connect(&config).await?;
+            skip::skip(&config, bucket, partition, to).await?;
+        }
+        Command::DeadLetters(DeadLetters::List(choice)) => {
+            dead_letters::list(&config, &LakeBucket::connect(&config.lake.bucket).await?, &choice).await?;
+        }
+        Command::DeadLetters(DeadLetters::Replay(replay)) => {
+            let (_, bucket) = connect(&config).await?;
+            dead_letters::replay(&config, &bucket, &replay).await?;
+        }
+    }
+    Ok(true)
 }
 
 async fn connect(config: &Config) -> Result<(usize, LakeBucket)> {

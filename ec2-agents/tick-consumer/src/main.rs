@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use tick_consumer::{Cli, Command};
+use tick_consumer::Cli;
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> anyhow::Result<()> {
+fn start() -> anyhow::Result<bool> {
     agent::load_dotenv()?;
     let cli = Cli::parse();
     let config = cli.config()?;
@@ -25,10 +26,7 @@ fn start() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {
         let shutdown = agent::shutdown_signal()?;
-        match cli.command() {
-            Command::Check => tick_consumer::check(&config).await,
-            Command::Run => tick_consumer::run(config, shutdown).await,
-        }
+        tick_consumer::execute(cli.command(), config, shutdown).await
     });
     // A call to a Kafka that is away may block for a minute; nobody waits for its answer any more.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -1,0 +1,201 @@
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
+
+use crate::{GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
+
+/// Faults that are told one by one; the others are counted.
+const TOLD: usize = 50;
+
+/// What the manifests of one partition say, and what of it is not so. Takes the manifests from the newest to the oldest.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Audit {
+    /// The first offset accounted for; `None` without manifests.
+    pub from: Option<i64>,
+    /// The last offset accounted for.
+    pub to: Option<i64>,
+    /// Offsets that are rows.
+    pub landed: u64,
+    /// Offsets that are dead letters.
+    pub dead_letters: u64,
+    /// Offsets that are in no object, by reason.
+    pub gaps: BTreeMap<&'static str, u64>,
+    /// Offsets that the log never had: transaction markers and aborted records.
+    pub absent: u64,
+    /// Manifests.
+    pub batches: u64,
+    /// Objects that are there.
+    pub objects: u64,
+    /// How many faults were found.
+    pub faults: u64,
+    /// The first of them, in words.
+    pub told: Vec<String>,
+}
+
+/// What was found where a manifest says that there is an object.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// An object that another program wrote.
+    Foreign,
+    /// An object of ours, and the coordinates of its rows where they were read.
+    Object {
+        /// What its metadata says.
+        metadata: ObjectMetadata,
+        /// Partition and offset of each row, or why they cannot be read.
+        rows: Option<Result<Vec<(i32, i64)>, String>>,
+    },
+}
+
+impl Audit {
+    /// Takes the next older manifest.
+    pub fn manifest(&mut self, manifest: &Manifest) {
+        let Manifest { first, last, .. } = manifest;
+        match self.from {
+            Some(from) if *last + 1 < from => self.fault(format!("no manifest accounts for offsets {} to {}", last + 1, from - 1)),
+            Some(from) if *last + 1 > from => self.fault(format!("two manifests account for offsets {from} to {last}")),
+            _ => {}
+        }
+        self.to = self.to.or(Some(*last));
+        self.from = Some(*first);
+        self.batches += 1;
+        self.absent += manifest.absent();
+        let mut gap = |reason, offsets| {
+            if offsets > 0 {
+                *self.gaps.entry(reason).or_default() += offsets;
+            }
+        };
+        gap("tombstones left out", manifest.tombstones.count());
+        if let Some(reason) = manifest.gap {
+            gap(reason.words(), (last - first).unsigned_abs() + 1);
+        }
+        let mut runs: Vec<(i64, i64)> = manifest.objects.iter().flat_map(|object| object.offsets.runs()).copied().collect();
+        runs.extend(manifest.tombstones.runs());
+        runs.sort_unstable();
+        if runs.windows(2).any(|pair| pair[1].0 <= pair[0].1) || runs.first().is_some_and(|run| run.0 < *first) {
+            self.fault(format!("the manifest of offset {first} has an offset in two objects"));
+        }
+    }
+
+    /// Takes an object of a manifest.
+    pub fn object(&mut self, manifest: &Manifest, object: &ManifestObject, found: &Found) {
+        let key = &object.key;
+        let (metadata, rows) = match found {
+            Found::Nothing => return self.fault(format!("{key} is missing: {} offsets of it", object.offsets.count())),
+            Found::Foreign => return self.fault(format!("{key} was written by another program")),
+            Found::Object { metadata, rows } => (metadata, rows),
+        };
+        if metadata.attempt.as_deref() != Some(manifest.attempt.as_str()) {
+            return self.fault(format!("{key} is not of the attempt that its manifest names"));
+        }
+        self.objects += 1;
+        let wanted = object.offsets.from(metadata.lost_below.unwrap_or(0));
+        let lost = object.offsets.count() - wanted.count();
+        if lost > 0 {
+            *self.gaps.entry(GapReason::LostToRetention.words()).or_default() += lost;
+        }
+        match key.kind() {
+            Kind::Data(_) => self.landed += wanted.count(),
+            Kind::DeadLetter => self.dead_letters += wanted.count(),
+        }
+        if metadata.rows != wanted.count() {
+            self.fault(format!("{key} has {} rows, and its manifest says {}", metadata.rows, wanted.count()));
+        }
+        match rows {
+            None => {}
+            Some(Err(error)) => self.fault(format!("{key} cannot be read: {error}")),
+            Some(Ok(rows)) => {
+                let mut seen = HashSet::with_capacity(rows.len());
+                let foreign = rows.iter().filter(|(partition, offset)| *partition != manifest.partition || !wanted.contains(*offset)).count();
+                let twice = rows.iter().filter(|row| !seen.insert(**row)).count();
+                if foreign > 0 || twice > 0 || rows.len() as u64 != wanted.count() {
+                    let (got, want) = (rows.len(), wanted.count());
+                    self.fault(format!("{key} holds {got} rows, {want} are its own; {foreign} are not in its manifest, {twice} are there twice"));
+                }
+            }
+        }
+    }
+
+    /// Ends the audit after the oldest manifest.
+    pub fn close(&mut self) {
+        if let Some(from) = self.from.filter(|from| *from > 0) {
+            self.fault(format!("no manifest accounts for offsets 0 to {}", from - 1));
+        }
+    }
+
+    /// Counts a fault.
+    pub fn fault(&mut self, text: String) {
+        self.faults += 1;
+        if self.told.len() < TOLD {
+            self.told.push(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ObjectKey, OffsetRuns};
+
+    fn manifest(first: i64, last: i64) -> Manifest {
+        let mut manifest = Manifest::of_gap("t", "id", 0, (first, last), GapReason::Skipped, format!("a{first}"));
+        let key = format!("ticks/dt=1970-01-01/hr=00/t-0-{first:020}-{last:020}.json.gz");
+        manifest.gap = None;
+        manifest.objects = vec![ManifestObject { key: ObjectKey::parse(&key).expect("a key"), offsets: OffsetRuns::run(first, last) }];
+        manifest
+    }
+
+    fn audit(manifests: &[Manifest], found: impl Fn(&Manifest) -> Found) -> Audit {
+        let mut audit = Audit::default();
+        for manifest in manifests {
+            audit.manifest(manifest);
+            for object in &manifest.objects {
+                audit.object(manifest, object, &found(manifest));
+            }
+        }
+        audit.close();
+        audit
+    }
+
+    fn whole(manifest: &Manifest) -> Found {
+        let offsets = &manifest.objects[0].offsets;
+        let metadata = ObjectMetadata {
+            rows: offsets.count(),
+            event_times: None,
+            attempt: Some(manifest.attempt.clone()),
+            lost_below: None,
+        };
+        Found::Object { metadata, rows: Some(Ok(offsets.offsets().map(|offset| (0, offset)).collect())) }
+    }
+
+    #[test]
+    fn a_whole_lake_has_no_fault() {
+        let audit = audit(&[manifest(5, 9), Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()), manifest(0, 1)], whole);
+        assert_eq!((audit.from, audit.to, audit.landed, audit.objects, audit.faults), (Some(0), Some(9), 7, 2, 0));
+        assert_eq!(audit.gaps, BTreeMap::from([("skipped by an operator", 3)]));
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        let told = |manifests: &[Manifest], found: &dyn Fn(&Manifest) -> Found| audit(manifests, found).told.join("; ");
+        assert!(told(&[manifest(5, 9), manifest(0, 2)], &whole).contains("no manifest accounts for offsets 3 to 4"));
+        assert!(told(&[manifest(5, 9), manifest(0, 5)], &whole).contains("two manifests account for offsets 5 to 5"));
+        assert!(told(&[manifest(5, 9)], &whole).contains("no manifest accounts for offsets 0 to 4"));
+        assert!(told(&[manifest(0, 9)], &|_| Found::Nothing).contains("is missing: 10 offsets"));
+        assert!(told(&[manifest(0, 9)], &|_| Found::Foreign).contains("written by another program"));
+        let changed = |change: fn(&mut ObjectMetadata, &mut Vec<(i32, i64)>)| {
+            move |manifest: &Manifest| {
+                let Found::Object { mut metadata, rows: Some(Ok(mut rows)) } = whole(manifest) else { return Found::Nothing };
+                change(&mut metadata, &mut rows);
+                Found::Object { metadata, rows: Some(Ok(rows)) }
+            }
+        };
+        assert!(told(&[manifest(0, 9)], &changed(|metadata, _| metadata.attempt = None)).contains("not of the attempt"));
+        assert!(told(&[manifest(0, 9)], &changed(|metadata, _| metadata.rows = 9)).contains("has 9 rows, and its manifest says 10"));
+        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 4))).contains("1 are there twice"));
+        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 10))).contains("1 are not in its manifest"));
+        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows[3].0 = 1)).contains("1 are not in its manifest"));
+        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows.truncate(9))).contains("holds 9 rows"));
+    }
+}

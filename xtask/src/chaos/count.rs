@@ -1,0 +1,54 @@
+//! Counts what is in a lake without any of ticklake's own code: which record numbers stand in its objects, and how often.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
+use local::Aws;
+use parquet::file::reader::FileReader as _;
+use parquet::file::serialized_reader::SerializedFileReader;
+
+/// Returns how often each record number stands in the lake.
+pub(crate) async fn numbers(aws: &Aws, bucket: &str) -> Result<BTreeMap<u64, u64>> {
+    let s3 = aws_sdk_s3::Client::new(aws.config());
+    let mut found = BTreeMap::new();
+    for prefix in ["ticks/", "dead-letter/"] {
+        let mut pages = s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for object in page?.contents() {
+                let key = object.key().context("an object without a key")?;
+                let body = s3.get_object().bucket(bucket).key(key).send().await?.body.collect().await?.into_bytes();
+                for row in rows(key, body).with_context(|| key.to_owned())? {
+                    let number = number(&row).with_context(|| format!("{key}: no number in {row}"))?;
+                    *found.entry(number).or_default() += 1;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn rows(key: &str, body: bytes::Bytes) -> Result<Vec<String>> {
+    if key.ends_with(".parquet") {
+        let file = SerializedFileReader::new(body)?;
+        return file.get_row_iter(None)?.map(|row| Ok(row?.to_string())).collect();
+    }
+    let mut text = String::new();
+    GzDecoder::new(body.as_ref()).read_to_string(&mut text)?;
+    let header = usize::from(key.ends_with(".csv.gz"));
+    Ok(text.lines().skip(header).map(str::to_owned).collect())
+}
+
+/// The number in a row's text: `"n":17}`, however the quotes are escaped, or in base64.
+fn number(row: &str) -> Option<u64> {
+    if let Some((_, rest)) = row.split_once("\"value_base64\":\"") {
+        let bytes = STANDARD.decode(rest.split('"').next()?).ok()?;
+        return number(&String::from_utf8_lossy(&bytes));
+    }
+    let plain = row.replace('\\', "");
+    let (_, rest) = plain.rsplit_once("\"n\":")?;
+    rest.split('}').next()?.parse().ok()
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask chaos`: real consumers, three real brokers, an S3 behind a proxy that misbehaves, and everything killed, stopped and cut off as a seed has
+//! it. Afterwards every record that a broker acknowledged has to be in the lake once.
+
+mod count;
+mod plan;
+mod producer;
+mod run;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use local::{Fault, Kafka, KafkaKind, Ministack, Processes, Repository, Tools};
+
+use crate::prepare;
+use crate::steps::Steps;
+use plan::Plan;
+use run::Outcome;
+
+/// Options of `cargo xtask chaos`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// How many runs
+    #[arg(long, default_value_t = 10)]
+    runs: u64,
+    /// The first run's seed; the others follow. A run that failed is made again by its seed and --runs 1
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Take the condition from the consumers' PUTs: what chaos has to catch
+    #[arg(long)]
+    unconditional: bool,
+}
+
+pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
+    let repository = &Repository::here();
+    let folder = &prepare::run_folder(repository, &format!("chaos-{}", std::process::id()))?;
+    let mut steps = Steps::new();
+    KafkaKind::ApacheCluster.check()?;
+    let tools = Tools::install(repository, processes).await?;
+    steps
+        .step("build", "cargo build of the consumer", async {
+            prepare::agents(repository, processes, folder).await?;
+            Ok(("tick-consumer".to_owned(), ()))
+        })
+        .await?;
+    let ministack = Ministack::start(&tools, processes, folder).await?;
+    let mut kafka = steps
+        .step("kafka", "three brokers of Apache Kafka", async {
+            let kafka = Kafka::start(KafkaKind::ApacheCluster, repository, processes, folder).await?;
+            Ok((format!("{}, {}", kafka.describe(), kafka.brokers()), kafka))
+        })
+        .await?;
+    let outcomes = runs(&options, repository, &ministack, &mut kafka, processes, folder, &mut steps).await?;
+    let failed: Vec<u64> = outcomes.iter().filter(|outcome| !outcome.is_whole()).map(|outcome| outcome.seed).collect();
+    let total = |figure: fn(&Outcome) -> u64| outcomes.iter().map(figure).sum::<u64>();
+    let mut faults: BTreeMap<Fault, u64> = BTreeMap::new();
+    outcomes.iter().flat_map(|outcome| &outcome.faults).for_each(|(fault, count)| *faults.entry(*fault).or_default() += count);
+    let faults: Vec<String> = faults.iter().map(|(fault, count)| format!("{count} {fault:?}")).collect();
+    println!("faults of S3: {}", faults.join(", "));
+    println!(
+        "{} runs: {} records acknowledged, {} lost, {} twice; {} events, {} batches completed for another consumer",
+        outcomes.len(),
+        wording::grouped(total(|outcome| outcome.acknowledged)),
+        total(|outcome| outcome.lost),
+        total(|outcome| outcome.twice),
+        total(|outcome| outcome.events),
+        total(|outcome| outcome.completed),
+    );
+    if failed.is_empty() { Ok(()) } else { bail!("runs that failed, by seed: {failed:?}; logs in {}", folder.display()) }
+}
+
+async fn runs(
+    options: &Options,
+    repository: &Repository,
+    ministack: &Ministack,
+    kafka: &mut Kafka,
+    processes: &Processes,
+    folder: &std::path::Path,
+    steps: &mut Steps,
+) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for seed in options.seed..options.seed + options.runs {
+        let plan = Plan::draw(seed);
+        let doing = plan.describe();
+        let outcome = steps
+            .step(&format!("seed {seed}"), &doing, async {
+                let outcome = run::run(&plan, options.unconditional, repository, ministack, kafka, processes, folder).await?;
+                Ok((outcome.describe(&doing), outcome))
+            })
+            .await?;
+        outcome.told.iter().for_each(|fault| steps.detail(fault));
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}

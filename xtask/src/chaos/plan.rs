@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// What happens to the consumers, and when. Wholly drawn from a seed.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) partitions: i32,
+    pub(crate) consumers: usize,
+    pub(crate) membership: Membership,
+    /// Every S3 request is held up for up to so many milliseconds.
+    pub(crate) latency: u64,
+    /// Percent of S3 requests that meet a fault.
+    pub(crate) fault_rate: u8,
+    /// Records a second, while records come.
+    pub(crate) rate: u64,
+    pub(crate) events: Vec<(Duration, Event)>,
+    pub(crate) length: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// kill -9 one consumer, and start another in its place.
+    Kill,
+    /// SIGTERM one consumer.
+    Leave,
+    /// Start one more consumer.
+    Join,
+    /// Stop one consumer for longer than its session lasts; it then goes on as if nothing had happened.
+    Freeze,
+    /// Kill a broker; it comes back at the end.
+    KillBroker,
+    /// S3 answers nothing for a while.
+    Outage,
+    /// Nothing is produced for a while.
+    Idle,
+}
+
+/// How the consumers share the partitions out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// Kafka's classic group protocol.
+    Classic,
+    /// The same, with static members: who takes the place of one that was killed has its partitions at once.
+    Static,
+    /// KIP-848.
+    Consumer,
+    /// Each has a group of its own, so that all of them land every partition at the same time: zombies from the first record to the last.
+    Rivals,
+}
+
+impl Plan {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let membership = [Membership::Classic, Membership::Static, Membership::Consumer, Membership::Rivals][rng.usize(0..4)];
+        let length = Duration::from_millis(rng.u64(4_000..8_000));
+        let mut events = Vec::new();
+        let mut at = Duration::from_millis(rng.u64(500..2_500));
+        while at < length {
+            // At most one of those that take long, so that two hundred runs end.
+            let takes_long = |events: &[(Duration, Event)]| events.iter().any(|(_, event)| matches!(event, Event::Freeze | Event::KillBroker));
+            let event = match rng.u8(0..100) {
+                0..35 => Event::Kill,
+                35..50 => Event::Leave,
+                50..65 => Event::Join,
+                65..75 if !takes_long(&events) => Event::Freeze,
+                // librdkafka 2.12.1 misses an assignment of KIP-848 for good where the heartbeat's answer that carries it is lost, as it then is.
+                75..82 if !takes_long(&events) && membership != Membership::Consumer => Event::KillBroker,
+                82..90 => Event::Outage,
+                _ => Event::Idle,
+            };
+            events.push((at, event));
+            at += Duration::from_millis(rng.u64(300..1_500));
+        }
+        Self {
+            seed,
+            partitions: rng.i32(1..=4),
+            consumers: rng.usize(1..=3),
+            membership,
+            latency: [0, 60, 300][rng.usize(0..3)],
+            fault_rate: [0, 5, 15, 30][rng.usize(0..4)],
+            rate: [50, 400, 2_000][rng.usize(0..3)],
+            events,
+            length,
+        }
+    }
+
+    /// Draws how one consumer is configured: formats, batch sizes and rules differ between consumers of one group.
+    pub(crate) fn settings(&self, number: u64) -> Vec<(&'static str, String)> {
+        let mut rng = Rng::with_seed(self.seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let mut pick = |choice: &[&str]| choice[rng.usize(0..choice.len())].to_owned();
+        vec![
+            ("LAKE__FORMAT", pick(&["json", "parquet", "csv"])),
+            ("LAKE__PARTITION_BY", pick(&["kafka-timestamp", "event-time"])),
+            ("BATCH__MAX_AGE", pick(&["100ms", "400ms", "2s"])),
+            ("BATCH__MAX_ROWS", pick(&["20", "300", "100000"])),
+        ]
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        let Self { partitions, consumers, membership, rate, fault_rate, latency, .. } = self;
+        let events: Vec<String> = self.events.iter().map(|(_, event)| format!("{event:?}")).collect();
+        format!("{partitions} partitions, {consumers} {membership:?}, {rate}/s, {fault_rate} %, {latency} ms: {}", events.join(" "))
+    }
+}

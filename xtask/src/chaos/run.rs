@@ -1,0 +1,305 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fastrand::Rng;
+use local::{Fault, FaultProxy, Kafka, Ministack, ProcessId, Processes, Repository};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::count;
+use super::plan::{Event, Membership, Plan};
+use super::producer::{Switches, produce};
+
+/// How long the consumers may take, once all is well again, to land what is left.
+const CATCH_UP: Duration = Duration::from_secs(90);
+/// Longer than a session (6 or 7 s).
+const FROZEN: Duration = Duration::from_secs(8);
+
+/// What became of a run.
+pub(crate) struct Outcome {
+    pub(crate) seed: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) lost: u64,
+    pub(crate) twice: u64,
+    pub(crate) events: u64,
+    /// Batches that a consumer completed for another.
+    pub(crate) completed: u64,
+    pub(crate) faults: BTreeMap<Fault, u64>,
+    /// What is wrong, in words.
+    pub(crate) told: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn is_whole(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    pub(crate) fn describe(&self, plan: &str) -> String {
+        let Self { acknowledged, lost, twice, completed, .. } = self;
+        let faults: u64 = self.faults.values().sum();
+        let verdict = if self.is_whole() { "whole" } else { "NOT WHOLE" };
+        format!("{verdict}: {acknowledged} records, {lost} lost, {twice} twice, {faults} S3 faults, {completed} completed  [{plan}]")
+    }
+}
+
+/// The consumers of a run.
+struct Consumers<'a> {
+    plan: &'a Plan,
+    topic: String,
+    brokers: String,
+    endpoint: String,
+    ministack: &'a Ministack,
+    repository: &'a Repository,
+    processes: &'a Processes,
+    folder: &'a Path,
+    running: Vec<Running>,
+    started: u64,
+    rng: Rng,
+}
+
+/// A consumer that runs.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    process: ProcessId,
+    seat: usize,
+    number: u64,
+}
+
+impl Consumers<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.repository.path("target/debug/tick-consumer"));
+        command.env_clear().envs(self.ministack.aws.environment()).env("RUST_LOG", "info").current_dir(self.folder);
+        command.args(["--brokers", &self.brokers, "--topic", &self.topic, "--bucket", &self.topic]);
+        command
+    }
+
+    /// Starts a consumer in the first seat that is free.
+    async fn start(&mut self) -> Result<()> {
+        let seat = (0..).find(|seat| !self.running.iter().any(|running| running.seat == *seat)).unwrap_or_default();
+        let number = self.started;
+        self.started += 1;
+        let mut command = self.command();
+        command.env("AWS_ENDPOINT_URL", &self.endpoint);
+        for (name, value) in self.plan.settings(number) {
+            command.env(format!("TICK_CONSUMER_{name}"), value);
+        }
+        let config = self.folder.join("sessions.yaml");
+        std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    heartbeat.interval.ms: \"1000\"\n")?;
+        match self.plan.membership {
+            Membership::Consumer => command.args(["--group-protocol", "consumer"]),
+            Membership::Classic => command.arg("--config").arg(config),
+            Membership::Static => command.arg("--config").arg(config).args(["--group-instance-id", &format!("member-{seat}")]),
+            Membership::Rivals => command.arg("--config").arg(config).args(["--group", &format!("rival-{seat}")]),
+        };
+        let name = format!("{}-consumer-{number}", self.topic);
+        let process = self.processes.start(&name, &mut command, &self.folder.join(format!("{name}.log"))).await?;
+        self.running.push(Running { process, seat, number });
+        Ok(())
+    }
+
+    fn draw(&mut self) -> Option<ProcessId> {
+        let count = self.running.len();
+        (count > 0).then(|| self.running[self.rng.usize(0..count)].process)
+    }
+
+    async fn kill(&mut self, process: ProcessId) -> Result<()> {
+        self.processes.signal(process, Signal::KILL).await;
+        self.processes.wait(process).await?;
+        self.running.retain(|running| running.process != process);
+        Ok(())
+    }
+
+    async fn stop(&mut self, process: ProcessId) -> Result<()> {
+        let status = self.processes.stop(process, Duration::from_secs(10)).await?;
+        self.running.retain(|running| running.process != process);
+        // A static member that was taken for dead finds its seat taken, and says so.
+        let was_replaced = self.plan.membership == Membership::Static && self.said("another consumer has joined group") > 0;
+        ensure!(status.success() || was_replaced, "a consumer that was told to stop ended with {status}");
+        Ok(())
+    }
+
+    /// Waits until every consumer has partitions that it reads, or has had the time.
+    async fn wait_for_work(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(8);
+        for Running { process, number, .. } in &self.running {
+            let log = self.folder.join(format!("{}-consumer-{number}.log", self.topic));
+            while Instant::now() < deadline && !std::fs::read_to_string(&log).unwrap_or_default().contains("\"batch sealed\"") {
+                self.processes.expect_running(*process).await?;
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how often the consumers said something.
+    fn said(&self, text: &str) -> u64 {
+        let log = |number| std::fs::read_to_string(self.folder.join(format!("{}-consumer-{number}.log", self.topic))).unwrap_or_default();
+        (0..self.started).map(|number| log(number).matches(text).count() as u64).sum()
+    }
+}
+
+pub(crate) async fn run(
+    plan: &Plan,
+    unconditional: bool,
+    repository: &Repository,
+    ministack: &Ministack,
+    kafka: &mut Kafka,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<Outcome> {
+    let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
+    kafka.create_topic(&topic, plan.partitions).await?;
+    aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(&topic).send().await?;
+    let proxy = FaultProxy::start(ministack.aws.endpoint(), plan.seed, unconditional).await?;
+    let mut consumers = Consumers {
+        plan,
+        topic: topic.clone(),
+        brokers: kafka.brokers().to_owned(),
+        endpoint: proxy.url(),
+        ministack,
+        repository,
+        processes,
+        folder,
+        running: Vec::new(),
+        started: 0,
+        rng: Rng::with_seed(plan.seed ^ 0xc0ffee),
+    };
+    proxy.set_latency(plan.latency);
+    for _ in 0..plan.consumers {
+        consumers.start().await?;
+    }
+    let switches = Arc::new(Switches { is_idle: AtomicBool::new(false), is_over: AtomicBool::new(false) });
+    let brokers = kafka.brokers().to_owned();
+    let producing = produce(plan, &brokers, &topic, Arc::clone(&switches));
+    let torture = async {
+        let begun = consumers.wait_for_work().await;
+        switches.is_over.store(begun.is_err(), Ordering::Relaxed);
+        begun?;
+        proxy.set_rate(plan.fault_rate);
+        let killed = torture(plan, &mut consumers, kafka, &proxy, &switches).await;
+        switches.is_over.store(true, Ordering::Relaxed);
+        proxy.set_rate(0);
+        proxy.set_latency(0);
+        if let Some(broker) = killed? {
+            kafka.restart_broker(broker).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (acknowledged, tortured) = tokio::join!(producing, torture);
+    tortured?;
+    let acknowledged = acknowledged?;
+    if consumers.running.is_empty() {
+        consumers.start().await?;
+    }
+    let caught_up = catch_up(plan, &topic, kafka.brokers(), ministack).await;
+    let mut told: Vec<String> = caught_up.err().map(|error| format!("{error:#}")).into_iter().collect();
+    for Running { process, .. } in consumers.running.clone() {
+        if let Err(error) = consumers.stop(process).await {
+            told.push(format!("{error:#}"));
+        }
+    }
+    while proxy.late() > 0 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    told.extend(verify(&consumers).await.err().map(|error| format!("{error:#}")));
+    let numbers = count::numbers(&ministack.aws, &topic).await?;
+    let lost = acknowledged.keys().filter(|number| !numbers.contains_key(number)).count() as u64;
+    let twice = numbers.values().filter(|count| **count > 1).count() as u64;
+    if lost + twice > 0 {
+        told.push(format!("{lost} records are lost and {twice} are there twice, by an independent count"));
+    }
+    let outcome = Outcome {
+        seed: plan.seed,
+        acknowledged: acknowledged.len() as u64,
+        lost,
+        twice,
+        events: plan.events.len() as u64,
+        completed: consumers.said("another consumer landed these offsets") + consumers.said("completing a batch that its consumer left"),
+        faults: proxy.thrown(),
+        told,
+    };
+    let admin = kafka.admin()?;
+    admin.delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new()).await?;
+    Ok(outcome)
+}
+
+/// Does what the plan says. Returns the broker that was killed.
+async fn torture(plan: &Plan, consumers: &mut Consumers<'_>, kafka: &Kafka, proxy: &FaultProxy, switches: &Switches) -> Result<Option<usize>> {
+    let begun = Instant::now();
+    let (mut killed, mut frozen) = (None, None);
+    for (at, event) in &plan.events {
+        tokio::time::sleep_until(begun + *at).await;
+        switches.is_idle.store(*event == Event::Idle, Ordering::Relaxed);
+        proxy.set_rate(if *event == Event::Outage { 100 } else { plan.fault_rate });
+        let chosen = consumers.draw().filter(|process| frozen.is_none_or(|(frozen, _)| frozen != *process));
+        match (event, chosen) {
+            (Event::Kill, Some(process)) => {
+                consumers.kill(process).await?;
+                consumers.start().await?;
+            }
+            (Event::Leave, Some(process)) => consumers.stop(process).await?,
+            (Event::Join, _) if consumers.running.len() < 4 => consumers.start().await?,
+            (Event::Freeze, Some(process)) => {
+                consumers.processes.signal(process, Signal::STOP).await;
+                frozen = Some((process, Instant::now()));
+                consumers.start().await?;
+            }
+            (Event::KillBroker, _) if killed.is_none() => {
+                let broker = consumers.rng.usize(0..3);
+                kafka.kill_broker(broker).await?;
+                killed = Some(broker);
+            }
+            _ => {}
+        }
+    }
+    tokio::time::sleep_until(begun + plan.length).await;
+    if let Some((process, since)) = frozen {
+        tokio::time::sleep_until(since + FROZEN).await;
+        // A zombie: it goes on in the middle of what it was doing.
+        consumers.processes.signal(process, Signal::CONT).await;
+    }
+    Ok(killed)
+}
+
+/// Waits until the manifests account for every offset of the log.
+async fn catch_up(plan: &Plan, topic: &str, brokers: &str, ministack: &Ministack) -> Result<()> {
+    let s3 = aws_sdk_s3::Client::new(ministack.aws.config());
+    let client: BaseConsumer = rdkafka::ClientConfig::new().set("bootstrap.servers", brokers).set("log_level", "0").create()?;
+    let client = Arc::new(client);
+    let deadline = Instant::now() + CATCH_UP;
+    for partition in 0..plan.partitions {
+        loop {
+            let (client, name) = (Arc::clone(&client), topic.to_owned());
+            let watermarks = tokio::task::spawn_blocking(move || client.fetch_watermarks(&name, partition, Duration::from_secs(20)));
+            let (_, end) = watermarks.await?.context("the log's end")?;
+            let listing = s3.list_objects_v2().bucket(topic).prefix(format!("_manifests/{topic}/{partition}/")).max_keys(1).send().await?;
+            let next = match listing.contents().first().and_then(|object| object.key()) {
+                None => 0,
+                Some(key) => {
+                    let body = s3.get_object().bucket(topic).key(key).send().await?.body.collect().await?.into_bytes();
+                    serde_json::from_slice::<Value>(&body)?["last"].as_i64().context("a manifest without last")? + 1
+                }
+            };
+            if next >= end {
+                break;
+            }
+            ensure!(Instant::now() < deadline, "partition {partition} stands at {next} of {end} after {} s", CATCH_UP.as_secs());
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Lets `tick-consumer verify --deep` judge the lake.
+async fn verify(consumers: &Consumers<'_>) -> Result<()> {
+    let log = consumers.folder.join(format!("{}-verify.log", consumers.topic));
+    let mut command = consumers.command();
+    consumers.processes.run("tick-consumer verify", command.args(["verify", "--deep"]), &log).await
+}
