@@ -1,6 +1,7 @@
-//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`, `chaos`.
+//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`, `chaos`, `bench`.
 
 mod background;
+mod bench;
 mod chaos;
 mod demo;
 mod prepare;
@@ -38,6 +39,9 @@ enum Command {
     Replay(replay::Options),
     /// Torture consumers, brokers and S3, and count what has landed
     Chaos(chaos::Options),
+    /// Measure what the agents cost and how fast they are
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +85,7 @@ async fn dispatch(command: Command, processes: &Processes) -> Result<()> {
         Command::Up(options) => up::up(options, processes).await,
         Command::Down => up::down().await,
         Command::Replay(options) => replay::run(options, processes).await,
+        Command::Bench(bench) => bench::run(bench, processes).await,
         Command::Chaos(options) => chaos::run(options, processes).await,
     }
 }

@@ -1,18 +1,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use lake::{Manifest, ManifestKey, Object, ObjectMetadata};
+use tokio::time::Instant;
 
 /// One attempt of one S3 call; a batch's object is at most some tens of megabytes.
 const ATTEMPT: Duration = Duration::from_secs(60);
 /// How long a start waits for the bucket.
-const START: Duration = Duration::from_secs(12);
+const START: Duration = Duration::from_secs(10);
+/// Time between two looks at it.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The bucket of the lake.
 #[derive(Debug, Clone)]
@@ -41,28 +44,39 @@ pub(crate) struct Page {
 }
 
 impl LakeBucket {
-    /// Returns the bucket after a look at it.
+    /// Returns the bucket after a look at it. An S3 that does not answer, or is overloaded, is asked again for [`START`].
     pub(crate) async fn connect(name: &str) -> Result<Self> {
         let s3 = Client::new(&aws_connect::load(ATTEMPT).await);
         let endpoint =
             std::env::var("AWS_ENDPOINT_URL").map_or_else(|_| "AWS".to_owned(), |url| format!("the endpoint in AWS_ENDPOINT_URL ({url})"));
-        let head = tokio::time::timeout(START, s3.head_bucket().bucket(name).send()).await;
-        let head = head.with_context(|| format!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs()))?;
-        match head {
-            Ok(_) => Ok(Self { s3, name: name.to_owned() }),
-            Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {
-                404 => bail!(
-                    "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now {name:?}) to the stack's output LakeBucket, or deploy the stack"
+        let deadline = Instant::now() + START;
+        loop {
+            let head = tokio::time::timeout_at(deadline, s3.head_bucket().bucket(name).send()).await;
+            let head = head.with_context(|| format!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs()))?;
+            let error = match head {
+                Ok(_) => return Ok(Self { s3, name: name.to_owned() }),
+                Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {
+                    404 => bail!(
+                        "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now {name:?}) to the stack's output LakeBucket, or deploy the stack"
+                    ),
+                    403 => bail!(
+                        "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket (now {name:?}) and the role or credentials of this machine"
+                    ),
+                    status => {
+                        let error = anyhow!("bucket {name:?}: {endpoint} answered {status} {}", error.err().message().unwrap_or_default());
+                        ensure!(status >= 500, error);
+                        error
+                    }
+                },
+                Err(error) => anyhow!(
+                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials",
+                    aws_connect::brief(&error)
                 ),
-                403 => bail!(
-                    "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket (now {name:?}) and the role or credentials of this machine"
-                ),
-                status => bail!("bucket {name:?}: {endpoint} answered {status} {}", error.err().message().unwrap_or_default()),
-            },
-            Err(error) => bail!(
-                "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials",
-                aws_connect::brief(&error)
-            ),
+            };
+            if Instant::now() + AGAIN >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 

@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: what the agents cost and how fast they are, on this machine and in one run. Compare ratios, not runs.
+
+mod measured;
+mod sink;
+
+use anyhow::Result;
+use clap::Subcommand;
+use local::Processes;
+
+/// What to measure.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Bench {
+    /// The consumer: CPU and rows a second by format, freshness, memory, recovery after kill -9
+    Sink(sink::Options),
+}
+
+pub(crate) async fn run(bench: Bench, processes: &Processes) -> Result<()> {
+    match bench {
+        Bench::Sink(options) => sink::run(options, processes).await,
+    }
+}

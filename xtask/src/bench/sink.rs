@@ -1,0 +1,284 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use local::{Kafka, KafkaKind, Ministack, ProcessId, Processes, Repository, Tools, without_cargo_variables};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::measured::{Used, quantile};
+use crate::prepare;
+use crate::steps::Steps;
+
+const PARTITIONS: i32 = 4;
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Ticks a second while freshness is measured, and for how long.
+const STEADY: (u64, Duration) = (10_000, Duration::from_secs(15));
+/// The group's own time to miss a member.
+const SESSION: Duration = Duration::from_secs(6);
+
+/// Options of `cargo xtask bench sink`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// Ticks to land in each format
+    #[arg(long, default_value_t = 4_000_000)]
+    ticks: u64,
+}
+
+struct Bench<'a> {
+    repository: &'a Repository,
+    processes: &'a Processes,
+    ministack: Ministack,
+    kafka: Kafka,
+    folder: PathBuf,
+}
+
+pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
+    let repository = &Repository::here();
+    let folder = prepare::run_folder(repository, "bench-sink")?;
+    let mut steps = Steps::new();
+    KafkaKind::Apache.check()?;
+    let tools = Tools::install(repository, processes).await?;
+    let log = folder.join("cargo-build.log");
+    steps
+        .step("build", "cargo build --profile agents, some minutes the first time", async {
+            let mut cargo = Command::new("cargo");
+            without_cargo_variables(&mut cargo).current_dir(repository.root());
+            cargo.args(["build", "--profile", "agents", "--bin", "tick-consumer", "--example", "read_loop"]);
+            processes.run("cargo build", &mut cargo, &log).await?;
+            Ok(("tick-consumer, read_loop".to_owned(), ()))
+        })
+        .await?;
+    let ministack = Ministack::start(&tools, processes, &folder).await?;
+    let kafka = Kafka::start(KafkaKind::Apache, repository, processes, &folder).await?;
+    let bench = Bench { repository, processes, ministack, kafka, folder };
+    let ticks = options.ticks;
+    let bytes = steps
+        .step("produce", "filling the topic", async {
+            let bytes = bench.fill(ticks).await?;
+            Ok((format!("{} ticks of {:.0} bytes", wording::grouped(ticks), bytes as f64 / ticks as f64), bytes))
+        })
+        .await?;
+    let mut figures = json!({ "ticks": ticks, "bytes_a_tick": bytes as f64 / ticks as f64 });
+    let millions = ticks as f64 / 1e6;
+    let bare = steps
+        .step("bare", "librdkafka reads and does nothing", async {
+            let (used, seconds) = bench.bare(ticks).await?;
+            let cost = used.cpu_seconds / millions;
+            Ok((format!("{cost:.2} cpu-s per million, {} a second", wording::grouped((ticks as f64 / seconds) as u64)), cost))
+        })
+        .await?;
+    figures["bare_cpu_seconds_per_million"] = json!(bare);
+    for format in ["parquet", "json"] {
+        let entry = steps
+            .step(format, "the consumer lands the topic", async {
+                let (used, seconds) = bench.land(format, ticks).await?;
+                let cost = used.cpu_seconds / millions;
+                let rate = ticks as f64 / seconds;
+                let text = format!(
+                    "{cost:.2} cpu-s per million ({:.2} × bare), {} a second, {:.0} MiB at most",
+                    cost / bare,
+                    wording::grouped(rate as u64),
+                    used.peak_mebibytes
+                );
+                Ok((text, json!({ "cpu_seconds_per_million": cost, "ratio_to_bare": cost / bare, "ticks_a_second": rate, "peak_mebibytes": used.peak_mebibytes })))
+            })
+            .await?;
+        figures[format] = entry;
+    }
+    let (fresh, recovered) = steps
+        .step("steady", &format!("{} ticks a second, max_age 250 ms, then kill -9", wording::grouped(STEADY.0)), async {
+            let (fresh, recovered) = bench.steady().await?;
+            let text = format!(
+                "produced → readable p50 {:.0} ms, p99 {:.0} ms; after kill -9 and {} s of session: {:.1} s",
+                fresh.0 * 1e3, fresh.1 * 1e3, SESSION.as_secs(), recovered
+            );
+            Ok((text, (fresh, recovered)))
+        })
+        .await?;
+    figures["freshness_seconds"] = json!({ "p50": fresh.0, "p99": fresh.1 });
+    figures["recovery_seconds_beyond_session"] = json!(recovered);
+    let summary = bench.folder.join("figures.json");
+    std::fs::write(&summary, format!("{figures:#}"))?;
+    println!("figures in {}", summary.display());
+    Ok(())
+}
+
+impl Bench<'_> {
+    fn producer(&self) -> Result<Arc<ThreadedProducer<DefaultProducerContext>>> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.kafka.brokers()).set("linger.ms", "20").set("queue.buffering.max.messages", "500000");
+        Ok(Arc::new(config.create()?))
+    }
+
+    /// Fills the topic `ticks`; returns the bytes of all values.
+    async fn fill(&self, ticks: u64) -> Result<u64> {
+        self.kafka.create_topic("ticks", PARTITIONS).await?;
+        let producer = self.producer()?;
+        tokio::task::spawn_blocking(move || {
+            let mut bytes = 0;
+            for number in 0..ticks {
+                let value = tick(number, 1_700_000_000_000 + number);
+                bytes += value.len() as u64;
+                send(&producer, "ticks", number, &value)?;
+            }
+            producer.flush(PATIENCE)?;
+            anyhow::Ok(bytes)
+        })
+        .await?
+    }
+
+    async fn bare(&self, ticks: u64) -> Result<(Used, f64)> {
+        let mut command = Command::new(self.repository.path("target/agents/examples/read_loop"));
+        command.args([self.kafka.brokers(), "ticks", &PARTITIONS.to_string(), &ticks.to_string()]);
+        let begun = Instant::now();
+        let process = self.processes.start("read loop", &mut command, &self.folder.join("read-loop.log")).await?;
+        let mut used = Used::default();
+        loop {
+            match tokio::time::timeout(Duration::from_millis(10), self.processes.wait(process)).await {
+                Ok(status) => {
+                    ensure!(status?.success(), "the read loop failed, see {}", self.folder.join("read-loop.log").display());
+                    return Ok((used, begun.elapsed().as_secs_f64()));
+                }
+                Err(_) => used = Used::by(process).filter(|now| now.cpu_seconds > 0.0).unwrap_or(used),
+            }
+            ensure!(begun.elapsed() < PATIENCE, "the read loop takes too long");
+        }
+    }
+
+    async fn consumer(&self, name: &str, topic: &str, arguments: &[&str]) -> Result<ProcessId> {
+        let mut command = Command::new(self.repository.path("target/agents/tick-consumer"));
+        command.env_clear().envs(self.ministack.aws.environment()).current_dir(&self.folder);
+        command.args(["--brokers", self.kafka.brokers(), "--topic", topic]).args(arguments);
+        self.processes.start(name, &mut command, &self.log(name)).await
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    async fn bucket(&self, name: &str) -> Result<()> {
+        aws_sdk_s3::Client::new(self.ministack.aws.config()).create_bucket().bucket(name).send().await?;
+        Ok(())
+    }
+
+    /// Lands the topic; returns what it took from the first read record to the last landed one.
+    async fn land(&self, format: &str, ticks: u64) -> Result<(Used, f64)> {
+        self.bucket(format).await?;
+        let process = self.consumer(format, "ticks", &["--bucket", format, "--format", format, "--group", format, "--max-age", "2s"]).await?;
+        wait(|| Ok(!lines(&self.log(format), "reading")?.is_empty())).await?;
+        let begun = Instant::now();
+        wait(|| {
+            let sealed = lines(&self.log(format), "batch sealed")?;
+            Ok(sealed.iter().filter_map(|line| line["rows"].as_u64()).sum::<u64>() >= ticks)
+        })
+        .await?;
+        let (seconds, used) = (begun.elapsed().as_secs_f64(), Used::by(process).context("the consumer has ended")?);
+        self.processes.stop(process, Duration::from_secs(10)).await?;
+        Ok((used, seconds))
+    }
+
+    /// Lands a steady stream; returns freshness p50 and p99 of its records, and how long after the session's end a killed consumer's partitions are landed again.
+    async fn steady(&self) -> Result<((f64, f64), f64)> {
+        self.kafka.create_topic("steady", PARTITIONS).await?;
+        self.bucket("steady").await?;
+        let config = self.folder.join("session.yaml");
+        std::fs::write(&config, format!("kafka:\n  options:\n    session.timeout.ms: \"{}\"\n", SESSION.as_millis()))?;
+        let config = config.display().to_string();
+        let arguments = ["--bucket", "steady", "--max-age", "250ms", "--config", &config];
+        let first = self.consumer("first", "steady", &arguments).await?;
+        wait(|| Ok(lines(&self.log("first"), "reading")?.len() == PARTITIONS as usize)).await?;
+        let producer = self.producer()?;
+        let produced = tokio::task::spawn_blocking(move || {
+            let (begun, mut number) = (std::time::Instant::now(), 0);
+            while begun.elapsed() < STEADY.1 {
+                let due = (begun.elapsed().as_secs_f64() * STEADY.0 as f64) as u64;
+                while number < due {
+                    send(&producer, "steady", number, &tick(number, 1_700_000_000_000))?;
+                    number += 1;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            producer.flush(PATIENCE)?;
+            anyhow::Ok(number)
+        });
+        // In the middle of the stream one more joins and waits; the stream's last third is read after the first was killed.
+        let total = produced.await??;
+        let rows = |log: &Path| Ok::<_, anyhow::Error>(lines(log, "batch sealed")?.iter().filter_map(|line| line["rows"].as_u64()).sum::<u64>());
+        wait(|| Ok(rows(&self.log("first"))? >= total)).await?;
+        let mut fresh = Vec::new();
+        for line in lines(&self.log("first"), "batch sealed")? {
+            let (freshness, open) = (line["freshness_seconds"].as_f64(), line["open_seconds"].as_f64());
+            let (freshness, open) = (freshness.context("no freshness")?, open.context("no open_seconds")?);
+            // The first record waited the longest, the last one for the seal alone; those in between evenly in between.
+            fresh.extend((0..20).map(|part| freshness - open * f64::from(part) / 20.0));
+        }
+        self.processes.signal(first, Signal::KILL).await;
+        let killed = Instant::now();
+        self.processes.wait(first).await?;
+        let producer = self.producer()?;
+        tokio::task::spawn_blocking(move || {
+            (0..1_000).try_for_each(|number| send(&producer, "steady", number, &tick(number, 1_700_000_000_000)))?;
+            Ok::<_, anyhow::Error>(producer.flush(PATIENCE)?)
+        })
+        .await??;
+        let second = self.consumer("second", "steady", &arguments).await?;
+        wait(|| Ok(rows(&self.log("second"))? >= 1_000)).await?;
+        let recovered = killed.elapsed().as_secs_f64() - SESSION.as_secs_f64();
+        self.processes.stop(second, Duration::from_secs(10)).await?;
+        Ok(((quantile(&mut fresh, 0.5)?, quantile(&mut fresh, 0.99)?), recovered))
+    }
+}
+
+/// A tick of about 150 bytes.
+fn tick(number: u64, time: u64) -> String {
+    let price = 10_000 + number * 7919 % 5_000;
+    format!(
+        r#"{{"symbol":"SYM{:02}","event_time":{time},"price":{}.{:02},"volume":{},"open":{}.25,"high":{}.75,"low":{}.05,"close":{}.50,"venue":"XNYS"}}"#,
+        number % 50,
+        price / 100,
+        price % 100,
+        number % 1_000,
+        price / 100,
+        price / 100 + 1,
+        price / 100 - 1,
+        price / 100,
+    )
+}
+
+fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, number: u64, value: &str) -> Result<()> {
+    let partition = (number % PARTITIONS.unsigned_abs() as u64) as i32;
+    let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(value);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((error, back)) if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) => {
+                record = back;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err((error, _)) => return Err(error.into()),
+        }
+    }
+}
+
+/// Returns a log's lines with this message.
+fn lines(log: &Path, message: &str) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let parsed = text.lines().filter(|line| line.contains(message)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    Ok(parsed.filter(|line| line["message"] == message).collect())
+}
+
+async fn wait(mut ready: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !ready()? {
+        ensure!(begun.elapsed() < PATIENCE, "took more than {} s", PATIENCE.as_secs());
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
