@@ -106,7 +106,7 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
             }
             Some(change) = changed.recv() => {
                 let done = match change {
-                    Change::Assigned(partitions) => readers.start(&partitions),
+                    Change::Assigned(partitions) => readers.start(&partitions).await,
                     Change::Revoked(partitions) => readers.give_back(&partitions).await,
                 };
                 if let Err(error) = done {
@@ -174,7 +174,13 @@ impl Readers {
     /// Starts to read partitions. Their queues are split off before they are assigned: librdkafka leaves a queue alone that the application has forwarded,
     /// so that no record ever comes through the consumer's own queue. They are assigned paused; each partition's task seeks to where the lake ends, which may take as long as S3
     /// is away, and the group must not wait for it.
-    fn start(&mut self, partitions: &TopicPartitionList) -> Result<()> {
+    async fn start(&mut self, partitions: &TopicPartitionList) -> Result<()> {
+        // librdkafka may take a static member's partitions back without a word while it joins, and assign them anew.
+        let again: Vec<Stop> = partitions.elements().iter().filter_map(|element| self.stops.remove(&element.partition())).collect();
+        if !again.is_empty() {
+            warn!(partitions = again.len(), "partitions are assigned again that were not revoked");
+            self.stop(again.len(), again).await?;
+        }
         let mut paused = TopicPartitionList::new();
         for element in partitions.elements() {
             let (topic, partition) = (element.topic(), element.partition());

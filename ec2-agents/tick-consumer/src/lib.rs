@@ -39,6 +39,7 @@ use topic::Topic;
 /// Names the setting, its value and the remedy.
 pub async fn check(config: &Config) -> Result<()> {
     let (partitions, _) = connect(config).await?;
+    topic::refuse_compaction(&config.kafka).await?;
     let Config { kafka, lake, .. } = config;
     println!("kafka   topic {:?} on {}: {partitions} partitions", kafka.topic, kafka.brokers);
     println!("lake    s3://{}: reachable", lake.bucket);
@@ -62,8 +63,17 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     let (partitions, bucket) = connected;
     tracing::info!(topic = config.kafka.topic, partitions, group = config.group.id, bucket = config.lake.bucket, "consuming");
     let topic = Arc::new(Topic::new(&config.kafka)?);
+    let kafka = config.kafka.clone();
     let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, readiness };
-    group::serve(setup, shutdown).await
+    // Beside the work: brokers may take their time to answer, and what has landed by then is right all the same.
+    let is_fit = async {
+        topic::refuse_compaction(&kafka).await?;
+        std::future::pending::<Result<()>>().await
+    };
+    tokio::select! {
+        served = group::serve(setup, shutdown) => served,
+        refused = is_fit => refused,
+    }
 }
 
 /// Does what a command asks for. Returns false where it is done and the answer is no.

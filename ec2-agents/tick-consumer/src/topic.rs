@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::{ClientLogs, Kafka};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use lake::Log;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::Mutex;
 
@@ -75,4 +77,33 @@ impl Topic {
             .with_context(|| format!("cannot read the bounds of partition {partition} of topic {:?}", self.name))?;
         Ok(Log { topic_id: self.id().await?, start, end })
     }
+}
+
+/// Refuses a compacted topic: compaction takes records away at any time, and nobody could tell them from records that were lost. Brokers that do not tell
+/// the topic's settings are believed.
+///
+/// # Errors
+/// The topic is compacted.
+pub(crate) async fn refuse_compaction(kafka: &Kafka) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = kafka.client_config().create().context("kafka.options")?;
+    let options = AdminOptions::new().request_timeout(Some(TELL)).operation_timeout(Some(TELL));
+    let answer = admin.describe_configs([&ResourceSpecifier::Topic(&kafka.topic)], &options).await;
+    let settings = match answer.map(|mut resources| resources.pop()) {
+        Ok(Some(Ok(settings))) => settings,
+        answer => {
+            let error = answer.err().map_or_else(|| "no answer".to_owned(), |error| error.to_string());
+            tracing::info!(error, "the brokers do not tell whether the topic is compacted");
+            return Ok(());
+        }
+    };
+    let policy = settings.get("cleanup.policy").and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+    if policy.contains("compact") {
+        bail!(
+            "topic {:?} is compacted (cleanup.policy={policy}): its records go at any time, and exactly once has no meaning\n  \
+             set cleanup.policy=delete: kafka-configs.sh --alter --entity-type topics --entity-name {} --add-config cleanup.policy=delete",
+            kafka.topic,
+            kafka.topic
+        );
+    }
+    Ok(())
 }

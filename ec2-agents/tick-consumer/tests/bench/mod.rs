@@ -1,0 +1,165 @@
+//! A consumer as a process, with a Kafka and an S3 of its own.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use local::{Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy, Tools};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub const BUCKET: &str = "lake";
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Bench {
+    pub folder: TempDir,
+    pub kafka: Kafka,
+    pub ministack: Ministack,
+    pub s3: SwitchableProxy,
+    pub processes: Processes,
+    pub producer: FutureProducer,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::with(KafkaKind::Mock).await
+    }
+
+    pub async fn with(kind: KafkaKind) -> Self {
+        Self::with_partitions(kind, 4).await
+    }
+
+    pub async fn with_partitions(kind: KafkaKind, partitions: i32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (repository, processes) = (Repository::here(), Processes::default());
+        let tools = Tools::install(&repository, &processes).await.expect("the tools in .tools/, which cargo xtask test installs");
+        let kafka = Kafka::start(kind, &repository, &processes, folder.path()).await.expect("Kafka");
+        kafka.create_topic("ticks", partitions).await.expect("a topic");
+        let ministack = Ministack::start(&tools, &processes, folder.path()).await.expect("ministack");
+        aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(BUCKET).send().await.expect("a bucket");
+        let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://")).await.expect("a proxy");
+        let producer = ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().expect("a producer");
+        Self { folder, kafka, ministack, s3, processes, producer }
+    }
+
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn said(&self, name: &str) -> String {
+        std::fs::read_to_string(self.log(name)).unwrap_or_default()
+    }
+
+    /// Starts a consumer that reaches S3 through the proxy.
+    pub async fn start(&self, name: &str, arguments: &[&str]) -> ProcessId {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tick-consumer"));
+        command.env_clear().envs(self.ministack.aws.environment()).env("AWS_ENDPOINT_URL", self.s3.url()).current_dir(self.folder.path());
+        command.env("TICK_CONSUMER_KAFKA__BROKERS", self.kafka.brokers()).env("TICK_CONSUMER_LAKE__BUCKET", BUCKET);
+        command.env("TICK_CONSUMER_LAKE__FORMAT", "json").args(arguments);
+        self.processes.start(name, &mut command, &self.log(name)).await.expect("a process")
+    }
+
+    /// Runs a command of the consumer to its end; returns whether it succeeded, and what it said.
+    pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let process = self.start("command", arguments).await;
+        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        (status.success(), self.said("command"))
+    }
+
+    /// Expects the lake to be whole, by reading every object; returns the report.
+    pub async fn expect_whole(&self) -> Value {
+        let (is_whole, said) = self.command(&["verify", "--deep", "--json"]).await;
+        assert!(is_whole, "{said}");
+        serde_json::from_str(&said).expect("JSON")
+    }
+
+    /// Expects a consumer not to start, and returns what it said.
+    pub async fn refused(&self, arguments: &[&str]) -> String {
+        let started = Instant::now();
+        let process = self.start("refused", arguments).await;
+        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        let said = self.said("refused");
+        assert!(!status.success() && started.elapsed() < Duration::from_secs(15), "{status} after {:?}: {said}", started.elapsed());
+        said
+    }
+
+    pub async fn stop(&self, process: ProcessId, name: &str) {
+        self.processes.signal(process, Signal::TERM).await;
+        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        assert!(status.success(), "{status}: {}", self.said(name));
+    }
+
+    /// Produces a record to a partition.
+    pub async fn produce(&self, partition: i32, value: &[u8]) {
+        self.produce_to("ticks", partition, value).await;
+    }
+
+    pub async fn produce_to(&self, topic: &str, partition: i32, value: &[u8]) {
+        let headers = OwnedHeaders::new().insert(Header { key: "origin", value: Some("test") });
+        let record = FutureRecord::to(topic).partition(partition).key("A").payload(value).headers(headers);
+        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery");
+    }
+
+    pub async fn produce_ticks(&self, partition: i32, count: usize) {
+        for number in 0..count {
+            self.produce(partition, format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#).as_bytes()).await;
+        }
+    }
+
+    /// Waits until the lake holds this many rows; returns its contents.
+    pub async fn landed(&self, rows: u64) -> LakeContents {
+        let mut lake = LakeContents::default();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            lake.refresh(&self.ministack.aws, BUCKET).await.expect("a listing");
+            if lake.rows("") >= rows {
+                return lake;
+            }
+            assert!(Instant::now() < deadline, "{} of {rows} rows have landed", lake.rows(""));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Returns the lines of all objects below a prefix.
+    pub async fn lines(&self, lake: &LakeContents, prefix: &str) -> Vec<Value> {
+        let s3 = aws_sdk_s3::Client::new(self.ministack.aws.config());
+        let mut lines = Vec::new();
+        for (key, _) in lake.below(prefix) {
+            let object = s3.get_object().bucket(BUCKET).key(key).send().await.expect("an object");
+            let bytes = object.body.collect().await.expect("a body").into_bytes();
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).expect("gzip");
+            lines.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")));
+        }
+        lines
+    }
+
+    /// Expects each of the first `count` offsets of a partition exactly once in the data objects.
+    pub async fn expect_once(&self, lake: &LakeContents, partition: i64, count: i64) {
+        let lines = self.lines(lake, "ticks/").await;
+        let offsets: Vec<i64> =
+            lines.iter().filter(|line| line["kafka_partition"] == partition).filter_map(|line| line["kafka_offset"].as_i64()).collect();
+        assert_eq!(offsets.len() as i64, count, "partition {partition}: {offsets:?}");
+        assert_eq!(offsets.into_iter().collect::<BTreeSet<_>>(), (0..count).collect(), "partition {partition}");
+    }
+
+    pub async fn wait_for(&self, name: &str, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said(name).contains(text) {
+            assert!(Instant::now() < deadline, "{name} never said {text:?}: {}", self.said(name));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn end(self) {
+        self.processes.stop_all().await;
+    }
+}

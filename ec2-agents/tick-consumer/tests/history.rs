@@ -1,0 +1,256 @@
+//! What becomes of Kafka's history, on a real broker: retention, transactions, topics made anew, offsets that somebody set, consumers that were taken for dead.
+
+#![allow(clippy::expect_used, reason = "a test says what it expected")]
+
+use std::time::{Duration, Instant};
+
+use bench::{BUCKET, Bench, PATIENCE};
+use lake::{Batch, Format, Record, Routing, Rules};
+use local::KafkaKind;
+use rdkafka::admin::AdminOptions;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rustix::process::Signal;
+
+mod bench;
+
+const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
+
+/// Lets retention take what stands before an offset.
+async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
+    let deleted = bench.kafka.admin().expect("an admin").delete_records(&before, &AdminOptions::new()).await.expect("deleted");
+    deleted.elements().iter().for_each(|element| element.error().expect("deleted"));
+}
+
+async fn land(bench: &Bench, name: &str, topic: &str, upto: i64) {
+    let process = bench.start(name, &["--topic", topic, "--max-age", "200ms"]).await;
+    let last = format!("\"last\":{},", upto - 1);
+    bench.wait_for(name, &last).await;
+    bench.stop(process, name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
+
+    // Records were gone before the first start, then some between two.
+    bench.kafka.create_topic("kept", 1).await.expect("a topic");
+    for _ in 0..6 {
+        bench.produce_to("kept", 0, TICK).await;
+    }
+    delete_before(&bench, "kept", 2).await;
+    land(&bench, "kept-1", "kept", 6).await;
+    for _ in 0..6 {
+        bench.produce_to("kept", 0, TICK).await;
+    }
+    delete_before(&bench, "kept", 9).await;
+    land(&bench, "kept-2", "kept", 12).await;
+    assert!(bench.said("kept-2").contains("OFFSETS ARE LOST"), "{}", bench.said("kept-2"));
+    let report = bench.expect_whole().await;
+    let partition = &report["partitions"][0];
+    assert_eq!((&partition["to"], &partition["landed"]), (&11.into(), &7.into()), "{report:#}");
+    assert_eq!(partition["gaps"], serde_json::json!({"before the log's start": 2, "lost to retention": 3}), "{report:#}");
+
+    // A consumer registered a batch and died; before the next one came retention took a part of it.
+    bench.kafka.create_topic("cut", 1).await.expect("a topic");
+    let rules = Rules { routing: Routing::default(), max_record_bytes: 1 << 20, skip_tombstones: false };
+    let mut batch = Batch::new("cut", 0, 0, rules);
+    for offset in 0..5 {
+        bench.produce_to("cut", 0, TICK).await;
+        batch.push(&Record { offset, timestamp_ms: Some(0), value: Some(TICK), ..Record::default() }, Instant::now());
+    }
+    let (mut manifest, _) = batch.seal(Format::Json, "", "the-dead-one").expect("a manifest");
+    manifest.topic_id = topic_id(&bench, "cut").await;
+    put_manifest(&bench, &manifest).await;
+    delete_before(&bench, "cut", 3).await;
+    bench.produce_to("cut", 0, TICK).await;
+    land(&bench, "cut", "cut", 6).await;
+    assert!(bench.said("cut").contains("completing a batch"), "{}", bench.said("cut"));
+    let report = bench.expect_whole().await;
+    assert_eq!(report["partitions"][0]["gaps"], serde_json::json!({"lost to retention": 3}), "{report:#}");
+
+    // The topic is made anew, with as many records as before.
+    let admin = bench.kafka.admin().expect("an admin");
+    admin.delete_topics(&["kept"], &AdminOptions::new()).await.expect("deleted");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.kafka.create_topic("kept", 1).await.expect("a topic");
+    for _ in 0..20 {
+        bench.produce_to("kept", 0, TICK).await;
+    }
+    let said = bench.refused(&["--topic", "kept"]).await;
+    assert!(said.contains("topic \"kept\" was deleted and made anew since offset 12 of partition 0 was landed"), "{said}");
+    assert!(said.contains("land the new one into another bucket"), "{said}");
+
+    // The log ends before what has landed.
+    bench.kafka.create_topic("short", 1).await.expect("a topic");
+    bench.produce_to("short", 0, TICK).await;
+    let id = topic_id(&bench, "short").await;
+    put_manifest(&bench, &lake::Manifest::of_gap("short", &id, 0, (0, 99), lake::GapReason::Skipped, "x".to_owned())).await;
+    let said = bench.refused(&["--topic", "short"]).await;
+    assert!(said.contains("the log of partition 0 of topic \"short\" ends at 1, and 100 offsets of it have landed"), "{said}");
+
+    // A later version was here.
+    bench.kafka.create_topic("later", 1).await.expect("a topic");
+    let key = lake::ManifestKey { topic: "later".to_owned(), partition: 0, first: 0 };
+    put(&bench, &key.to_string(), br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec()).await;
+    let said = bench.refused(&["--topic", "later"]).await;
+    assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
+
+    // Compaction takes records at any time.
+    let compacted = rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
+    admin.create_topics([&compacted], &AdminOptions::new()).await.expect("a topic");
+    let said = bench.refused(&["--topic", "compacted"]).await;
+    assert!(said.contains("topic \"compacted\" is compacted") && said.contains("cleanup.policy=delete"), "{said}");
+    bench.end().await;
+}
+
+async fn topic_id(bench: &Bench, topic: &str) -> String {
+    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).create().expect("a client");
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let broker = client.fetch_metadata(None, PATIENCE).expect("metadata").brokers()[0].id();
+        kafka_native::topic_id(client.client(), &topic, broker, PATIENCE).expect("an id")
+    })
+    .await
+    .expect("an id")
+}
+
+async fn put(bench: &Bench, key: &str, body: Vec<u8>) {
+    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
+    s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.expect("an object");
+}
+
+async fn put_manifest(bench: &Bench, manifest: &lake::Manifest) {
+    put(bench, &manifest.key().to_string(), manifest.to_json().expect("JSON")).await;
+}
+
+/// Committed and aborted transactions leave offsets that no record has.
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("transactional.id", "t")
+        .create()
+        .expect("a producer");
+    producer.init_transactions(PATIENCE).expect("transactions");
+    for commit in [true, false, true, false] {
+        producer.begin_transaction().expect("begun");
+        for _ in 0..3 {
+            let record = FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK);
+            producer.send(record, PATIENCE).await.expect("sent");
+        }
+        match commit {
+            true => producer.commit_transaction(PATIENCE).expect("committed"),
+            false => producer.abort_transaction(PATIENCE).expect("aborted"),
+        }
+    }
+    bench.produce(0, TICK).await;
+    let process = bench.start("consumer", &["--max-age", "300ms", "--max-rows", "2"]).await;
+    bench.landed(7).await;
+    // A start in the middle of a hole.
+    bench.stop(process, "consumer").await;
+    bench.produce(0, TICK).await;
+    let process = bench.start("second", &["--max-age", "300ms"]).await;
+    bench.landed(8).await;
+    bench.stop(process, "second").await;
+    let report = bench.expect_whole().await;
+    let partition = &report["partitions"][0];
+    // 6 aborted records and 4 markers.
+    assert_eq!((&partition["landed"], &partition["absent"], &partition["to"]), (&8.into(), &10.into(), &17.into()), "{report:#}");
+    bench.end().await;
+}
+
+/// confluentinc/kafka-connect-storage-cloud #253: a worker that was taken for dead comes back and overwrites a committed file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_overwrites_and_repeats_nothing() {
+    let bench = Bench::with(KafkaKind::Apache).await;
+    let config = bench.log("sessions.yaml");
+    std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n").expect("a file");
+    let config = config.display().to_string();
+    let arguments = ["--max-age", "100ms", "--config", &config];
+    let zombie = bench.start("zombie", &arguments).await;
+    for partition in 0..4 {
+        bench.produce_ticks(partition, 5).await;
+    }
+    bench.landed(20).await;
+    // In the middle of the stream: something is open, something on its way.
+    for partition in 0..4 {
+        bench.produce_ticks(partition, 50).await;
+    }
+    bench.processes.signal(zombie, Signal::STOP).await;
+    let second = bench.start("second", &arguments).await;
+    bench.landed(220).await;
+    bench.processes.signal(zombie, Signal::CONT).await;
+    for partition in 0..4 {
+        bench.produce_ticks(partition, 20).await;
+    }
+    bench.landed(300).await;
+    bench.stop(zombie, "zombie").await;
+    bench.stop(second, "second").await;
+    let report = bench.expect_whole().await;
+    let landed: u64 = report["partitions"].as_array().expect("partitions").iter().filter_map(|partition| partition["landed"].as_u64()).sum();
+    assert_eq!(landed, 300, "{report:#}");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_group_protocols_and_static_members_share_the_partitions() {
+    let bench = Bench::with(KafkaKind::Apache).await;
+    let mut rows = 0;
+    for (group, options) in [("kip-848", &["--group-protocol", "consumer"][..]), ("static", &[][..])] {
+        let member = |name: &'static str| {
+            let mut arguments = vec!["--group", group, "--max-age", "200ms"];
+            arguments.extend(options);
+            if group == "static" {
+                arguments.extend(["--group-instance-id", name]);
+            }
+            arguments
+        };
+        let first = bench.start("first", &member("first")).await;
+        bench.wait_for("first", "\"reading\"").await;
+        let second = bench.start("second", &member("second")).await;
+        bench.wait_for("second", "\"reading\"").await;
+        for partition in 0..4 {
+            bench.produce_ticks(partition, 5).await;
+        }
+        rows += 20;
+        bench.landed(rows).await;
+        assert!(bench.said("first").contains("batch sealed") && bench.said("second").contains("batch sealed"), "{group}: not shared");
+        bench.stop(first, "first").await;
+        bench.stop(second, "second").await;
+    }
+    bench.expect_whole().await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
+    bench.produce_ticks(0, 5).await;
+    land(&bench, "first", "ticks", 5).await;
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("group.id", "tick-consumer")
+        .create()
+        .expect("a client");
+    for (offset, name, said) in [(3, "behind", "behind what has landed"), (900, "ahead", "ahead of what has landed")] {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset("ticks", 0, Offset::Offset(offset)).expect("an offset");
+        client.commit(&offsets, CommitMode::Sync).expect("committed");
+        let process = bench.start(name, &["--max-age", "200ms"]).await;
+        bench.wait_for(name, said).await;
+        bench.stop(process, name).await;
+    }
+    let process = bench.start("expired", &["--max-age", "200ms", "--group", "one-without-offsets"]).await;
+    bench.wait_for("expired", "expired or deleted").await;
+    bench.produce_ticks(0, 5).await;
+    bench.landed(10).await;
+    bench.stop(process, "expired").await;
+    let report = bench.expect_whole().await;
+    assert_eq!(report["partitions"][0]["landed"], 10, "{report:#}");
+    bench.end().await;
+}

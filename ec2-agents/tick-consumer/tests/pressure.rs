@@ -1,0 +1,107 @@
+//! Many lake partitions, little memory, and an S3 that is away for longer than a group is patient (G3).
+
+#![allow(clippy::expect_used, reason = "a test says what it expected")]
+
+use std::time::Duration;
+
+use bench::Bench;
+use local::{KafkaKind, ProcessId};
+
+mod bench;
+
+/// Returns the most memory that a process had so far, in MiB.
+fn peak(process: ProcessId) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
+async fn produce(bench: &Bench, partition: i32, records: i64, value: impl Fn(i64) -> String) {
+    let mut sent = Vec::new();
+    for number in 0..records {
+        let value = value(number);
+        let record = rdkafka::producer::FutureRecord::<(), _>::to("ticks").partition(partition).payload(&value);
+        sent.push(bench.producer.send_result(record).map_err(|(error, _)| error).expect("queued"));
+    }
+    for delivery in sent {
+        delivery.await.expect("an answer").map_err(|(error, _)| error).expect("a delivery");
+    }
+}
+
+/// confluentinc/kafka-connect-storage-cloud #177: the heap grows with the number of open paths. Ten thousand of them, 12 partitions, 256 MiB.
+/// pinterest/secor #328: a batch with 577 keys; here each has 833.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_lake_partitions_stay_below_256_mebibytes() {
+    let bench = Bench::with_partitions(KafkaKind::Mock, 12).await;
+    for partition in 0..12 {
+        // 833 hours, each three times, a record of one hour after a record of the other.
+        produce(&bench, partition, 2_499, |number| {
+            format!(r#"{{"symbol":"A","event_time":{},"price":1,"n":{number}}}"#, (number % 833) * 3_600_000)
+        })
+        .await;
+    }
+    let process = bench.start("consumer", &["--partition-by", "event-time", "--memory-limit", "256MiB", "--max-age", "3s", "--format", "parquet"]).await;
+    let manifests = |said: &str| said.matches("\"objects\":833,").count();
+    for _ in 0..600 {
+        if manifests(&bench.said("consumer")) == 12 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let (manifests, peak) = (manifests(&bench.said("consumer")), peak(process));
+    println!("12 batches of 833 objects each: {peak} MiB at most");
+    assert_eq!(manifests, 12, "{}", bench.said("consumer"));
+    assert!(peak < 256, "{peak} MiB");
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+/// What does not fit is sealed early, and then left in Kafka: nothing is read that has no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_larger_than_memory_lands_within_it() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 4).await;
+    // 160 MB of values.
+    let note = "x".repeat(900);
+    for partition in 0..4 {
+        produce(&bench, partition, 40_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1,"note":"{note}{number}"}}"#)).await;
+    }
+    let process = bench.start("consumer", &["--memory-limit", "128MiB", "--max-age", "1h"]).await;
+    let lake = loop {
+        let lake = bench.landed(1).await;
+        if bench.said("consumer").contains("\"cause\":\"memory\"") {
+            break lake;
+        }
+    };
+    assert!(lake.rows("") > 0);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let peak = peak(process);
+    println!("160 MB within 128 MiB: {peak} MiB at most");
+    assert!(peak < 128, "{peak} MiB");
+    bench.stop(process, "consumer").await;
+    bench.expect_whole().await;
+    bench.end().await;
+}
+
+/// S3 is away for longer than the group waits for a member that does not poll, in the middle of a backlog. The consumer keeps its partitions and its memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_s3_moves_no_partition() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 2).await;
+    let config = bench.log("impatient.yaml");
+    std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    max.poll.interval.ms: \"8000\"\n").expect("a file");
+    let process = bench.start("consumer", &["--max-age", "500ms", "--max-rows", "500", "--config", &config.display().to_string()]).await;
+    bench.produce_ticks(0, 5).await;
+    bench.landed(5).await;
+    bench.s3.switch(false);
+    for partition in 0..2 {
+        produce(&bench, partition, 20_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    bench.s3.switch(true);
+    bench.landed(40_005).await;
+    bench.stop(process, "consumer").await;
+    let said = bench.said("consumer");
+    assert_eq!(said.matches("\"partition assigned\"").count(), 2, "{said}");
+    assert!(!said.contains("partitions revoked"), "{said}");
+    bench.expect_whole().await;
+    bench.end().await;
+}
