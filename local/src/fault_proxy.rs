@@ -136,9 +136,15 @@ impl World {
         }
         // More is to be learned from PUTs.
         let choice: &[Fault] = match *method {
-            Method::PUT => {
-                &[Fault::InternalError, Fault::SlowDown, Fault::Slow, Fault::LostAnswer, Fault::LostAnswer, Fault::LateArrival, Fault::Conflict]
-            }
+            Method::PUT => &[
+                Fault::InternalError,
+                Fault::SlowDown,
+                Fault::Slow,
+                Fault::LostAnswer,
+                Fault::LostAnswer,
+                Fault::LateArrival,
+                Fault::Conflict,
+            ],
             _ => &[Fault::InternalError, Fault::SlowDown, Fault::Slow, Fault::LostAnswer],
         };
         let fault = choice[dice.rng.usize(0..choice.len())];

@@ -107,11 +107,14 @@ impl Audit {
             Some(Err(error)) => self.fault(format!("{key} cannot be read: {error}")),
             Some(Ok(rows)) => {
                 let mut seen = HashSet::with_capacity(rows.len());
-                let foreign = rows.iter().filter(|(partition, offset)| *partition != manifest.partition || !wanted.contains(*offset)).count();
+                let foreign =
+                    rows.iter().filter(|(partition, offset)| *partition != manifest.partition || !wanted.contains(*offset)).count();
                 let twice = rows.iter().filter(|row| !seen.insert(**row)).count();
                 if foreign > 0 || twice > 0 || rows.len() as u64 != wanted.count() {
                     let (got, want) = (rows.len(), wanted.count());
-                    self.fault(format!("{key} holds {got} rows, {want} are its own; {foreign} are not in its manifest, {twice} are there twice"));
+                    self.fault(format!(
+                        "{key} holds {got} rows, {want} are its own; {foreign} are not in its manifest, {twice} are there twice"
+                    ));
                 }
             }
         }
@@ -160,18 +163,15 @@ mod tests {
 
     fn whole(manifest: &Manifest) -> Found {
         let offsets = &manifest.objects[0].offsets;
-        let metadata = ObjectMetadata {
-            rows: offsets.count(),
-            event_times: None,
-            attempt: Some(manifest.attempt.clone()),
-            lost_below: None,
-        };
+        let metadata =
+            ObjectMetadata { rows: offsets.count(), event_times: None, attempt: Some(manifest.attempt.clone()), lost_below: None };
         Found::Object { metadata, rows: Some(Ok(offsets.offsets().map(|offset| (0, offset)).collect())) }
     }
 
     #[test]
     fn a_whole_lake_has_no_fault() {
-        let audit = audit(&[manifest(5, 9), Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()), manifest(0, 1)], whole);
+        let audit =
+            audit(&[manifest(5, 9), Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()), manifest(0, 1)], whole);
         assert_eq!((audit.from, audit.to, audit.landed, audit.objects, audit.faults), (Some(0), Some(9), 7, 2, 0));
         assert_eq!(audit.gaps, BTreeMap::from([("skipped by an operator", 3)]));
     }

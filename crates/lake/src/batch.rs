@@ -93,12 +93,10 @@ impl Batch {
                     PartitionBy::EventTime => Some(tick.event_time),
                 };
                 let lake_partition = LakePartition::of(time, self.rules.routing.granularity);
-                self.memory += Rows::memory_of(&tick);
-                let rows = self.rows.entry(lake_partition).or_insert_with(|| {
-                    self.memory += OPEN_OBJECT;
-                    Rows::default()
-                });
+                let rows = self.rows.entry(lake_partition).or_default();
+                let before = rows.memory();
                 self.runs += usize::from(rows.push(&tick, record.offset, kafka_timestamp));
+                self.memory += rows.memory() - before;
                 None
             }
             Err(reason) => {
@@ -199,9 +197,6 @@ impl Batch {
         Ok((manifest, objects))
     }
 }
-
-/// Memory of an object that is open, whatever is in it: its vectors' first allocations.
-const OPEN_OBJECT: u64 = 1 << 10;
 
 #[cfg(test)]
 mod tests {

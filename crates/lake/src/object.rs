@@ -63,7 +63,7 @@ pub(crate) fn of_rows(source: &Source<'_>, key: ObjectKey, rows: &Rows) -> Resul
         Kind::Data(format) => format,
         Kind::DeadLetter => Format::Json,
     };
-    let times = rows.event_time.iter().copied();
+    let times = rows.event_times();
     let metadata = source.metadata(rows.len(), times.clone().min().zip(times.max()));
     Ok(Object { key, metadata, body: encode::rows(format, source.partition, rows)?.into() })
 }

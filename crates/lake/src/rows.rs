@@ -6,14 +6,28 @@ use crate::OffsetRuns;
 /// No Kafka timestamp.
 const NONE: i64 = i64::MIN;
 
-/// Ticks by column, as they wait for their object: half the memory of a tick each, and what the encodings want.
+/// Most rows of a block.
+const BLOCK: usize = 4_096;
+/// A block with so many bytes of text takes no further row.
+const BLOCK_TEXT: usize = 256 << 10;
+
+/// Ticks as they wait for their object: by column, which takes half the memory and is what the encodings want; and in blocks, which do not have to move when
+/// more ticks come.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
+    blocks: Vec<Block>,
+    len: usize,
+    memory: u64,
+}
+
+/// Some thousand ticks by column.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Block {
     pub(crate) symbol: Texts,
     pub(crate) event_time: Vec<EventTime>,
     pub(crate) price: Vec<f64>,
     /// Volume, open, high, low, close. Not a number where a tick has none, which no number of a tick is.
-    optional: [Vec<f64>; 5],
+    optional: [Vec<f64>; Self::OPTIONAL],
     extra: Texts,
     pub(crate) offset: Vec<i64>,
     kafka_timestamp: Vec<i64>,
@@ -29,13 +43,17 @@ pub(crate) struct Texts {
 impl Texts {
     fn push(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
-        // A batch is sealed long before 4 GiB of one column; see `SealPolicy`.
+        // A block is full long before 4 GiB.
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
     fn range(&self, row: usize) -> std::ops::Range<usize> {
         let begin = row.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         begin..self.ends[row] as usize
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + 4 * self.ends.capacity()
     }
 
     /// Returns the text of a row.
@@ -54,7 +72,50 @@ impl Texts {
 impl Rows {
     /// Adds a tick; returns true where its offset does not follow the one before.
     pub(crate) fn push(&mut self, tick: &Tick, offset: i64, kafka_timestamp: Option<EventTime>) -> bool {
-        let opens_run = self.offset.last().is_none_or(|last| last + 1 != offset);
+        let opens_run = self.last_offset().is_none_or(|last| last + 1 != offset);
+        if self.blocks.last().is_none_or(Block::is_full) {
+            self.blocks.push(Block::default());
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            let before = block.memory();
+            block.push(tick, offset, kafka_timestamp);
+            // A block that is new counts from nothing.
+            self.memory += block.memory() - if block.offset.len() == 1 { 0 } else { before };
+            self.len += 1;
+        }
+        opens_run
+    }
+
+    /// Returns the bytes of memory that the columns take, what they have in reserve included.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    pub(crate) fn event_times(&self) -> impl Iterator<Item = EventTime> + Clone + '_ {
+        self.blocks.iter().flat_map(|block| block.event_time.iter().copied())
+    }
+
+    pub(crate) fn offsets(&self) -> OffsetRuns {
+        let mut runs = OffsetRuns::default();
+        self.blocks.iter().flat_map(|block| &block.offset).for_each(|offset| runs.push(*offset));
+        runs
+    }
+
+    fn last_offset(&self) -> Option<i64> {
+        self.blocks.last()?.offset.last().copied()
+    }
+}
+
+impl Block {
+    fn push(&mut self, tick: &Tick, offset: i64, kafka_timestamp: Option<EventTime>) {
         self.symbol.push(tick.symbol.as_str());
         self.event_time.push(tick.event_time);
         self.price.push(tick.price);
@@ -64,28 +125,29 @@ impl Rows {
         self.extra.push(tick.extra.as_deref().unwrap_or_default());
         self.offset.push(offset);
         self.kafka_timestamp.push(kafka_timestamp.map_or(NONE, EventTime::micros));
-        opens_run
     }
 
-    /// Returns the bytes that a tick takes here.
-    pub(crate) fn memory_of(tick: &Tick) -> u64 {
-        // 9 numbers, 2 ends, and the half again that a growing vector may have in reserve.
-        (80 + tick.symbol.as_str().len() + tick.extra.as_ref().map_or(0, String::len)) as u64 * 3 / 2
+    fn is_full(&self) -> bool {
+        self.len() >= BLOCK || self.symbol.bytes.len() + self.extra.bytes.len() >= BLOCK_TEXT
+    }
+
+    fn memory(&self) -> u64 {
+        let Self { symbol, event_time, price, optional, extra, offset, kafka_timestamp } = self;
+        let optional: usize = optional.iter().map(Vec::capacity).sum();
+        let eights = event_time.capacity() + price.capacity() + optional + offset.capacity() + kafka_timestamp.capacity();
+        (size_of::<Self>() + 8 * eights + symbol.memory() + extra.memory()) as u64
     }
 
     pub(crate) fn len(&self) -> usize {
         self.offset.len()
     }
 
-    pub(crate) fn offsets(&self) -> OffsetRuns {
-        let mut runs = OffsetRuns::default();
-        self.offset.iter().for_each(|offset| runs.push(*offset));
-        runs
-    }
+    /// How many columns have numbers that a tick may be without: volume, open, high, low, close.
+    pub(crate) const OPTIONAL: usize = 5;
 
-    /// Returns the columns volume, open, high, low, close.
-    pub(crate) fn optional(&self) -> [impl ExactSizeIterator<Item = Option<f64>> + '_; 5] {
-        self.optional.each_ref().map(|column| column.iter().map(|value| Some(*value).filter(|value| !value.is_nan())))
+    /// Returns one of them.
+    pub(crate) fn optional(&self, place: usize) -> impl Iterator<Item = Option<f64>> + '_ {
+        self.optional[place].iter().map(|value| Some(*value).filter(|value| !value.is_nan()))
     }
 
     /// Returns volume, open, high, low and close of a row.

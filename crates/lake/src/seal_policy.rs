@@ -103,9 +103,9 @@ mod tests {
     use super::*;
     use crate::{Format, Granularity, PartitionBy, Record, Routing, Rules};
 
-    fn batch(by: PartitionBy) -> Batch {
+    fn batch(by: PartitionBy, first: i64) -> Batch {
         let routing = Routing { by, granularity: Granularity::Hour };
-        Batch::new("t", 0, 0, Rules { routing, max_record_bytes: 1 << 20, skip_tombstones: false })
+        Batch::new("t", 0, first, Rules { routing, max_record_bytes: 1 << 20, skip_tombstones: false })
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         let now = Instant::now();
         let ratio = EncodedRatio::default();
         let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: 20, max_rows: 2 };
-        let mut batch = batch(PartitionBy::KafkaTimestamp);
+        let mut batch = batch(PartitionBy::KafkaTimestamp, 0);
         assert_eq!(policy.due(&batch, ratio, now + Duration::from_secs(99)), None);
         batch.push(&Record { offset: 0, value: Some(b"x"), ..Record::default() }, now);
         assert_eq!(policy.due(&batch, ratio, now), None);
@@ -129,8 +129,8 @@ mod tests {
         let now = Instant::now();
         let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: u64::MAX, max_rows: u64::MAX };
         for hours in [2, 100_000] {
-            let mut batch = batch(PartitionBy::EventTime);
             let mut offset = 1_000_000_000_000;
+            let mut batch = batch(PartitionBy::EventTime, offset);
             while policy.due(&batch, EncodedRatio::default(), now).is_none() {
                 let value = format!(r#"{{"symbol":"A","event_time":{},"price":1}}"#, (offset % hours) * 3_600_000);
                 batch.push(&Record { offset, value: Some(value.as_bytes()), ..Record::default() }, now);

@@ -115,8 +115,8 @@ async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, take: &mut impl
             let mut text = String::new();
             GzDecoder::new(body.as_ref()).read_to_string(&mut text).with_context(|| format!("s3://{}/{key}", bucket.name()))?;
             for line in text.lines() {
-                let (_, partition, letter) =
-                    DeadLetter::from_json(line).with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
+                let (_, partition, letter) = DeadLetter::from_json(line)
+                    .with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
                 if choice.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason)) {
                     take(Found { partition, letter });
                 }
@@ -192,10 +192,13 @@ async fn replay_one(
                 return Ok(Err(format!("it was produced again before, as {}:{}", done.partition, done.offset)));
             }
         } else if !wanted.force {
-            return Ok(Err("an earlier replay was cut off, and may have got through: --scan looks in the topic, --force produces once more".to_owned()));
+            return Ok(Err(
+                "an earlier replay was cut off, and may have got through: --scan looks in the topic, --force produces once more".to_owned(),
+            ));
         }
     }
-    let headers = letter.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
+    let headers =
+        letter.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
     let headers = headers.insert(Header { key: ORIGIN, value: Some(&origin) });
     let mut record = FutureRecord::<[u8], [u8]>::to(topic).partition(*partition).headers(headers);
     record.key = letter.key.as_deref();

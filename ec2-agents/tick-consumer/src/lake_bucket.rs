@@ -52,7 +52,8 @@ impl LakeBucket {
         let deadline = Instant::now() + START;
         loop {
             let head = tokio::time::timeout_at(deadline, s3.head_bucket().bucket(name).send()).await;
-            let head = head.with_context(|| format!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs()))?;
+            let head =
+                head.with_context(|| format!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs()))?;
             let error = match head {
                 Ok(_) => return Ok(Self { s3, name: name.to_owned() }),
                 Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {

@@ -26,8 +26,8 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
-pub use dead_letters::{Choice, Replay};
 pub use config::{Batch, Config, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones};
+pub use dead_letters::{Choice, Replay};
 use group::Setup;
 use lake_bucket::LakeBucket;
 use readiness::Readiness;
@@ -66,13 +66,22 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     let kafka = config.kafka.clone();
     let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, readiness };
     // Beside the work: brokers may take their time to answer, and what has landed by then is right all the same.
-    let is_fit = async {
-        topic::refuse_compaction(&kafka).await?;
-        std::future::pending::<Result<()>>().await
+    let refusal = async {
+        match topic::refuse_compaction(&kafka).await {
+            Ok(()) => std::future::pending().await,
+            Err(refusal) => refusal,
+        }
     };
+    let stop = shutdown.child_token();
+    let mut serving = std::pin::pin!(group::serve(setup, stop.clone()));
     tokio::select! {
-        served = group::serve(setup, shutdown) => served,
-        refused = is_fit => refused,
+        served = &mut serving => served,
+        refusal = refusal => {
+            // The group has to be left in any case.
+            stop.cancel();
+            serving.await?;
+            Err(refusal)
+        }
     }
 }
 

@@ -31,11 +31,11 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Shares a limit out. A quarter of what is free goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
+    /// Shares a limit out. A third of what is free is for batches, as much again for what their columns become while they are encoded. A quarter goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
     /// more than its bound.
     pub(crate) fn of(limit: u64, partitions: u64) -> Self {
         let free = limit.saturating_sub(BASE);
-        Self { batches: free / 2, queue: (free / 8 / partitions.max(1)).clamp(64 << 10, 16 << 20) }
+        Self { batches: free / 3, queue: (free / 8 / partitions.max(1)).clamp(64 << 10, 16 << 20) }
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
     fn queues_and_batches_stay_within_the_limit() {
         for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100)] {
             let Shares { batches, queue } = Shares::of(limit, partitions);
-            assert!(batches + 2 * queue * partitions + BASE <= limit, "{limit} {partitions}");
+            assert!(2 * batches + 2 * queue * partitions + BASE <= limit, "{limit} {partitions}");
         }
     }
 }

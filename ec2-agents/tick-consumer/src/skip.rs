@@ -21,7 +21,10 @@ pub(crate) async fn skip(config: &Config, bucket: LakeBucket, partition: i32, to
     loop {
         let next = landing.establish().await?;
         if next >= to {
-            bail!("offset {} of partition {partition} and all before it have landed or are skipped already; there is nothing to skip up to {to}", next - 1);
+            bail!(
+                "offset {} of partition {partition} and all before it have landed or are skipped already; there is nothing to skip up to {to}",
+                next - 1
+            );
         }
         match landing.gap((next, to - 1), GapReason::Skipped).await? {
             Sealed::Own => {

@@ -44,7 +44,8 @@ pub(crate) async fn walk(bucket: &LakeBucket, deep: bool) -> Result<Report> {
     let mut partitions = BTreeMap::new();
     for topic in bucket.folders(ManifestKey::root()).await? {
         for partition in bucket.folders(&format!("{}{topic}/", ManifestKey::root())).await? {
-            let number: i32 = partition.parse().with_context(|| format!("{}{topic}/{partition}/ is no partition's folder", ManifestKey::root()))?;
+            let number: i32 =
+                partition.parse().with_context(|| format!("{}{topic}/{partition}/ is no partition's folder", ManifestKey::root()))?;
             let audit = audit(bucket, &topic, number, deep, &mut progress).await?;
             partitions.insert((topic.clone(), number), audit);
         }

@@ -100,7 +100,8 @@ async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
     assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
 
     // Compaction takes records at any time.
-    let compacted = rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
+    let compacted =
+        rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
     admin.create_topics([&compacted], &AdminOptions::new()).await.expect("a topic");
     let said = bench.refused(&["--topic", "compacted"]).await;
     assert!(said.contains("topic \"compacted\" is compacted") && said.contains("cleanup.policy=delete"), "{said}");
@@ -131,11 +132,8 @@ async fn put_manifest(bench: &Bench, manifest: &lake::Manifest) {
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("transactional.id", "t").create().expect("a producer");
     producer.init_transactions(PATIENCE).expect("transactions");
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
@@ -192,7 +190,8 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
     bench.stop(zombie, "zombie").await;
     bench.stop(second, "second").await;
     let report = bench.expect_whole().await;
-    let landed: u64 = report["partitions"].as_array().expect("partitions").iter().filter_map(|partition| partition["landed"].as_u64()).sum();
+    let landed: u64 =
+        report["partitions"].as_array().expect("partitions").iter().filter_map(|partition| partition["landed"].as_u64()).sum();
     assert_eq!(landed, 300, "{report:#}");
     bench.end().await;
 }
@@ -232,11 +231,8 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
     bench.produce_ticks(0, 5).await;
     land(&bench, "first", "ticks", 5).await;
-    let client: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("group.id", "tick-consumer")
-        .create()
-        .expect("a client");
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("group.id", "tick-consumer").create().expect("a client");
     for (offset, name, said) in [(3, "behind", "behind what has landed"), (900, "ahead", "ahead of what has landed")] {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset("ticks", 0, Offset::Offset(offset)).expect("an offset");

@@ -29,7 +29,10 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
         s3.put_object().bucket(BUCKET).key(key).send().await.expect("an object");
     }
     let (is_whole, said) = bench.command(&["verify"]).await;
-    assert!(!is_whole && said.contains(&format!("{foreign} is in no manifest")) && said.contains("ticks/readme.txt was written by another"), "{said}");
+    assert!(
+        !is_whole && said.contains(&format!("{foreign} is in no manifest")) && said.contains("ticks/readme.txt was written by another"),
+        "{said}"
+    );
     let (key, _) = lake.below("ticks/").next().expect("an object");
     let object = s3.get_object().bucket(BUCKET).key(key).send().await.expect("an object");
     let metadata = object.metadata().cloned();
@@ -81,13 +84,21 @@ async fn dead_letters_are_listed_and_produced_again_once() {
     bench.landed(3).await;
     bench.stop(process, "small").await;
     let (_, said) = bench.command(&["dead-letters", "list"]).await;
-    assert!(said.contains("1:0 ") && said.contains("wanted at most 60 (setting records.max_bytes)") && said.contains("3 dead letters of topic ticks"), "{said}");
+    assert!(
+        said.contains("1:0 ")
+            && said.contains("wanted at most 60 (setting records.max_bytes)")
+            && said.contains("3 dead letters of topic ticks"),
+        "{said}"
+    );
     let (_, said) = bench.command(&["dead-letters", "list", "--reason", "at most 60"]).await;
     assert!(said.contains("1 dead letter of topic ticks") && said.contains("1:1 "), "{said}");
     let (is_done, said) = bench.command(&["dead-letters", "replay", "1:7"]).await;
     assert!(!is_done && said.contains("has no dead letter \"1:7\""), "{said}");
     let (is_done, said) = bench.command(&["dead-letters", "replay", "--all"]).await;
-    assert!(is_done && said.contains("1:1              produced again, now 1:3") && said.contains("1 produced again, 2 left alone"), "{said}");
+    assert!(
+        is_done && said.contains("1:1              produced again, now 1:3") && said.contains("1 produced again, 2 left alone"),
+        "{said}"
+    );
     assert!(said.contains("it would be a dead letter again: not a JSON object"), "{said}");
     let (_, said) = bench.command(&["dead-letters", "replay", "1:1"]).await;
     assert!(said.contains("it was produced again before, as 1:3"), "{said}");

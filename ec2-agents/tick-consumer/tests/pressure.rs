@@ -40,7 +40,9 @@ async fn ten_thousand_lake_partitions_stay_below_256_mebibytes() {
         })
         .await;
     }
-    let process = bench.start("consumer", &["--partition-by", "event-time", "--memory-limit", "256MiB", "--max-age", "3s", "--format", "parquet"]).await;
+    let process = bench
+        .start("consumer", &["--partition-by", "event-time", "--memory-limit", "256MiB", "--max-age", "3s", "--format", "parquet"])
+        .await;
     let manifests = |said: &str| said.matches("\"objects\":833,").count();
     for _ in 0..600 {
         if manifests(&bench.said("consumer")) == 12 {
@@ -63,7 +65,8 @@ async fn a_backlog_larger_than_memory_lands_within_it() {
     // 160 MB of values.
     let note = "x".repeat(900);
     for partition in 0..4 {
-        produce(&bench, partition, 40_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1,"note":"{note}{number}"}}"#)).await;
+        produce(&bench, partition, 40_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1,"note":"{note}{number}"}}"#))
+            .await;
     }
     let process = bench.start("consumer", &["--memory-limit", "128MiB", "--max-age", "1h"]).await;
     let lake = loop {

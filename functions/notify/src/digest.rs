@@ -142,7 +142,7 @@ mod tests {
         let event_times = key.starts_with("ticks/").then(|| (time("1986-12-31"), time("2010-01-11 09:30:00")));
         Announced {
             object: ObjectCreated { bucket: "lake".into(), key: key.into(), size: Some(15_360), version_id: None },
-            metadata: rows.map(|rows| ObjectMetadata { rows, event_times }),
+            metadata: rows.map(|rows| ObjectMetadata { rows, event_times, attempt: None, lost_below: None }),
         }
     }
 

@@ -97,7 +97,10 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             let (fresh, recovered) = bench.steady().await?;
             let text = format!(
                 "produced → readable p50 {:.0} ms, p99 {:.0} ms; after kill -9 and {} s of session: {:.1} s",
-                fresh.0 * 1e3, fresh.1 * 1e3, SESSION.as_secs(), recovered
+                fresh.0 * 1e3,
+                fresh.1 * 1e3,
+                SESSION.as_secs(),
+                recovered
             );
             Ok((text, (fresh, recovered)))
         })
@@ -171,7 +174,8 @@ impl Bench<'_> {
     /// Lands the topic; returns what it took from the first read record to the last landed one.
     async fn land(&self, format: &str, ticks: u64) -> Result<(Used, f64)> {
         self.bucket(format).await?;
-        let process = self.consumer(format, "ticks", &["--bucket", format, "--format", format, "--group", format, "--max-age", "2s"]).await?;
+        let process =
+            self.consumer(format, "ticks", &["--bucket", format, "--format", format, "--group", format, "--max-age", "2s"]).await?;
         wait(|| Ok(!lines(&self.log(format), "reading")?.is_empty())).await?;
         let begun = Instant::now();
         wait(|| {
@@ -210,7 +214,8 @@ impl Bench<'_> {
         });
         // In the middle of the stream one more joins and waits; the stream's last third is read after the first was killed.
         let total = produced.await??;
-        let rows = |log: &Path| Ok::<_, anyhow::Error>(lines(log, "batch sealed")?.iter().filter_map(|line| line["rows"].as_u64()).sum::<u64>());
+        let rows =
+            |log: &Path| Ok::<_, anyhow::Error>(lines(log, "batch sealed")?.iter().filter_map(|line| line["rows"].as_u64()).sum::<u64>());
         wait(|| Ok(rows(&self.log("first"))? >= total)).await?;
         let mut fresh = Vec::new();
         for line in lines(&self.log("first"), "batch sealed")? {

@@ -58,7 +58,8 @@ impl Plan {
         let mut at = Duration::from_millis(rng.u64(500..2_500));
         while at < length {
             // At most one of those that take long, so that two hundred runs end.
-            let takes_long = |events: &[(Duration, Event)]| events.iter().any(|(_, event)| matches!(event, Event::Freeze | Event::KillBroker));
+            let takes_long =
+                |events: &[(Duration, Event)]| events.iter().any(|(_, event)| matches!(event, Event::Freeze | Event::KillBroker));
             let event = match rng.u8(0..100) {
                 0..35 => Event::Kill,
                 35..50 => Event::Leave,

@@ -1,34 +1,40 @@
-use std::fmt::Write as _;
+use std::io::Write;
 
-use serde_json::Value;
-
+use super::lake_text::LakeText;
+use super::{EncodeError, PIECE, number};
 use crate::COLUMNS;
 use crate::rows::Rows;
 
 /// Tab-delimited text with a header line; an empty field is no value. Nothing is escaped because nothing needs to be: symbols
 /// have no control characters and JSON text escapes its own.
-pub(super) fn encode(partition: i32, rows: &Rows) -> String {
-    let mut lines = COLUMNS.map(|column| column.name).join("\t") + "\n";
-    lines.reserve(rows.len() * 160);
-    for row in 0..rows.len() {
-        let [volume, open, high, low, close] = rows.optional_of(row);
-        let number = |value: Option<f64>| value.map_or_else(String::new, |value| Value::from(value).to_string());
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            lines,
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{partition}\t{}\t{}",
-            rows.symbol.get(row),
-            rows.event_time[row].to_lake_text(),
-            number(Some(rows.price[row])),
-            number(volume),
-            number(open),
-            number(high),
-            number(low),
-            number(close),
-            rows.extra_of(row).unwrap_or_default(),
-            rows.offset[row],
-            rows.kafka_timestamp_of(row).map(|time| time.to_lake_text()).unwrap_or_default(),
-        );
+pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
+    let mut lines = Vec::with_capacity(2 * PIECE);
+    let mut times = LakeText::default();
+    lines.extend_from_slice(COLUMNS.map(|column| column.name).join("\t").as_bytes());
+    lines.push(b'\n');
+    for (block, row) in rows.blocks().iter().flat_map(|block| (0..block.len()).map(move |row| (block, row))) {
+        lines.extend_from_slice(block.symbol.get(row).as_bytes());
+        lines.push(b'\t');
+        times.write(block.event_time[row], &mut lines);
+        lines.push(b'\t');
+        number(&mut lines, block.price[row])?;
+        for value in block.optional_of(row) {
+            lines.push(b'\t');
+            if let Some(value) = value {
+                number(&mut lines, value)?;
+            }
+        }
+        lines.push(b'\t');
+        lines.extend_from_slice(block.extra_of(row).unwrap_or_default().as_bytes());
+        write!(lines, "\t{partition}\t{}\t", block.offset[row])?;
+        if let Some(time) = block.kafka_timestamp_of(row) {
+            times.write(time, &mut lines);
+        }
+        lines.push(b'\n');
+        if lines.len() >= PIECE {
+            out.write_all(&lines)?;
+            lines.clear();
+        }
     }
-    lines
+    Ok(out.write_all(&lines)?)
 }

@@ -1,31 +1,47 @@
-use std::fmt::Write as _;
+use std::io::Write;
 
-use serde_json::Value;
-
+use super::lake_text::LakeText;
+use super::{EncodeError, PIECE, number};
 use crate::rows::Rows;
 
+const OPTIONAL: [&str; 5] = ["volume", "open", "high", "low", "close"];
+
 /// One object per line with every column, `null` included: readers that infer a schema then see the same columns in every file.
-pub(super) fn encode(partition: i32, rows: &Rows) -> String {
-    let mut lines = String::with_capacity(rows.len() * 256);
-    for row in 0..rows.len() {
-        let [volume, open, high, low, close] = rows.optional_of(row);
-        let number = |value: Option<f64>| value.map_or(Value::Null, Value::from);
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            lines,
-            r#"{{"symbol":{},"event_time":"{}","price":{},"volume":{},"open":{},"high":{},"low":{},"close":{},"extra":{},"kafka_partition":{partition},"kafka_offset":{},"kafka_timestamp":{}}}"#,
-            Value::from(rows.symbol.get(row)),
-            rows.event_time[row].to_lake_text(),
-            Value::from(rows.price[row]),
-            number(volume),
-            number(open),
-            number(high),
-            number(low),
-            number(close),
-            rows.extra_of(row).map_or(Value::Null, Value::from),
-            rows.offset[row],
-            rows.kafka_timestamp_of(row).map_or(Value::Null, |time| time.to_lake_text().into()),
-        );
+pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
+    let mut lines = Vec::with_capacity(2 * PIECE);
+    let mut times = LakeText::default();
+    for (block, row) in rows.blocks().iter().flat_map(|block| (0..block.len()).map(move |row| (block, row))) {
+        lines.extend_from_slice(b"{\"symbol\":");
+        serde_json::to_writer(&mut lines, block.symbol.get(row))?;
+        lines.extend_from_slice(b",\"event_time\":\"");
+        times.write(block.event_time[row], &mut lines);
+        lines.extend_from_slice(b"\",\"price\":");
+        number(&mut lines, block.price[row])?;
+        for (name, value) in OPTIONAL.iter().zip(block.optional_of(row)) {
+            lines.extend_from_slice(b",\"");
+            lines.extend_from_slice(name.as_bytes());
+            lines.extend_from_slice(b"\":");
+            match value {
+                Some(value) => number(&mut lines, value)?,
+                None => lines.extend_from_slice(b"null"),
+            }
+        }
+        lines.extend_from_slice(b",\"extra\":");
+        serde_json::to_writer(&mut lines, &block.extra_of(row))?;
+        write!(lines, ",\"kafka_partition\":{partition},\"kafka_offset\":{},\"kafka_timestamp\":", block.offset[row])?;
+        match block.kafka_timestamp_of(row) {
+            Some(time) => {
+                lines.push(b'"');
+                times.write(time, &mut lines);
+                lines.push(b'"');
+            }
+            None => lines.extend_from_slice(b"null"),
+        }
+        lines.extend_from_slice(b"}\n");
+        if lines.len() >= PIECE {
+            out.write_all(&lines)?;
+            lines.clear();
+        }
     }
-    lines
+    Ok(out.write_all(&lines)?)
 }

@@ -7,7 +7,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
 use super::EncodeError;
-use crate::rows::Rows;
+use crate::rows::{Block, Rows};
 use crate::{COLUMNS, ColumnType};
 
 /// One row group; the consumer bounds a batch far below the size at which more would pay.
@@ -20,16 +20,16 @@ pub(super) fn encode(partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
     let mut group = file.next_row_group()?;
     // In the order of COLUMNS.
-    required::<ByteArrayType>(&mut group, rows.symbol.pieces().map(ByteArray::from))?;
-    required::<Int64Type>(&mut group, rows.event_time.iter().map(|time| time.micros()))?;
-    write::<DoubleType>(&mut group, &rows.price, None)?;
-    for column in rows.optional() {
-        optional::<DoubleType>(&mut group, column)?;
+    column::<ByteArrayType>(&mut group, rows, |block, out| out.required(block.symbol.pieces().map(ByteArray::from)))?;
+    column::<Int64Type>(&mut group, rows, |block, out| out.required(block.event_time.iter().map(|time| time.micros())))?;
+    column::<DoubleType>(&mut group, rows, |block, out| out.required(block.price.iter().copied()))?;
+    for place in 0..Block::OPTIONAL {
+        column::<DoubleType>(&mut group, rows, |block, out| out.optional(block.optional(place)))?;
     }
-    optional::<ByteArrayType>(&mut group, rows.extra().map(|extra| extra.map(ByteArray::from)))?;
-    required::<Int32Type>(&mut group, std::iter::repeat_n(partition, rows.len()))?;
-    write::<Int64Type>(&mut group, &rows.offset, None)?;
-    optional::<Int64Type>(&mut group, rows.kafka_timestamp())?;
+    column::<ByteArrayType>(&mut group, rows, |block, out| out.optional(block.extra().map(|extra| extra.map(ByteArray::from))))?;
+    column::<Int32Type>(&mut group, rows, |block, out| out.required(std::iter::repeat_n(partition, block.len())))?;
+    column::<Int64Type>(&mut group, rows, |block, out| out.required(block.offset.iter().copied()))?;
+    column::<Int64Type>(&mut group, rows, |block, out| out.optional(block.kafka_timestamp()))?;
     group.close()?;
     Ok(file.into_inner()?)
 }
@@ -56,26 +56,38 @@ fn message_type() -> String {
 
 type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
 
-fn required<T: DataType>(group: &mut Group<'_>, values: impl Iterator<Item = T::T>) -> Result<(), EncodeError> {
-    write::<T>(group, &values.collect::<Vec<_>>(), None)
+/// The values of a block's column on their way to the writer.
+struct Values<T: DataType> {
+    values: Vec<T::T>,
+    levels: Option<Vec<i16>>,
 }
 
-fn optional<T: DataType>(group: &mut Group<'_>, values: impl Iterator<Item = Option<T::T>>) -> Result<(), EncodeError> {
-    let (mut levels, mut present) = (Vec::new(), Vec::new());
-    for value in values {
-        levels.push(i16::from(value.is_some()));
-        present.extend(value);
+impl<T: DataType> Values<T> {
+    fn required(&mut self, values: impl Iterator<Item = T::T>) {
+        self.values.extend(values);
     }
-    write::<T>(group, &present, Some(&levels))
+
+    fn optional(&mut self, values: impl Iterator<Item = Option<T::T>>) {
+        let levels = self.levels.get_or_insert_default();
+        for value in values {
+            levels.push(i16::from(value.is_some()));
+            self.values.extend(value);
+        }
+    }
 }
 
-fn write<T: DataType>(group: &mut Group<'_>, values: &[T::T], levels: Option<&[i16]>) -> Result<(), EncodeError> {
+/// Writes the next column, block by block.
+fn column<T: DataType>(group: &mut Group<'_>, rows: &Rows, take: impl Fn(&Block, &mut Values<T>)) -> Result<(), EncodeError> {
     // The schema has as many columns as `encode` writes; one too many is refused by the next close.
-    if let Some(mut column) = group.next_column()? {
-        column.typed::<T>().write_batch(values, levels, None)?;
-        column.close()?;
+    let Some(mut column) = group.next_column()? else { return Ok(()) };
+    let mut out = Values::<T> { values: Vec::new(), levels: None };
+    for block in rows.blocks() {
+        out.values.clear();
+        out.levels.iter_mut().for_each(Vec::clear);
+        take(block, &mut out);
+        column.typed::<T>().write_batch(&out.values, out.levels.as_deref(), None)?;
     }
-    Ok(())
+    Ok(column.close()?)
 }
 
 #[cfg(test)]

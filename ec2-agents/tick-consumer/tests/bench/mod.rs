@@ -85,8 +85,9 @@ impl Bench {
     pub async fn refused(&self, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start("refused", arguments).await;
-        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        let ended = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await;
         let said = self.said("refused");
+        let status = ended.unwrap_or_else(|_| panic!("still running: {said}")).expect("a status");
         assert!(!status.success() && started.elapsed() < Duration::from_secs(15), "{status} after {:?}: {said}", started.elapsed());
         said
     }
