@@ -74,7 +74,8 @@ impl Rows {
     pub(crate) fn push(&mut self, tick: &Tick, offset: i64, kafka_timestamp: Option<EventTime>) -> bool {
         let opens_run = self.last_offset().is_none_or(|last| last + 1 != offset);
         if self.blocks.last().is_none_or(Block::is_full) {
-            self.blocks.push(Block::default());
+            // Where one block was filled the next one will be, too.
+            self.blocks.push(if self.blocks.is_empty() { Block::default() } else { Block::full_size(self.len / self.blocks.len()) });
         }
         if let Some(block) = self.blocks.last_mut() {
             let before = block.memory();
@@ -115,6 +116,21 @@ impl Rows {
 }
 
 impl Block {
+    fn full_size(rows: usize) -> Self {
+        let column = || Vec::with_capacity(rows);
+        let mut block = Self {
+            event_time: Vec::with_capacity(rows),
+            price: column(),
+            optional: std::array::from_fn(|_| column()),
+            offset: Vec::with_capacity(rows),
+            kafka_timestamp: Vec::with_capacity(rows),
+            ..Self::default()
+        };
+        block.symbol.ends.reserve(rows);
+        block.extra.ends.reserve(rows);
+        block
+    }
+
     fn push(&mut self, tick: &Tick, offset: i64, kafka_timestamp: Option<EventTime>) {
         self.symbol.push(tick.symbol.as_str());
         self.event_time.push(tick.event_time);

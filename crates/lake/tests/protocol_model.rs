@@ -4,6 +4,8 @@
 //!
 //! The second half breaks the world or the drive in the ways in which such a sink is usually wrong, and expects the checker to find each.
 
+#![allow(clippy::expect_used, reason = "a test says what it expected")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Arc, LazyLock};

@@ -1,7 +1,7 @@
 //! Kafka values: JSON objects to ticks and back.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
@@ -9,13 +9,14 @@ use serde_json::value::RawValue;
 
 use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 
-const FIELDS: [&str; 8] = ["symbol", "event_time", "price", "volume", "open", "high", "low", "close"];
+/// How many fields a tick defines.
+const FIELDS: usize = 8;
 const NUMBER: &str = "a finite number";
 
-/// The fields of a JSON object, unparsed: those that a tick defines by their place in [`FIELDS`], the others as one object.
+/// The fields of a JSON object, unparsed: those that a tick defines by their place (see [`place`]), the others as one object.
 #[derive(Default)]
 struct RawTick<'a> {
-    known: [Option<&'a RawValue>; FIELDS.len()],
+    known: [Option<&'a RawValue>; FIELDS],
     extra: Option<String>,
 }
 
@@ -37,7 +38,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
                 let mut raw = RawTick::default();
                 while let Some(Key(key)) = map.next_key()? {
                     let value: &'de RawValue = map.next_value()?;
-                    match FIELDS.iter().position(|field| *field == key) {
+                    match place(&key) {
                         Some(place) if raw.known[place].is_some() => {
                             return Err(serde::de::Error::custom(format_args!("field {key} stands there twice")));
                         }
@@ -55,11 +56,34 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
     }
 }
 
+/// Returns the place of a field that a tick defines.
+fn place(key: &str) -> Option<usize> {
+    // Told apart by length first, which a search through the names is not.
+    Some(match key {
+        "symbol" => 0,
+        "event_time" => 1,
+        "price" => 2,
+        "volume" => 3,
+        "open" => 4,
+        "high" => 5,
+        "low" => 6,
+        "close" => 7,
+        _ => return None,
+    })
+}
+
 /// Appends `"key":value` to the text of a JSON object that is still open.
 pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
     object.push(if object.is_empty() { '{' } else { ',' });
-    // Writing to a String cannot fail.
-    let _ = write!(object, "{}:{value}", json_string(key));
+    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        object.push('"');
+        object.push_str(key);
+        object.push('"');
+    } else {
+        object.push_str(&json_string(key));
+    }
+    object.push(':');
+    object.push_str(value);
 }
 
 pub(crate) fn json_string(text: &str) -> String {
@@ -141,6 +165,10 @@ fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldE
 }
 
 fn string(json: &str) -> Option<Cow<'_, str>> {
+    // An error costs more than most ticks: none is made for what is plainly a number.
+    if !json.starts_with('"') {
+        return None;
+    }
     serde_json::from_str::<Key<'_>>(json).ok().map(|key| key.0)
 }
 

@@ -5,6 +5,8 @@ use tokio::sync::watch;
 
 /// Kept free for what is in no batch: code, client buffers, connections, the allocator's reserve.
 const BASE: u64 = 48 << 20;
+/// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what the queue's bound counts.
+const QUEUED: u64 = 4;
 /// The smallest limit that the consumer can work with.
 pub(crate) const LEAST: u64 = 96 << 20;
 
@@ -31,11 +33,11 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Shares a limit out. A third of what is free is for batches, as much again for what their columns become while they are encoded. A quarter goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
+    /// Shares a limit out. A third of what is free is for batches, as much again for what their columns become while they are encoded. An eighth goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
     /// more than its bound.
     pub(crate) fn of(limit: u64, partitions: u64) -> Self {
         let free = limit.saturating_sub(BASE);
-        Self { batches: free / 3, queue: (free / 8 / partitions.max(1)).clamp(64 << 10, 16 << 20) }
+        Self { batches: free / 3, queue: (free / 8 / QUEUED / partitions.max(1)).clamp(64 << 10, 16 << 20) }
     }
 }
 
@@ -150,7 +152,7 @@ mod tests {
     fn queues_and_batches_stay_within_the_limit() {
         for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100)] {
             let Shares { batches, queue } = Shares::of(limit, partitions);
-            assert!(2 * batches + 2 * queue * partitions + BASE <= limit, "{limit} {partitions}");
+            assert!(2 * batches + 2 * QUEUED * queue * partitions + BASE <= limit, "{limit} {partitions}");
         }
     }
 }

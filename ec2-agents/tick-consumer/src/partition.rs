@@ -54,7 +54,7 @@ enum End {
     /// It was told to.
     Stopped,
     /// What comes next has to be found out again.
-    Again(Landing),
+    Again(Box<Landing>),
 }
 
 /// What a partition has read and not landed.
@@ -89,7 +89,7 @@ impl PartitionReader {
             self.memory.set_open(self.sealer.partition, 0);
             match ended? {
                 End::Stopped => return Ok(()),
-                End::Again(before) => landing = before,
+                End::Again(before) => landing = *before,
             }
         }
     }
@@ -168,7 +168,7 @@ impl PartitionReader {
             }
             if open.lost && open.sealing.is_none() {
                 return Ok(match open.landing {
-                    Some(landing) => End::Again(landing),
+                    Some(landing) => End::Again(Box::new(landing)),
                     None => End::Stopped,
                 });
             }
@@ -193,11 +193,12 @@ impl PartitionReader {
                         open.lost = !self.is_absent(open.batch.next(), first - 1).await?;
                     }
                     open.is_fresh &= first.is_none();
+                    let now = Instant::now();
                     for message in messages.iter() {
                         match message {
                             Err(error) => warn!(partition, %error, "cannot read, the client goes on trying"),
                             Ok(_) if open.lost => break,
-                            Ok(message) => self.push(&mut open, &message),
+                            Ok(message) => self.push(&mut open, &message, now),
                         }
                     }
                     drop(messages);
@@ -245,7 +246,7 @@ impl PartitionReader {
                 None
             }
             // What is open follows a batch that does not exist.
-            Some(Sealed::Other { .. }) => Some(End::Again(outcome.landing)),
+            Some(Sealed::Other { .. }) => Some(End::Again(Box::new(outcome.landing))),
             None => Some(End::Stopped),
         }
     }
@@ -287,7 +288,7 @@ impl PartitionReader {
     }
 
     /// Adds a message to the open batch.
-    fn push(&self, open: &mut Open, message: &kafka_native::Message<'_>) {
+    fn push(&self, open: &mut Open, message: &kafka_native::Message<'_>, now: Instant) {
         let (offset, next, partition) = (message.offset(), open.batch.next(), self.sealer.partition);
         if offset < next {
             warn!(partition, offset, next, "the log goes back behind what was read; looking at it again");
@@ -304,7 +305,7 @@ impl PartitionReader {
         }
         let headers = message.headers();
         let record = Record { offset, timestamp_ms: message.timestamp_ms(), key: message.key(), value: message.value(), headers: &headers };
-        if let Some(letter) = open.batch.push(&record, Instant::now()) {
+        if let Some(letter) = open.batch.push(&record, now) {
             let (offset, reason) = (letter.offset, letter.reason.clone());
             match open.batch.dead_letters() {
                 1 => warn!(partition, offset, reason, "dead letter, the first of its batch"),

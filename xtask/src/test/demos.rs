@@ -136,7 +136,7 @@ pub(crate) async fn up_replay_down(repository: &Repository, processes: &Processe
 }
 
 /// This program again.
-fn xtask(repository: &Repository) -> Result<Command> {
+pub(crate) fn xtask(repository: &Repository) -> Result<Command> {
     let mut xtask = Command::new(std::env::current_exe()?);
     xtask.current_dir(repository.root());
     Ok(xtask)

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that checks the project. Every check runs, whatever became of the one before; the last line counts.
 
 mod cargo_tests;
+mod chaos;
 mod checks;
 mod demos;
 mod edges;
@@ -47,6 +48,8 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     for arguments in demos::RUNS {
         checks.run(&format!("demo {}", arguments.join(" ")), demos::run(arguments, repository, processes, folder)).await;
     }
+    checks.run_counted("chaos, 10 runs", chaos::run(repository, processes, folder)).await;
+    checks.run("chaos catches a consumer without conditions", chaos::unconditional(repository, processes, folder)).await;
     checks.run("up, replay, down", demos::up_replay_down(repository, processes, folder)).await;
     if checks.close() { Ok(()) } else { bail!("the logs are in {}", folder.display()) }
 }

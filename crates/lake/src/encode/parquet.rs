@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
@@ -15,6 +15,10 @@ pub(super) fn encode(partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError
     let schema = Arc::new(parse_message_type(&message_type())?);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        // Offsets never repeat, and follow each other.
+        .set_column_dictionary_enabled("kafka_offset".into(), false)
+        .set_column_encoding("kafka_offset".into(), Encoding::DELTA_BINARY_PACKED)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("ticklake ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
