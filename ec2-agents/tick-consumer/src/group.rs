@@ -156,6 +156,7 @@ fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
         // For each partition. A fetch is begun while the queue is below its bound, so a queue may hold one fetch more.
         .set("queued.max.messages.kbytes", queue_kilobytes.to_string())
         .set("fetch.message.max.bytes", shares.queue.min(1 << 20).to_string())
+        .set("fetch.max.bytes", shares.fetch.to_string())
         .set("fetch.queue.backoff.ms", "5");
     client
 }

@@ -50,11 +50,10 @@ impl LakeBucket {
         let endpoint =
             std::env::var("AWS_ENDPOINT_URL").map_or_else(|_| "AWS".to_owned(), |url| format!("the endpoint in AWS_ENDPOINT_URL ({url})"));
         let deadline = Instant::now() + START;
+        let mut last = anyhow!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs());
         loop {
-            let head = tokio::time::timeout_at(deadline, s3.head_bucket().bucket(name).send()).await;
-            let head =
-                head.with_context(|| format!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs()))?;
-            let error = match head {
+            let Ok(head) = tokio::time::timeout_at(deadline, s3.head_bucket().bucket(name).send()).await else { return Err(last) };
+            last = match head {
                 Ok(_) => return Ok(Self { s3, name: name.to_owned() }),
                 Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {
                     404 => bail!(
@@ -75,7 +74,7 @@ impl LakeBucket {
                 ),
             };
             if Instant::now() + AGAIN >= deadline {
-                return Err(error);
+                return Err(last);
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -28,16 +28,24 @@ struct Used {
 pub(crate) struct Shares {
     /// For batches, open and being sealed.
     pub(crate) batches: u64,
-    /// For each partition's queue in librdkafka.
+    /// For each partition's queue in librdkafka, as its bound counts.
     pub(crate) queue: u64,
+    /// For one answer of a broker, all partitions together.
+    pub(crate) fetch: u64,
 }
 
 impl Shares {
-    /// Shares a limit out. A third of what is free is for batches, as much again for what their columns become while they are encoded. An eighth goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
+    /// Shares a limit out. Three tenths of what is free are for batches, as much again for what their columns become while they are encoded. A quarter goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
     /// more than its bound.
     pub(crate) fn of(limit: u64, partitions: u64) -> Self {
         let free = limit.saturating_sub(BASE);
-        Self { batches: free / 3, queue: (free / 8 / QUEUED / partitions.max(1)).clamp(64 << 10, 16 << 20) }
+        let queues = free / 4 / QUEUED;
+        // Below 1 MiB brokers may have records that do not fit.
+        Self {
+            batches: free * 3 / 10,
+            queue: (queues / partitions.max(1)).clamp(64 << 10, 16 << 20),
+            fetch: (queues / 2).clamp(1 << 20, 50 << 20),
+        }
     }
 }
 
@@ -90,6 +98,7 @@ impl Memory {
         let before = used.total();
         change(&mut used);
         let after = used.total();
+        metrics::gauge!("ticklake_open_batches").set(used.open.len() as f64);
         metrics::gauge!("ticklake_buffered_bytes").set(after as f64);
         (before, after)
     }
@@ -151,8 +160,8 @@ mod tests {
     #[test]
     fn queues_and_batches_stay_within_the_limit() {
         for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100)] {
-            let Shares { batches, queue } = Shares::of(limit, partitions);
-            assert!(2 * batches + 2 * QUEUED * queue * partitions + BASE <= limit, "{limit} {partitions}");
+            let Shares { batches, queue, fetch } = Shares::of(limit, partitions);
+            assert!(2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit, "{limit} {partitions}");
         }
     }
 }

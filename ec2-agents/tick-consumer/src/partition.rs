@@ -19,6 +19,8 @@ use crate::sealer::{Outcome, Sealer};
 
 /// How long librdkafka may take to begin to read at another offset.
 const SEEK: Duration = Duration::from_secs(5);
+/// Time between two attempts of it.
+const SEEK_AGAIN: Duration = Duration::from_millis(20);
 /// Time between two looks at the lag.
 const GAUGES: Duration = Duration::from_secs(5);
 /// A batch says how large it is whenever it has grown by so much.
@@ -101,17 +103,20 @@ impl PartitionReader {
         let Sealer { consumer, topic, partition, .. } = &self.sealer;
         let mut position = TopicPartitionList::new();
         position.add_partition_offset(topic, *partition, Offset::Offset(next))?;
-        let deadline = Instant::now() + SEEK;
+        let mut told = Instant::now();
         loop {
             let (consumer, seek) = (Arc::clone(consumer), position.clone());
             let sought = tokio::task::spawn_blocking(move || consumer.seek_partitions(seek, SEEK)).await?;
-            let sought = sought.and_then(|partitions| partitions.elements().iter().try_for_each(|element| element.error()));
-            match sought {
+            match sought.and_then(|partitions| partitions.elements().iter().try_for_each(|element| element.error())) {
                 Ok(()) => break,
-                // The assignment takes librdkafka a moment.
-                Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(error) => return Err(error).with_context(|| format!("cannot read partition {partition} from offset {next} on")),
+                // An assignment takes librdkafka a moment. One that it has dropped without a word it makes again, and then this task is replaced.
+                Err(error) if told.elapsed() > SEEK => {
+                    told = Instant::now();
+                    warn!(partition, next, %error, "cannot read yet, trying again");
+                }
+                Err(_) => {}
             }
+            tokio::time::sleep(SEEK_AGAIN).await;
         }
         consumer.resume(&position)?;
         info!(partition, next, "reading");
@@ -203,7 +208,7 @@ impl PartitionReader {
                     }
                     drop(messages);
                     let memory = open.batch.memory();
-                    if memory >= open.told + GROWTH {
+                    if memory >= open.told + GROWTH || open.told == 0 {
                         open.told = memory;
                         self.memory.set_open(partition, memory);
                     }

@@ -86,6 +86,7 @@ async fn a_backlog_larger_than_memory_lands_within_it() {
 }
 
 /// S3 is away for longer than the group waits for a member that does not poll, in the middle of a backlog. The consumer keeps its partitions and its memory.
+/// 15 s, or `OUTAGE_SECONDS` of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_s3_moves_no_partition() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 2).await;
@@ -98,7 +99,9 @@ async fn an_outage_of_s3_moves_no_partition() {
     for partition in 0..2 {
         produce(&bench, partition, 20_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#)).await;
     }
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    let seconds = std::env::var("OUTAGE_SECONDS").map_or(15, |seconds| seconds.parse().expect("seconds"));
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    println!("S3 was away for {seconds} s: {} MiB at most", peak(process));
     bench.s3.switch(true);
     bench.landed(40_005).await;
     bench.stop(process, "consumer").await;

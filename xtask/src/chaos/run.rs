@@ -186,14 +186,16 @@ pub(crate) async fn run(
         switches.is_over.store(begun.is_err(), Ordering::Relaxed);
         begun?;
         proxy.set_rate(plan.fault_rate);
-        let killed = torture(plan, &mut consumers, kafka, &proxy, &switches).await;
+        let mut killed = None;
+        let tortured = torture(plan, &mut consumers, kafka, &proxy, &switches, &mut killed).await;
         switches.is_over.store(true, Ordering::Relaxed);
         proxy.set_rate(0);
         proxy.set_latency(0);
-        if let Some(broker) = killed? {
+        // Whatever became of this run, the next one needs all three.
+        if let Some(broker) = killed {
             kafka.restart_broker(broker).await?;
         }
-        anyhow::Ok(())
+        tortured
     };
     let (acknowledged, tortured) = tokio::join!(producing, torture);
     let acknowledged = acknowledged?;
@@ -233,16 +235,17 @@ pub(crate) async fn run(
     Ok(outcome)
 }
 
-/// Does what the plan says. Returns the broker that was killed.
+/// Does what the plan says, and notes which broker was killed.
 async fn torture(
     plan: &Plan,
     consumers: &mut Consumers<'_>,
     kafka: &Kafka,
     proxy: &FaultProxy,
     switches: &Switches,
-) -> Result<Option<usize>> {
+    killed: &mut Option<usize>,
+) -> Result<()> {
     let begun = Instant::now();
-    let (mut killed, mut frozen) = (None, None);
+    let mut frozen = None;
     for (at, event) in &plan.events {
         tokio::time::sleep_until(begun + *at).await;
         switches.is_idle.store(*event == Event::Idle, Ordering::Relaxed);
@@ -263,7 +266,7 @@ async fn torture(
             (Event::KillBroker, _) if killed.is_none() => {
                 let broker = consumers.rng.usize(0..3);
                 kafka.kill_broker(broker).await?;
-                killed = Some(broker);
+                *killed = Some(broker);
             }
             _ => {}
         }
@@ -274,7 +277,7 @@ async fn torture(
         // A zombie: it goes on in the middle of what it was doing.
         consumers.processes.signal(process, Signal::CONT).await;
     }
-    Ok(killed)
+    Ok(())
 }
 
 /// Waits until the manifests account for every offset of the log.
