@@ -117,7 +117,8 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
                 Ok(_) => break Err(anyhow::anyhow!("a record came outside its partition's queue; this is a fault in tick-consumer, nothing was committed past it")),
                 Err(error) => match consumer.client().fatal_error() {
                     Some((RDKafkaErrorCode::FencedInstanceId, _)) => break Err(anyhow::anyhow!(
-                        "another consumer has joined group {:?} as {:?}\n  give each consumer a group.instance_id of its own",
+                        "another consumer has joined group {:?} as {:?}, or this one was away for longer than its session\n  \
+                         start it again, and give each consumer a group.instance_id of its own",
                         readers.setup.config.group.id,
                         readers.setup.config.group.instance_id.as_deref().unwrap_or_default()
                     )),

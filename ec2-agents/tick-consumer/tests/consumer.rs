@@ -80,7 +80,7 @@ async fn sigterm_seals_and_commits_and_the_next_one_goes_on_behind() {
     let bench = Bench::new().await;
     let process = bench.start("first", &["--max-age", "1h"]).await;
     bench.produce_ticks(0, 10).await;
-    bench.wait_for("first", "partition assigned").await;
+    bench.wait_for("first", "\"reading\",\"partition\":0,").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     bench.stop(process, "first").await;
     let lake = bench.landed(10).await;
@@ -113,7 +113,7 @@ async fn another_object_in_the_way_stops_the_consumer_and_is_not_taken_for_its_o
 async fn an_outage_of_s3_delays_rows_and_loses_none() {
     let bench = Bench::new().await;
     let process = bench.start("consumer", &["--max-age", "1s"]).await;
-    bench.wait_for("consumer", "partition assigned").await;
+    bench.wait_for("consumer", "\"reading\",\"partition\":3,").await;
     bench.s3.switch(false);
     bench.produce_ticks(3, 20).await;
     bench.wait_for("consumer", "cannot put an object, trying again").await;
@@ -130,7 +130,7 @@ async fn an_outage_of_s3_delays_rows_and_loses_none() {
 async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
     let bench = Bench::new().await;
     let process = bench.start("first", &["--max-age", "1s"]).await;
-    bench.wait_for("first", "partition assigned").await;
+    bench.wait_for("first", "\"reading\",\"partition\":0,").await;
     bench.s3.switch(false);
     bench.produce_ticks(0, 10).await;
     bench.wait_for("first", "cannot put an object, trying again").await;
@@ -148,7 +148,7 @@ async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
 async fn sigterm_while_kafka_is_away_ends_and_loses_nothing() {
     let bench = Bench::new().await;
     let process = bench.start("first", &["--max-age", "1h"]).await;
-    bench.wait_for("first", "reading").await;
+    bench.wait_for("first", "\"reading\",\"partition\":0,").await;
     bench.produce_ticks(0, 10).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     bench.kafka.switch(false).expect("switched off");

@@ -105,6 +105,15 @@ impl Consumers<'_> {
         Ok(())
     }
 
+    /// Strikes off those that have ended by themselves.
+    async fn forget_ended(&mut self) {
+        for Running { process, .. } in self.running.clone() {
+            if self.processes.expect_running(process).await.is_err() {
+                self.running.retain(|running| running.process != process);
+            }
+        }
+    }
+
     fn draw(&mut self) -> Option<ProcessId> {
         let count = self.running.len();
         (count > 0).then(|| self.running[self.rng.usize(0..count)].process)
@@ -131,10 +140,9 @@ impl Consumers<'_> {
     /// Waits until every consumer has partitions that it reads, or has had the time.
     async fn wait_for_work(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(8);
-        for Running { process, number, .. } in &self.running {
+        for Running { number, .. } in &self.running {
             let log = self.folder.join(format!("{}-consumer-{number}.log", self.topic));
             while Instant::now() < deadline && !std::fs::read_to_string(&log).unwrap_or_default().contains("\"batch sealed\"") {
-                self.processes.expect_running(*process).await?;
                 sleep(Duration::from_millis(50)).await;
             }
         }
@@ -200,10 +208,7 @@ pub(crate) async fn run(
     let (acknowledged, tortured) = tokio::join!(producing, torture);
     let acknowledged = acknowledged?;
     let mut told: Vec<String> = tortured.err().map(|error| format!("{error:#}")).into_iter().collect();
-    if consumers.running.is_empty() {
-        consumers.start().await?;
-    }
-    let caught_up = catch_up(plan, &topic, kafka.brokers(), ministack).await;
+    let caught_up = catch_up(&mut consumers).await;
     told.extend(caught_up.err().map(|error| format!("{error:#}")));
     for Running { process, .. } in consumers.running.clone() {
         if let Err(error) = consumers.stop(process).await {
@@ -250,6 +255,7 @@ async fn torture(
         tokio::time::sleep_until(begun + *at).await;
         switches.is_idle.store(*event == Event::Idle, Ordering::Relaxed);
         proxy.set_rate(if *event == Event::Outage { 100 } else { plan.fault_rate });
+        consumers.forget_ended().await;
         let chosen = consumers.draw().filter(|process| frozen.is_none_or(|(frozen, _)| frozen != *process));
         match (event, chosen) {
             (Event::Kill, Some(process)) => {
@@ -280,22 +286,28 @@ async fn torture(
     Ok(())
 }
 
-/// Waits until the manifests account for every offset of the log.
-async fn catch_up(plan: &Plan, topic: &str, brokers: &str, ministack: &Ministack) -> Result<()> {
-    let s3 = aws_sdk_s3::Client::new(ministack.aws.config());
-    let client: BaseConsumer = rdkafka::ClientConfig::new().set("bootstrap.servers", brokers).set("log_level", "0").create()?;
+/// Waits until the manifests account for every offset of the log. A consumer that has ended is started again, as systemd does: a static member whose session a
+/// dying broker has ended is fenced, and can do nothing but end.
+async fn catch_up(consumers: &mut Consumers<'_>) -> Result<()> {
+    let topic = consumers.topic.clone();
+    let s3 = aws_sdk_s3::Client::new(consumers.ministack.aws.config());
+    let client: BaseConsumer = rdkafka::ClientConfig::new().set("bootstrap.servers", &consumers.brokers).set("log_level", "0").create()?;
     let client = Arc::new(client);
     let deadline = Instant::now() + CATCH_UP;
-    for partition in 0..plan.partitions {
+    for partition in 0..consumers.plan.partitions {
         loop {
-            let (client, name) = (Arc::clone(&client), topic.to_owned());
+            consumers.forget_ended().await;
+            if consumers.running.is_empty() {
+                consumers.start().await?;
+            }
+            let (client, name) = (Arc::clone(&client), topic.clone());
             let watermarks = tokio::task::spawn_blocking(move || client.fetch_watermarks(&name, partition, Duration::from_secs(20)));
             let (_, end) = watermarks.await?.context("the log's end")?;
-            let listing = s3.list_objects_v2().bucket(topic).prefix(format!("_manifests/{topic}/{partition}/")).max_keys(1).send().await?;
+            let listing = s3.list_objects_v2().bucket(&topic).prefix(format!("_manifests/{topic}/{partition}/")).max_keys(1).send().await?;
             let next = match listing.contents().first().and_then(|object| object.key()) {
                 None => 0,
                 Some(key) => {
-                    let body = s3.get_object().bucket(topic).key(key).send().await?.body.collect().await?.into_bytes();
+                    let body = s3.get_object().bucket(&topic).key(key).send().await?.body.collect().await?.into_bytes();
                     serde_json::from_slice::<Value>(&body)?["last"].as_i64().context("a manifest without last")? + 1
                 }
             };
