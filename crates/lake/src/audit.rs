@@ -163,8 +163,13 @@ mod tests {
 
     fn whole(manifest: &Manifest) -> Found {
         let offsets = &manifest.objects[0].offsets;
-        let metadata =
-            ObjectMetadata { rows: offsets.count(), event_times: None, attempt: Some(manifest.attempt.clone()), lost_below: None };
+        let metadata = ObjectMetadata {
+            rows: offsets.count(),
+            event_times: None,
+            reasons: BTreeMap::new(),
+            attempt: Some(manifest.attempt.clone()),
+            lost_below: None,
+        };
         Found::Object { metadata, rows: Some(Ok(offsets.offsets().map(|offset| (0, offset)).collect())) }
     }
 

@@ -41,6 +41,12 @@ impl DeadLetter {
         (size_of::<Self>() + self.reason.len() + bytes(&self.key) + bytes(&self.value) + headers) as u64
     }
 
+    /// Returns the reason without what differs from record to record: `field price`, `not a JSON object`.
+    pub(crate) fn kind_of_reason(&self) -> &str {
+        let kind = self.reason.split([':', ',']).next().unwrap_or_default();
+        if kind.ends_with(" bytes") { "too large" } else { kind.split(" at byte ").next().unwrap_or_default() }
+    }
+
     /// Returns the Kafka record timestamp; `None` where the record has none that a date can hold.
     pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
         self.timestamp_ms.and_then(EventTime::from_millis)
@@ -121,6 +127,22 @@ mod tests {
                 let line = letter.to_json("t", 3).to_string();
                 prop_assert_eq!(DeadLetter::from_json(&line), Some(("t".to_owned(), 3, letter)));
             }
+        }
+    }
+
+    #[test]
+    fn reasons_are_counted_by_kind() {
+        let too_large = "1200 bytes, wanted at most 1000 (setting records.max_bytes)".to_owned();
+        let of = |value: &[u8]| tick::Tick::from_json(value).expect_err("no tick").to_string();
+        for (reason, kind) in [
+            (of(br#"{"symbol":"A","event_time":1,"price":"x:,"}"#), "field price"),
+            (of(b"{\"a\""), "not a JSON object"),
+            (of(b"\xff"), "invalid UTF-8"),
+            (of(b""), "empty value"),
+            (too_large, "too large"),
+        ] {
+            let letter = DeadLetter { offset: 0, reason, timestamp_ms: None, key: None, value: None, headers: vec![] };
+            assert_eq!(letter.kind_of_reason(), kind, "{}", letter.reason);
         }
     }
 }

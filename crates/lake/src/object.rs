@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::encode::{self, EncodeError};
 use crate::rows::Rows;
 use crate::{DeadLetter, Format, Kind, LakePartition, Manifest, ManifestObject, ObjectKey, ObjectMetadata, OffsetRuns};
@@ -34,7 +36,13 @@ impl Source<'_> {
     }
 
     fn metadata(&self, rows: usize, event_times: Option<(tick::EventTime, tick::EventTime)>) -> ObjectMetadata {
-        ObjectMetadata { rows: rows as u64, event_times, attempt: Some(self.attempt.to_owned()), lost_below: self.lost_below }
+        ObjectMetadata {
+            rows: rows as u64,
+            event_times,
+            reasons: BTreeMap::new(),
+            attempt: Some(self.attempt.to_owned()),
+            lost_below: self.lost_below,
+        }
     }
 
     pub(crate) fn manifest<'a>(
@@ -69,6 +77,9 @@ pub(crate) fn of_rows(source: &Source<'_>, key: ObjectKey, rows: &Rows) -> Resul
 }
 
 pub(crate) fn of_dead_letters(source: &Source<'_>, key: ObjectKey, letters: &[DeadLetter]) -> Result<Object, EncodeError> {
-    let metadata = source.metadata(letters.len(), None);
+    let mut metadata = source.metadata(letters.len(), None);
+    for letter in letters {
+        *metadata.reasons.entry(letter.kind_of_reason().to_owned()).or_default() += 1;
+    }
     Ok(Object { key, metadata, body: encode::dead_letters(source.topic, source.partition, letters)?.into() })
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tick::EventTime;
 
@@ -11,6 +11,8 @@ pub struct ObjectMetadata {
     pub rows: u64,
     /// First and last event time; `None` for dead letters.
     pub event_times: Option<(EventTime, EventTime)>,
+    /// How often each kind of reason is among dead letters; empty for ticks.
+    pub reasons: BTreeMap<String, u64>,
     /// The attempt of the manifest that the object belongs to; `None` where another program wrote it.
     pub attempt: Option<String>,
     /// Where retention had taken part of the batch before the object was made: the first offset that was left.
@@ -20,6 +22,7 @@ pub struct ObjectMetadata {
 const ROWS: &str = "rows";
 const FIRST: &str = "first-event-time";
 const LAST: &str = "last-event-time";
+const REASONS: &str = "reasons";
 const ATTEMPT: &str = "attempt";
 const LOST_BELOW: &str = "lost-below";
 const SCHEMA: &str = "schema";
@@ -37,6 +40,10 @@ impl ObjectMetadata {
             map.insert(FIRST.to_owned(), first.to_string());
             map.insert(LAST.to_owned(), last.to_string());
         }
+        if !self.reasons.is_empty() {
+            let counts: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{reason}={count}")).collect();
+            map.insert(REASONS.to_owned(), counts.join(";"));
+        }
         map.extend(self.attempt.iter().map(|attempt| (ATTEMPT.to_owned(), attempt.clone())));
         map.extend(self.lost_below.iter().map(|offset| (LOST_BELOW.to_owned(), offset.to_string())));
         map
@@ -48,10 +55,17 @@ impl ObjectMetadata {
         Some(Self {
             rows: map.get(ROWS)?.parse().ok()?,
             event_times: time(FIRST).zip(time(LAST)),
+            reasons: map.get(REASONS).map(|counts| counts.split(';').filter_map(count_of).collect()).unwrap_or_default(),
             attempt: map.get(ATTEMPT).cloned(),
             lost_below: map.get(LOST_BELOW).and_then(|offset| offset.parse().ok()),
         })
     }
+}
+
+/// Reads `field price=3`.
+fn count_of(text: &str) -> Option<(String, u64)> {
+    let (reason, count) = text.rsplit_once('=')?;
+    Some((reason.to_owned(), count.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -61,7 +75,13 @@ mod tests {
     #[test]
     fn metadata_reads_back_and_foreign_metadata_does_not() {
         let time = EventTime::from_micros(1_262_941_800_123_456).expect("a time");
-        let metadata = ObjectMetadata { rows: 7, event_times: Some((time, time)), attempt: Some("a".to_owned()), lost_below: Some(3) };
+        let metadata = ObjectMetadata {
+            rows: 7,
+            event_times: Some((time, time)),
+            reasons: [("field price".to_owned(), 3), ("too large".to_owned(), 1)].into(),
+            attempt: Some("a".to_owned()),
+            lost_below: Some(3),
+        };
         assert_eq!(ObjectMetadata::from_map(&metadata.to_map()), Some(metadata));
         assert_eq!(ObjectMetadata::from_map(&HashMap::new()), None);
     }

@@ -1,52 +1,58 @@
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::sns::SnsEvent;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use serde_json::Value;
 
-use crate::body::{DecodeError, Decoded, decode, decode_value};
+use crate::EventError;
 
-/// What Lambda hands a function, message by message.
+/// What Lambda hands a function, message by message; `T` is what the function makes of one.
 #[derive(Debug)]
-pub struct Invocation {
-    /// The messages; exactly one, without an id, where the function was invoked with an event directly.
-    pub messages: Vec<Message>,
+pub struct Invocation<T> {
+    /// The messages; without an id, where the function was invoked with an event directly or by SNS.
+    pub messages: Vec<Message<T>>,
 }
 
 /// One message and what it says.
 #[derive(Debug)]
-pub struct Message {
+pub struct Message<T> {
     /// The SQS message id, by which a batch response names it.
     pub id: Option<String>,
+    /// When SQS took it.
+    pub sent: Option<SystemTime>,
     /// What it says, or why it says nothing.
-    pub content: Result<Decoded, DecodeError>,
+    pub content: Result<T, EventError>,
 }
 
 /// Why an invocation fails as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvocationError {
-    /// Lambda's own SQS envelope is not what AWS documents.
-    #[error("not an SQS batch: {0}")]
-    Envelope(String),
+    /// Lambda's own envelope is not what AWS documents.
+    #[error("not a batch of {0}: {1}")]
+    Envelope(&'static str, String),
     /// A message failed that a batch response cannot name.
     #[error("the event failed: {0}")]
     Unnamed(String),
 }
 
-impl Invocation {
-    /// Returns the messages of a Lambda payload.
+impl<T> Invocation<T> {
+    /// Reads the messages of a Lambda payload: an SQS batch, an SNS event, or one event on its own. A panic in `read` is the message's error (G8).
     ///
     /// # Errors
-    /// Only for a broken SQS envelope; a message that cannot be read is in its [`Message::content`].
-    pub fn read(payload: Value) -> Result<Self, InvocationError> {
-        let is_sqs = payload["Records"][0]["eventSource"] == "aws:sqs";
-        if !is_sqs {
-            return Ok(Self { messages: vec![Message { id: None, content: decode_value(payload) }] });
-        }
-        let batch: SqsEvent = serde_json::from_value(payload).map_err(|error| InvocationError::Envelope(error.to_string()))?;
-        let messages = batch.records.into_iter().map(|record| Message {
-            // AWS fails the whole batch on an empty identifier.
-            id: record.message_id.filter(|id| !id.is_empty()),
-            content: decode(record.body.as_deref().unwrap_or_default()),
-        });
-        Ok(Self { messages: messages.collect() })
+    /// Only for a broken envelope; a message that cannot be read is in its [`Message::content`].
+    pub fn read(payload: Value, read: impl Fn(&str) -> Result<T, EventError>) -> Result<Self, InvocationError> {
+        let first = &payload["Records"][0];
+        let messages = if first["eventSource"] == "aws:sqs" {
+            let batch: SqsEvent = serde_json::from_value(payload).map_err(|error| InvocationError::Envelope("SQS", error.to_string()))?;
+            batch.records.iter().map(|message| Message::of_sqs(message, &read)).collect()
+        } else if first["EventSource"] == "aws:sns" {
+            let event: SnsEvent = serde_json::from_value(payload).map_err(|error| InvocationError::Envelope("SNS", error.to_string()))?;
+            event.records.iter().map(|record| Message::new(None, &record.sns.message, &read)).collect()
+        } else {
+            vec![Message::new(None, &payload.to_string(), &read)]
+        };
+        Ok(Self { messages })
     }
 
     /// Returns the partial batch response that fails exactly the messages at these places (G8), each with a reason.
@@ -65,34 +71,74 @@ impl Invocation {
     }
 }
 
+impl<T> Message<T> {
+    /// Reads the text of one message; a panic in `read` is its error.
+    pub fn new(id: Option<String>, text: &str, read: impl Fn(&str) -> Result<T, EventError>) -> Self {
+        let content = catch_unwind(AssertUnwindSafe(|| read(text))).unwrap_or_else(|panic| {
+            let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Err(EventError::Panicked(said.unwrap_or("without a message").to_owned()))
+        });
+        Self { id, sent: None, content }
+    }
+
+    fn of_sqs(message: &SqsMessage, read: impl Fn(&str) -> Result<T, EventError>) -> Self {
+        let sent = message.attributes.get("SentTimestamp").and_then(|millis| millis.parse().ok());
+        // AWS fails the whole batch on an empty identifier.
+        let id = message.message_id.clone().filter(|id| !id.is_empty());
+        let sent = sent.and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+        Self { sent, ..Self::new(id, message.body.as_deref().unwrap_or_default(), read) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Event;
+
+    fn read(text: &str) -> Result<Event, EventError> {
+        assert!(text != "panic", "asked to");
+        Event::decode(text, &[""])
+    }
+
+    fn batch(bodies: &[(&str, &str)]) -> Value {
+        let records = bodies.iter().map(
+            |(id, body)| json!({"eventSource": "aws:sqs", "messageId": id, "body": body, "attributes": {"SentTimestamp": "1795237200123"}}),
+        );
+        json!({"Records": records.collect::<Vec<_>>()})
+    }
 
     #[test]
-    fn one_bad_message_fails_alone() {
+    fn bad_messages_and_panics_fail_alone() {
         let good = json!({"Event": "s3:TestEvent"}).to_string();
-        let payload = json!({"Records": [
-            {"eventSource": "aws:sqs", "messageId": "m1", "body": good},
-            {"eventSource": "aws:sqs", "messageId": "m2", "body": "poison"},
-            {"eventSource": "aws:sqs", "messageId": "m3"},
-        ]});
-        let invocation = Invocation::read(payload).expect("an invocation");
-        let bad: Vec<usize> = (0..3).filter(|place| invocation.messages[*place].content.is_err()).collect();
-        assert_eq!(bad, [1, 2]);
+        let payload = batch(&[("m1", &good), ("m2", "poison"), ("m3", ""), ("m4", "panic"), ("m5", &good)]);
+        let invocation = Invocation::read(payload, read).expect("an invocation");
+        let bad: Vec<usize> = (0..5).filter(|place| invocation.messages[*place].content.is_err()).collect();
+        assert_eq!(bad, [1, 2, 3]);
+        assert_eq!(invocation.messages[3].content, Err(EventError::Panicked("asked to".into())));
+        assert_eq!(invocation.messages[0].sent, SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(1_795_237_200_123)));
         let response = invocation.respond(bad.into_iter().map(|place| (place, "bad"))).expect("a response");
-        assert_eq!(
-            serde_json::to_value(response).expect("json"),
-            json!({"batchItemFailures": [{"itemIdentifier": "m2"}, {"itemIdentifier": "m3"}]})
-        );
+        let failures: Vec<String> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        assert_eq!(failures, ["m2", "m3", "m4"]);
+    }
+
+    #[test]
+    fn sns_hands_over_one_message_a_record() {
+        let record = |message: &str| {
+            json!({"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": "arn", "Sns":
+            {"Type": "Notification", "MessageId": "m", "TopicArn": "arn", "Message": message, "Timestamp": "2026-11-21T05:00:00.000Z",
+             "SignatureVersion": "1", "Signature": "s", "SigningCertUrl": "u", "UnsubscribeUrl": "u", "MessageAttributes": {}}})
+        };
+        let payload = json!({"Records": [record("{\"Event\":\"s3:TestEvent\"}"), record("poison")]});
+        let invocation = Invocation::read(payload, read).expect("an invocation");
+        assert!(invocation.messages[0].content.is_ok() && invocation.messages[1].content.is_err());
     }
 
     #[test]
     fn a_failure_without_an_id_fails_the_invocation() {
-        for payload in [json!({"no": "event"}), json!({"Records": [{"eventSource": "aws:sqs", "messageId": "", "body": ""}]})] {
-            let invocation = Invocation::read(payload).expect("an invocation");
+        for payload in [json!({"no": "event"}), batch(&[("", "")])] {
+            let invocation = Invocation::read(payload, read).expect("an invocation");
             assert_eq!(invocation.respond([(0, "why")]), Err(InvocationError::Unnamed("why".into())));
         }
     }

@@ -1,14 +1,18 @@
 //! Object-created events, whatever they come wrapped in.
 //!
-//! [`Invocation::read`] takes what Lambda hands a function: an SQS batch, or one event on its own. Each message is read by itself, so that a bad one
-//! fails alone (G8). A message holds what S3 or EventBridge sent: an S3 notification (keys form-encoded) or an EventBridge
-//! `Object Created` event (keys raw).
+//! [`Invocation::read`] takes what Lambda hands a function: an SQS batch, an SNS event, or one event on its own. Each message is read by
+//! itself, so that a bad one fails alone (G8). [`Event::decode`] reads one: an S3 notification (keys form-encoded) or an EventBridge
+//! `Object Created` event (keys raw), as it is or in an SNS notification.
 //!
 //! Sources: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>.
 
-mod body;
+mod event;
+mod ignored;
 mod invocation;
+mod object_created;
 
-pub use body::{DecodeError, Decoded, ObjectCreated, decode};
+pub use event::{Event, EventError};
+pub use ignored::Ignored;
 pub use invocation::{Invocation, InvocationError, Message};
+pub use object_created::{ObjectCreated, ObjectVersion, Sequencer};

@@ -1,54 +1,67 @@
+use bytesize::ByteSize;
 use lake::{Kind, LakePartition, ObjectKey, ObjectMetadata};
 use object_event::ObjectCreated;
-use tracing::warn;
+use wording::count;
 
-/// An object and what is known of it.
+/// An object as a mail tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Announced {
     /// The object, as its event names it.
-    pub(crate) object: ObjectCreated,
+    pub(crate) created: ObjectCreated,
     /// What its metadata says; `None` where the object is gone, unreadable or not ours.
     pub(crate) metadata: Option<ObjectMetadata>,
+    /// Whether its records are no ticks.
+    pub(crate) is_dead_letter: bool,
+    /// The lake partition in its key.
+    pub(crate) lake_partition: Option<LakePartition>,
+    /// Its line in a mail.
+    pub(crate) line: String,
 }
 
 impl Announced {
-    /// Returns true for an object that subscribers are told of: one below `ticks/` or `dead-letter/` that is not a folder marker.
-    pub(crate) fn is_due(object: &ObjectCreated) -> bool {
-        let ours = object.key.starts_with("ticks/") || object.key.starts_with("dead-letter/");
-        ours && !object.key.ends_with('/')
-    }
-
-    /// Asks S3 what the object holds. An object that is gone or unreadable is still announced.
-    pub(crate) async fn look_up(s3: &aws_sdk_s3::Client, object: ObjectCreated) -> Self {
-        let head = s3.head_object().bucket(&object.bucket).key(&object.key).set_version_id(object.version_id.clone()).send().await;
-        let metadata = match head {
-            Ok(head) => head.metadata().and_then(ObjectMetadata::from_map),
-            Err(error) => {
-                warn!(key = object.key, error = aws_connect::brief(&error), "cannot HEAD the object");
-                None
-            }
+    /// Returns the object with what its mail needs.
+    pub(crate) fn new(created: ObjectCreated, metadata: Option<ObjectMetadata>) -> Self {
+        let key = created.object.key.as_str();
+        let is_dead_letter = ObjectKey::parse(key).map_or_else(|_| key.starts_with("dead-letter/"), |key| key.kind() == Kind::DeadLetter);
+        let rows = match &metadata {
+            Some(metadata) => count(metadata.rows, if is_dead_letter { "record" } else { "tick" }),
+            None => "rows unknown".to_owned(),
         };
-        Self { object, metadata }
+        let size = created.size.map_or("size unknown".to_owned(), |bytes| ByteSize::b(bytes).to_string());
+        let name = printable(key.rsplit('/').next().unwrap_or(key));
+        Self { line: format!("{name}    {rows}    {size}"), lake_partition: LakePartition::of_key(key), is_dead_letter, metadata, created }
     }
 
-    /// Returns true for an object with records that are no ticks.
-    pub(crate) fn is_dead_letter(&self) -> bool {
-        ObjectKey::parse(&self.object.key)
-            .map_or_else(|_| self.object.key.starts_with("dead-letter/"), |key| key.kind() == Kind::DeadLetter)
-    }
-
-    /// Returns the lake partition in the object's key.
-    pub(crate) fn lake_partition(&self) -> Option<LakePartition> {
-        LakePartition::of_key(&self.object.key)
-    }
-
-    /// Returns the object's key up to its name.
+    /// Returns the object's key up to its name, slash included.
     pub(crate) fn folder(&self) -> &str {
-        self.object.key.rsplit_once('/').map_or("", |(folder, _)| folder)
+        let key = self.created.object.key.as_str();
+        &key[..key.rfind('/').map_or(0, |slash| slash + 1)]
     }
 
-    /// Returns the object's name without its folders.
-    pub(crate) fn name(&self) -> &str {
-        self.object.key.rsplit_once('/').map_or(self.object.key.as_str(), |(_, name)| name)
+    /// Returns the format that the object's name ends in: `parquet`, `json`, `csv`, or `other`.
+    pub(crate) fn format(&self) -> &'static str {
+        let name = self.created.object.key.as_str();
+        let format = lake::Format::ALL.into_iter().find(|format| name.ends_with(format.extension()));
+        format.map_or(if self.is_dead_letter { "json" } else { "other" }, lake::Format::name)
     }
+}
+
+/// Longest part of a key that a mail shows, in bytes; S3 ends keys at 1,024, but control characters grow when they are made visible.
+const SHOWN: usize = 1100;
+
+/// Returns a part of a key as a mail shows it on one line: S3 allows line breaks and other control characters in keys.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+        if shown.len() > SHOWN {
+            shown.push('…');
+            break;
+        }
+    }
+    shown
 }

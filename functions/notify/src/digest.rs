@@ -1,16 +1,23 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use bytesize::ByteSize;
-use object_event::ObjectCreated;
+use object_event::ObjectVersion;
 use tick::EventTime;
 use wording::count;
 
-use crate::announced::Announced;
+use crate::announced::{Announced, printable};
 
-/// Most objects in one mail. A line takes up to 1,100 bytes (S3 keys end at 1,024) in a body of up to 256 KiB:
-/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
-const OBJECTS: usize = 200;
+/// Files of one lake partition that a mail lists; the others are counted.
+const LISTED: usize = 50;
+/// Kinds of reasons that a mail lists, and the longest, in characters.
+const REASONS: (usize, usize) = (10, 60);
+/// What SNS takes as a message, attributes included: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
+const BYTES: usize = 256 * 1024;
+/// Left for what stands above and below the partitions, and for names and types of the attributes.
+const FRAME: usize = 8 * 1024;
+/// A subject is shorter than that: the same page.
+const SUBJECT: usize = 100;
 
 /// One mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,88 +26,166 @@ pub struct Digest {
     pub subject: String,
     /// Plain text.
     pub body: String,
-    /// The objects that the body lists, each once.
-    pub objects: Vec<ObjectCreated>,
+    /// What subscribers can filter by.
+    pub attributes: Vec<Attribute>,
+    /// The objects that the body tells of, each once.
+    pub objects: Vec<ObjectVersion>,
+}
+
+/// A message attribute; an array where the mail tells of several values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: &'static str,
+    values: BTreeSet<String>,
+}
+
+impl Attribute {
+    /// Returns the attribute's type for SNS.
+    pub fn data_type(&self) -> &'static str {
+        if self.values.len() == 1 { "String" } else { "String.Array" }
+    }
+
+    /// Returns the value, or a JSON array of them.
+    pub fn value(&self) -> String {
+        match self.values.first() {
+            Some(value) if self.values.len() == 1 => value.clone(),
+            _ => serde_json::json!(self.values).to_string(),
+        }
+    }
+}
+
+/// The files of one folder, and what a mail says of them.
+struct Folder {
+    prefix: String,
+    text: String,
+    entries: Vec<Announced>,
 }
 
 impl Digest {
-    /// Returns the mails that list these objects, in the order of their keys; `table` is what a query names.
-    pub(crate) fn compose(mut announced: Vec<Announced>, table: &str) -> Vec<Self> {
-        announced.sort_by(|a, b| (a.is_dead_letter(), &a.object.key).cmp(&(b.is_dead_letter(), &b.object.key)));
-        announced.chunks(OBJECTS).map(|chunk| Self::of(chunk, table)).collect()
+    /// Returns the mails that tell of these objects, data first; `table` is what a query names.
+    pub(crate) fn compose(announced: Vec<Announced>, table: &str) -> Vec<Self> {
+        let mut folders: BTreeMap<(bool, String, String), Vec<Announced>> = BTreeMap::new();
+        for entry in announced {
+            let (bucket, folder) = (entry.created.object.bucket.clone(), entry.folder().to_owned());
+            folders.entry((entry.is_dead_letter, bucket, folder)).or_default().push(entry);
+        }
+        let mut mails: Vec<Vec<Folder>> = Vec::new();
+        let mut room = 0;
+        for ((_, bucket, prefix), entries) in folders {
+            let prefix = printable(&prefix);
+            let text = folder_text(&entries, &format!("s3://{bucket}/{prefix}"), table);
+            // The prefix stands in an attribute, too, in quotes and behind a comma; quotes within it take one more.
+            let bytes = text.len() + 2 * prefix.len() + 4;
+            let folder = Folder { prefix, text, entries };
+            match mails.last_mut() {
+                Some(mail) if bytes <= room => mail.push(folder),
+                _ => {
+                    mails.push(vec![folder]);
+                    room = BYTES - FRAME;
+                }
+            }
+            room = room.saturating_sub(bytes);
+        }
+        let of = mails.len();
+        mails.into_iter().enumerate().map(|(place, folders)| Self::of(&folders, (place + 1, of))).collect()
     }
 
-    fn of(announced: &[Announced], table: &str) -> Self {
-        let (letters, data): (Vec<&Announced>, Vec<&Announced>) = announced.iter().partition(|entry| entry.is_dead_letter());
+    fn of(folders: &[Folder], (number, of): (usize, usize)) -> Self {
+        let all: Vec<&Announced> = folders.iter().flat_map(|folder| &folder.entries).collect();
+        let (letters, data): (Vec<&Announced>, Vec<&Announced>) = all.iter().partition(|entry| entry.is_dead_letter);
         let mut facts = Vec::new();
+        let mut body = String::new();
         if !data.is_empty() {
             facts.push(format!("{}, {}", count(data.len() as u64, "new file"), ticks(&data)));
+            write_data(&mut body, &data, folders);
         }
         if !letters.is_empty() {
             facts.push(rows(&letters).map_or_else(|| count(letters.len() as u64, "dead-letter file"), |rows| count(rows, "dead letter")));
-        }
-        let mut body = String::new();
-        if !data.is_empty() {
-            write_data(&mut body, &data, table);
-        }
-        if !letters.is_empty() {
-            write_dead_letters(&mut body, &letters);
+            write_dead_letters(&mut body, &letters, folders);
         }
         body.push_str("Times are UTC. A file may be announced again after a retry.\n");
+        let part = if of == 1 { String::new() } else { format!(" ({number} of {of})") };
+        let subject = format!("[ticklake]{part} {}", facts.join(", "));
+        let attribute =
+            |name, values: &dyn Fn(&Announced) -> String| Attribute { name, values: all.iter().map(|entry| values(entry)).collect() };
         Self {
-            subject: format!("[ticklake] {}", facts.join(", ")),
+            subject: subject.chars().take(SUBJECT - 1).collect(),
             body,
-            objects: announced.iter().map(|entry| entry.object.clone()).collect(),
+            attributes: vec![
+                Attribute { name: "prefix", values: folders.iter().map(|folder| folder.prefix.clone()).collect() },
+                attribute("format", &|entry| entry.format().to_owned()),
+                attribute("kind", &|entry| if entry.is_dead_letter { "dead-letter" } else { "data" }.to_owned()),
+            ],
+            objects: all.iter().map(|entry| entry.created.object.clone()).collect(),
         }
     }
 }
 
-fn write_data(body: &mut String, data: &[&Announced], table: &str) {
+fn write_data(body: &mut String, data: &[&Announced], folders: &[Folder]) {
     line(body, format_args!("{} in ticks/, {}, {}", count(data.len() as u64, "new file"), ticks(data), size(data)));
     let times = data.iter().filter_map(|entry| entry.metadata.as_ref()?.event_times);
     if let Some((first, last)) = times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to))) {
         line(body, format_args!("Ticks from {} to {} (UTC)", moment(first), moment(last)));
     }
-    for (folder, entries) in by_folder(data) {
-        let title = entries[0].lake_partition().map_or_else(|| folder.to_owned(), |partition| partition.to_string());
-        line(body, format_args!("\n{title}    {}    {}    {}", count(entries.len() as u64, "file"), ticks(&entries), size(&entries)));
-        write_files(body, &entries);
-        if let Some(partition) = entries[0].lake_partition() {
-            let (dt, hr) = (partition.dt(), partition.hr());
-            line(body, format_args!("Query them:  SELECT * FROM {table} WHERE dt = '{dt}' AND hr = '{hr}'"));
-        }
-        line(body, format_args!("s3://{}/{folder}/", entries[0].object.bucket));
-    }
     body.push('\n');
+    write_folders(body, folders, false);
 }
 
-fn write_dead_letters(body: &mut String, letters: &[&Announced]) {
+fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Folder]) {
     let records = rows(letters).map_or_else(|| count(letters.len() as u64, "file"), |rows| count(rows, "record"));
     line(body, format_args!("Warning: not usable as ticks, kept in dead-letter/ with the reason: {records}"));
-    for (folder, entries) in by_folder(letters) {
-        write_files(body, &entries);
-        line(body, format_args!("s3://{}/{folder}/", entries[0].object.bucket));
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    for (reason, count) in letters.iter().filter_map(|entry| entry.metadata.as_ref()).flat_map(|metadata| &metadata.reasons) {
+        let total = reasons.entry(reason).or_default();
+        *total = total.saturating_add(*count);
+    }
+    if !reasons.is_empty() {
+        let mut most: Vec<(&str, u64)> = reasons.into_iter().collect();
+        most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let others = most.len().saturating_sub(REASONS.0);
+        let mut said: Vec<String> = most
+            .into_iter()
+            .take(REASONS.0)
+            .map(|(reason, count)| {
+                format!("{} × {}", wording::grouped(count), printable(reason).chars().take(REASONS.1).collect::<String>())
+            })
+            .collect();
+        said.extend((others > 0).then(|| format!("{} more", wording::grouped(others as u64))));
+        line(body, format_args!("Reasons: {}", said.join(", ")));
     }
     body.push('\n');
+    write_folders(body, folders, true);
 }
 
-fn by_folder<'a>(entries: &[&'a Announced]) -> BTreeMap<&'a str, Vec<&'a Announced>> {
-    let mut folders: BTreeMap<&str, Vec<&Announced>> = BTreeMap::new();
-    for entry in entries {
-        folders.entry(entry.folder()).or_default().push(entry);
+fn write_folders(body: &mut String, folders: &[Folder], dead_letters: bool) {
+    for folder in folders.iter().filter(|folder| folder.entries[0].is_dead_letter == dead_letters) {
+        body.push_str(&folder.text);
+        body.push('\n');
     }
-    folders
 }
 
-fn write_files(body: &mut String, entries: &[&Announced]) {
-    for entry in entries {
-        let rows = match &entry.metadata {
-            Some(metadata) if entry.is_dead_letter() => count(metadata.rows, "record"),
-            Some(metadata) => count(metadata.rows, "tick"),
-            None => "rows unknown".to_owned(),
-        };
-        line(body, format_args!("  {}    {rows}    {}", entry.name(), entry.object.size.map_or("size unknown".into(), kib)));
+/// Says what lies in a folder. A listed file is indented, and stands above the URL of its folder.
+fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
+    let mut text = String::new();
+    let all: Vec<&Announced> = entries.iter().collect();
+    let files = count(entries.len() as u64, "file");
+    let first = &entries[0];
+    let rows =
+        if first.is_dead_letter { rows(&all).map_or("records unknown".to_owned(), |rows| count(rows, "record")) } else { ticks(&all) };
+    let title = first.lake_partition.map_or_else(|| printable(first.folder()), |partition| partition.to_string());
+    line(&mut text, format_args!("{title}    {files}    {rows}    {}", size(&all)));
+    for entry in entries.iter().take(LISTED) {
+        line(&mut text, format_args!("  {}", entry.line));
     }
+    if let Some(more) = entries.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        line(&mut text, format_args!("  … and {}", count(more as u64, "more file")));
+    }
+    if let Some(partition) = first.lake_partition.filter(|_| !first.is_dead_letter) {
+        line(&mut text, format_args!("Query them:  SELECT * FROM {table} WHERE dt = '{}' AND hr = '{}'", partition.dt(), partition.hr()));
+    }
+    line(&mut text, format_args!("{url}"));
+    text
 }
 
 fn line(body: &mut String, text: std::fmt::Arguments<'_>) {
@@ -110,7 +195,7 @@ fn line(body: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// Rows of all entries, or `None` where one is unknown.
 fn rows(entries: &[&Announced]) -> Option<u64> {
-    entries.iter().map(|entry| Some(entry.metadata.as_ref()?.rows)).sum()
+    entries.iter().try_fold(0_u64, |sum, entry| Some(sum.saturating_add(entry.metadata.as_ref()?.rows)))
 }
 
 fn ticks(entries: &[&Announced]) -> String {
@@ -118,11 +203,7 @@ fn ticks(entries: &[&Announced]) -> String {
 }
 
 fn size(entries: &[&Announced]) -> String {
-    kib(entries.iter().filter_map(|entry| entry.object.size).sum())
-}
-
-fn kib(bytes: u64) -> String {
-    ByteSize::b(bytes).to_string()
+    ByteSize::b(entries.iter().filter_map(|entry| entry.created.size).fold(0, u64::saturating_add)).to_string()
 }
 
 /// A date alone where the time of day is midnight, as daily data has it; seconds otherwise.
@@ -134,30 +215,42 @@ fn moment(time: EventTime) -> String {
 #[cfg(test)]
 mod tests {
     use lake::ObjectMetadata;
+    use object_event::ObjectCreated;
 
     use super::*;
 
     fn entry(key: &str, rows: Option<u64>) -> Announced {
         let time = |text| EventTime::parse_csv(text, None).expect("a time");
-        let event_times = key.starts_with("ticks/").then(|| (time("1986-12-31"), time("2010-01-11 09:30:00")));
-        Announced {
-            object: ObjectCreated { bucket: "lake".into(), key: key.into(), size: Some(15_360), version_id: None },
-            metadata: rows.map(|rows| ObjectMetadata { rows, event_times, attempt: None, lost_below: None }),
-        }
+        let is_data = key.starts_with("ticks/");
+        let event_times = is_data.then(|| (time("1986-12-31"), time("2010-01-11 09:30:00")));
+        let reasons = if is_data { BTreeMap::new() } else { [("field price".to_owned(), 2), ("not a JSON object".to_owned(), 1)].into() };
+        let object = ObjectVersion { bucket: "lake".into(), key: key.into(), version_id: None, etag: None };
+        let created = ObjectCreated { object, size: Some(15_360), sequencer: None, time: None };
+        Announced::new(created, rows.map(|rows| ObjectMetadata { rows, event_times, reasons, attempt: None, lost_below: None }))
+    }
+
+    fn attributes(digest: &Digest) -> Vec<(&str, &str, String)> {
+        digest.attributes.iter().map(|attribute| (attribute.name, attribute.data_type(), attribute.value())).collect()
+    }
+
+    fn bytes(digest: &Digest) -> usize {
+        let attributes =
+            digest.attributes.iter().map(|attribute| attribute.name.len() + attribute.data_type().len() + attribute.value().len());
+        digest.subject.len() + digest.body.len() + attributes.sum::<usize>()
     }
 
     #[test]
     fn a_mail_says_what_arrived_where_and_how_to_query_it() {
         let digests = Digest::compose(
             vec![
-                entry("ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.parquet", Some(4270)),
                 entry("ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000000000-00000000000000001422.parquet", Some(1423)),
-                entry("dead-letter/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.json.gz", Some(1)),
+                entry("ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.parquet", Some(4270)),
+                entry("dead-letter/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.json.gz", Some(3)),
             ],
             "ticklake.ticks",
         );
         assert_eq!(digests.len(), 1);
-        assert_eq!(digests[0].subject, "[ticklake] 2 new files, 5,693 ticks, 1 dead letter");
+        assert_eq!(digests[0].subject, "[ticklake] 2 new files, 5,693 ticks, 3 dead letters");
         assert_eq!(
             digests[0].body,
             "2 new files in ticks/, 5,693 ticks, 30.0 KiB\n\
@@ -169,12 +262,30 @@ mod tests {
              Query them:  SELECT * FROM ticklake.ticks WHERE dt = '2026-11-21' AND hr = '05'\n\
              s3://lake/ticks/dt=2026-11-21/hr=05/\n\
              \n\
-             Warning: not usable as ticks, kept in dead-letter/ with the reason: 1 record\n  \
-               ticks-0-00000000000000001423-00000000000000005692.json.gz    1 record    15.0 KiB\n\
+             Warning: not usable as ticks, kept in dead-letter/ with the reason: 3 records\n\
+             Reasons: 2 × field price, 1 × not a JSON object\n\
+             \n\
+             dt=2026-11-21/hr=05    1 file    3 records    15.0 KiB\n  \
+               ticks-0-00000000000000001423-00000000000000005692.json.gz    3 records    15.0 KiB\n\
              s3://lake/dead-letter/dt=2026-11-21/hr=05/\n\
              \n\
              Times are UTC. A file may be announced again after a retry.\n"
         );
+        assert_eq!(
+            attributes(&digests[0]),
+            [
+                ("prefix", "String.Array", r#"["dead-letter/dt=2026-11-21/hr=05/","ticks/dt=2026-11-21/hr=05/"]"#.to_owned()),
+                ("format", "String.Array", r#"["json","parquet"]"#.to_owned()),
+                ("kind", "String.Array", r#"["data","dead-letter"]"#.to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn attributes_of_one_value_are_no_arrays() {
+        let digest = &Digest::compose(vec![entry("ticks/dt=2026-11-21/hr=05/a.csv.gz", Some(1))], "t.t")[0];
+        let wanted = [("prefix", "ticks/dt=2026-11-21/hr=05/"), ("format", "csv"), ("kind", "data")];
+        assert_eq!(attributes(digest), wanted.map(|(name, value)| (name, "String", value.to_owned())));
     }
 
     #[test]
@@ -185,12 +296,33 @@ mod tests {
     }
 
     #[test]
-    fn many_objects_give_several_mails_that_sns_accepts() {
-        let key = |n: u64| format!("ticks/dt=2026-11-21/hr=05/{}-{n}", "x".repeat(950));
-        let digests = Digest::compose((0..450).map(|n| entry(&key(n), Some(u64::MAX >> 20))).collect(), "t.t");
-        assert_eq!(digests.iter().map(|digest| digest.objects.len()).collect::<Vec<_>>(), [200, 200, 50]);
-        for digest in digests {
-            assert!(digest.body.len() < 256 * 1024 && digest.subject.len() < 100 && digest.subject.is_ascii());
+    fn a_key_cannot_write_lines_of_its_own() {
+        let digest = &Digest::compose(vec![entry("ticks/a\ns3://b/\u{1}", Some(u64::MAX)), entry("ticks/b", Some(u64::MAX))], "t.t")[0];
+        assert!(digest.body.contains("\n  \\u{1}    "), "{}", digest.body);
+        assert!(digest.body.contains("ticks/a\\ns3://b/") && !digest.body.contains("\ns3://b/"), "{}", digest.body);
+        assert!(digest.subject.len() < 100 && digest.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", digest.subject);
+    }
+
+    #[test]
+    fn of_many_files_in_a_partition_the_first_are_listed_and_the_others_counted() {
+        let key = |n: u64| format!("ticks/dt=2026-11-21/hr=05/{n:03}");
+        let digests = Digest::compose((0..173).map(|n| entry(&key(n), Some(1))).collect(), "t.t");
+        let body = &digests[0].body;
+        assert_eq!((digests.len(), digests[0].objects.len()), (1, 173));
+        assert!(body.contains("dt=2026-11-21/hr=05    173 files    173 ticks"), "{body}");
+        assert!(body.contains("\n  049    1 tick    15.0 KiB\n  … and 123 more files\nQuery them"), "{body}");
+    }
+
+    #[test]
+    fn mails_are_split_before_sns_refuses_them() {
+        let key = |n: u64| format!("ticks/dt=2026-11-21/hr={:02}/{}\u{1}{n}", n % 24, "\u{1f600}".repeat(230));
+        let digests = Digest::compose((0..2400).map(|n| entry(&key(n), Some(u64::MAX))).collect(), "t.t");
+        let objects: BTreeSet<&ObjectVersion> = digests.iter().flat_map(|digest| &digest.objects).collect();
+        assert_eq!((objects.len(), digests.iter().map(|digest| digest.objects.len()).sum::<usize>()), (2400, 2400));
+        assert!((2..10).contains(&digests.len()), "{}", digests.len());
+        for (place, digest) in digests.iter().enumerate() {
+            assert!(bytes(digest) < 256 * 1024, "{}", bytes(digest));
+            assert!(digest.subject.len() < 100 && digest.subject.contains(&format!("({} of {})", place + 1, digests.len())));
         }
     }
 }

@@ -1,89 +1,163 @@
 //! Mails a digest of the objects that arrived in the lake.
 //!
-//! Every object of a batch is listed in a digest before its message is acknowledged (G7): a message is returned as failed where it
-//! cannot be read, or where the mail that lists one of its objects could not be published.
+//! Every object is told of in a digest before its message is acknowledged (G7): a message is returned as failed, or left in the queue, where it
+//! cannot be read, or where the mail that tells of one of its objects could not be published.
+//!
+//! Mails are few by two things together. Before it publishes, the function fetches what else waits in its queue, so that one mail tells of
+//! it all. After each attempt to publish it holds for two seconds, and Lambda runs two of it at most: a mail a second, whatever arrives.
 
 mod announced;
+mod batch;
 mod digest;
+mod publisher;
+mod queue;
 mod settings;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
-use futures::StreamExt as _;
+use function::{Deadline, EventFunction};
+use futures::{FutureExt as _, StreamExt as _};
+use lake::ObjectMetadata;
 use lambda_runtime::Error;
-use object_event::{Invocation, ObjectCreated};
+use metrics::counter;
+use object_event::{Ignored, Invocation, ObjectCreated, ObjectVersion};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use announced::Announced;
-pub use digest::Digest;
+use batch::{Batch, Sender};
+pub use digest::{Attribute, Digest};
+use publisher::Publisher;
+use queue::Queue;
 pub use settings::Settings;
 
 /// HEADs in flight at a time.
-const HEADS: usize = 16;
+const HEADS: usize = 32;
+/// Longest time for which more messages are fetched: while they keep coming, a mail still goes out.
+const DRAIN: Duration = Duration::from_secs(10);
+/// What is left before the deadline when messages are no longer fetched, objects no longer looked up, mails no longer published, and
+/// messages no longer deleted. An attempt to publish takes up to 3 s, the hold behind it 2 s.
+const LEFT: [Duration; 4] = [Duration::from_secs(15), Duration::from_secs(12), Duration::from_secs(6), Duration::from_millis(500)];
 
 /// The function: what it needs to handle one invocation after another.
 pub struct Notify {
     s3: aws_sdk_s3::Client,
-    sns: aws_sdk_sns::Client,
-    settings: Settings,
+    queue: Queue,
+    publisher: Publisher,
+    table: String,
 }
 
 impl Notify {
     /// Returns the function with its clients.
-    pub fn new(s3: aws_sdk_s3::Client, sns: aws_sdk_sns::Client, settings: Settings) -> Self {
-        Self { s3, sns, settings }
+    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
+        Self {
+            s3: aws_sdk_s3::Client::new(config),
+            queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.queue_url),
+            publisher: Publisher::new(config, settings.topic_arn),
+            table: settings.table,
+        }
     }
 
-    /// Handles one Lambda payload: publishes its digests and returns the messages to be redelivered.
-    ///
-    /// # Errors
-    /// The payload is an event on its own (not an SQS batch) that failed.
-    pub async fn handle(&self, payload: Value) -> Result<SqsBatchResponse, Error> {
-        let invocation = Invocation::read(payload)?;
-        let mut failed: BTreeMap<usize, String> = BTreeMap::new();
-        // Each object once, with the messages that brought it: S3, EventBridge and SQS all may deliver again.
-        let mut senders: HashMap<ObjectCreated, Vec<usize>> = HashMap::new();
-        let mut objects = Vec::new();
-        for (place, message) in invocation.messages.iter().enumerate() {
-            match &message.content {
-                Ok(decoded) => {
-                    for object in decoded.created.iter().filter(|object| Announced::is_due(object)) {
-                        let places = senders.entry(object.clone()).or_insert_with(|| {
-                            objects.push(object.clone());
-                            Vec::new()
-                        });
-                        places.push(place);
-                    }
+    /// Asks S3 what the object holds. An object that is gone, unreadable, or not looked up in time is still announced; `None` where it makes the function panic.
+    async fn look_up(&self, created: ObjectCreated, until: Instant) -> Option<Announced> {
+        let ObjectVersion { bucket, key, version_id, .. } = created.object.clone();
+        let work = async {
+            let head = timeout_at(until, self.s3.head_object().bucket(bucket).key(&key).set_version_id(version_id).send()).await;
+            let metadata = match head {
+                Ok(Ok(head)) => head.metadata().and_then(ObjectMetadata::from_map),
+                Ok(Err(error)) => {
+                    counter!("LookUpFailures").increment(1);
+                    warn!(key, error = aws_connect::brief(&error), "cannot HEAD the object");
+                    None
                 }
+                Err(_) => {
+                    counter!("LookUpFailures").increment(1);
+                    warn!(key, "the object is not looked up before the deadline");
+                    None
+                }
+            };
+            Announced::new(created, metadata)
+        };
+        AssertUnwindSafe(work).catch_unwind().await.ok()
+    }
+
+    /// Publishes digests; returns the objects of those that could not be, with the reason.
+    async fn publish(&self, digests: Vec<Digest>, until: Instant) -> BTreeMap<ObjectVersion, String> {
+        let mut failed = BTreeMap::new();
+        for (place, digest) in digests.into_iter().enumerate() {
+            let outcome = if place > 0 && Instant::now() >= until {
+                Err(anyhow::anyhow!("no time is left before the function's deadline"))
+            } else {
+                self.publisher.publish(&digest, until).await
+            };
+            match outcome {
+                Ok(()) => counter!("Mails").increment(1),
                 Err(error) => {
-                    warn!(message = message.id, reason = %error, "not an event");
-                    failed.insert(place, error.to_string());
+                    counter!("PublishFailures").increment(1);
+                    let reason = format!("{error:#}");
+                    warn!(error = reason, objects = digest.objects.len(), "cannot publish, the messages come back later");
+                    failed.extend(digest.objects.into_iter().map(|object| (object, reason.clone())));
                 }
             }
         }
-        let announced: Vec<Announced> =
-            futures::stream::iter(objects).map(|object| Announced::look_up(&self.s3, object)).buffered(HEADS).collect().await;
-        let digests = Digest::compose(announced, &self.settings.table);
-        info!(messages = invocation.messages.len(), objects = senders.len(), mails = digests.len(), "batch read");
-        for digest in digests {
-            if let Err(error) = self.publish(&digest).await {
-                let reason = format!("{error:#}");
-                warn!(error = reason, objects = digest.objects.len(), "cannot publish, the messages come back later");
-                for place in digest.objects.iter().flat_map(|object| &senders[object]) {
-                    failed.insert(*place, reason.clone());
-                }
-            }
-        }
-        Ok(invocation.respond(failed.iter().map(|(place, reason)| (*place, reason.as_str())))?)
+        failed
     }
+}
 
-    async fn publish(&self, digest: &Digest) -> Result<()> {
-        let topic = &self.settings.topic_arn;
-        let publish = self.sns.publish().topic_arn(topic).subject(&digest.subject).message(&digest.body);
-        publish.send().await.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("Publish to {topic}"))?;
-        Ok(())
+impl EventFunction for Notify {
+    async fn handle(&self, payload: Value, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
+        let [drain, look_up, publish, delete] = LEFT.map(|left| deadline.minus(left));
+        let invocation = Invocation::read(payload, Batch::read)?;
+        let mut batch = Batch::default();
+        let mut failed: BTreeMap<usize, String> = BTreeMap::new();
+        for (place, message) in invocation.messages.iter().enumerate() {
+            if !batch.add(Sender::Invocation(place), message) {
+                let reason = message.content.as_ref().err().map(ToString::to_string).unwrap_or_default();
+                counter!("BadMessages").increment(1);
+                warn!(message = message.id, reason, "not an event");
+                failed.insert(place, reason);
+            }
+        }
+        let own = batch.len();
+        if own > 0 && invocation.messages.iter().any(|message| message.id.is_some()) {
+            self.queue.drain(&mut batch, drain.min(Instant::now() + DRAIN)).await;
+        }
+        let objects = batch.objects();
+        let looked_up = futures::stream::iter(&objects).map(|created| self.look_up(created.clone(), look_up)).buffered(HEADS);
+        let announced: Vec<Option<Announced>> = looked_up.collect().await;
+        let panicked = objects.iter().zip(&announced).filter(|(_, announced)| announced.is_none());
+        let mut unannounced: BTreeMap<ObjectVersion, String> =
+            panicked.map(|(created, _)| (created.object.clone(), "the object made the function panic".to_owned())).collect();
+        let digests = Digest::compose(announced.into_iter().flatten().collect(), &self.table);
+        info!(
+            messages = invocation.messages.len(),
+            objects = objects.len(),
+            fetched = objects.len() - own,
+            repeats = batch.repeats,
+            ignored = Ignored::summary(&batch.ignored),
+            mails = digests.len(),
+            "batch read"
+        );
+        counter!("Objects").increment(objects.len() as u64);
+        counter!("Repeats").increment(batch.repeats);
+        counter!("Ignored").increment(batch.ignored.len() as u64);
+        unannounced.extend(self.publish(digests, publish).await);
+        let senders: BTreeMap<&Sender, &str> =
+            unannounced.iter().flat_map(|(object, reason)| batch.senders([object]).map(move |sender| (sender, reason.as_str()))).collect();
+        let done = batch.done(&senders);
+        let fetched = done.len() as u64;
+        let left = timeout_at(delete, self.queue.delete(done)).await.unwrap_or(fetched);
+        counter!("DeleteFailures").increment(left);
+        failed.extend(senders.iter().filter_map(|(sender, reason)| match sender {
+            Sender::Invocation(place) => Some((*place, (*reason).to_owned())),
+            Sender::Queue(_) => None,
+        }));
+        Ok(invocation.respond(failed.iter().map(|(place, reason)| (*place, reason.as_str())))?)
     }
 }

@@ -1,10 +1,13 @@
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use function::required;
 
 /// What the template tells the function through its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// ARN of the SNS topic that subscribers hear.
     pub topic_arn: String,
+    /// URL of the queue that the function's messages come from.
+    pub queue_url: String,
     /// The lake's table as a query names it, `database.table`.
     pub table: String,
 }
@@ -15,12 +18,7 @@ impl Settings {
     /// # Errors
     /// Names the variable that is missing or empty.
     pub fn from_env() -> Result<Self> {
-        let required = |name: &str| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.is_empty())
-                .with_context(|| format!("environment variable {name} is not set; template.yaml sets it for NotifyFunction"))
-        };
-        Ok(Self { topic_arn: required("TOPIC_ARN")?, table: format!("{}.{}", required("GLUE_DATABASE")?, required("GLUE_TABLE")?) })
+        let table = format!("{}.{}", required("GLUE_DATABASE")?, required("GLUE_TABLE")?);
+        Ok(Self { topic_arn: required("TOPIC_ARN")?, queue_url: required("QUEUE_URL")?, table })
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use aws_sdk_sns::config::{Credentials, Region, SharedCredentialsProvider};
+use function::{Deadline, EventFunction as _};
 use notify::{Notify, Settings};
 use serde_json::{Value, json};
 
@@ -14,15 +15,17 @@ async fn messages_whose_mail_could_not_be_published_are_returned_as_failed() {
     let loader = aws_connect::loader(Duration::from_secs(2)).endpoint_url("http://127.0.0.1:1").region(Region::new("us-east-1"));
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
     let config = loader.credentials_provider(credentials).load().await;
-    let settings = Settings { topic_arn: "arn:aws:sns:us-east-1:000000000000:t".to_owned(), table: "d.t".to_owned() };
-    let function = Notify::new(aws_sdk_s3::Client::new(&config), aws_sdk_sns::Client::new(&config), settings);
+    let queue_url = "http://127.0.0.1:1/000000000000/q".to_owned();
+    let settings = Settings { topic_arn: "arn:aws:sns:us-east-1:000000000000:t".to_owned(), queue_url, table: "d.t".to_owned() };
+    let function = Notify::new(&config, settings);
+    let deadline = || Deadline::after(Duration::from_secs(12));
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/");
     let payload = |name: &str| -> Value {
         serde_json::from_str(&std::fs::read_to_string(format!("{samples}{name}")).expect("a sample")).expect("JSON")
     };
-    let response = function.handle(payload("sqs-eventbridge-object-created.json")).await.expect("a batch response");
+    let response = function.handle(payload("sqs-eventbridge-object-created.json"), deadline()).await.expect("a batch response");
     let failed = json!({"batchItemFailures": [{"itemIdentifier": "00000001-1111-4222-8333-444455556666"}]});
     assert_eq!(serde_json::to_value(response).expect("JSON"), failed);
-    let response = function.handle(payload("sqs-s3-test-event.json")).await.expect("a batch response");
+    let response = function.handle(payload("sqs-s3-test-event.json"), deadline()).await.expect("a batch response");
     assert_eq!(serde_json::to_value(response).expect("JSON"), json!({"batchItemFailures": []}), "nothing to publish, nothing to fail");
 }

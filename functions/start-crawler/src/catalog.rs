@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_glue::Client;
-use aws_sdk_glue::types::PartitionValueList;
+use aws_sdk_glue::types::{CrawlerState, LastCrawlStatus, PartitionValueList};
 use lake::LakePartition;
 
 use crate::Settings;
+use crate::handling::{CrawlerSeen, Told};
 
 /// Most partitions that one BatchGetPartition takes.
 const PER_CALL: usize = 1000;
@@ -16,18 +17,20 @@ pub(crate) struct Catalog {
     settings: Settings,
 }
 
-/// What came of asking for a crawl.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CrawlStart {
-    /// A crawl has started.
-    Started,
-    /// One was running already; it may have listed the bucket before the object came.
-    AlreadyRunning,
-}
-
 impl Catalog {
     pub(crate) fn new(glue: Client, settings: Settings) -> Self {
         Self { glue, settings }
+    }
+
+    /// Returns what the crawler does.
+    pub(crate) async fn crawler(&self) -> Result<Told> {
+        let name = &self.settings.crawler;
+        let answer = self.glue.get_crawler().name(name).send().await;
+        let answer = answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("GetCrawler {name}"))?;
+        let crawler = answer.crawler().with_context(|| format!("GetCrawler {name}: no crawler in the answer"))?;
+        let last = crawler.last_crawl().filter(|crawl| crawl.status() == Some(&LastCrawlStatus::Succeeded));
+        let succeeded = last.and_then(|crawl| crawl.start_time()).and_then(|time| (*time).try_into().ok());
+        Ok(Told::Crawler(CrawlerSeen { is_running: crawler.state() != Some(&CrawlerState::Ready), succeeded }))
     }
 
     /// Returns those of the partitions that the table has. A table that does not exist yet has none.
@@ -56,13 +59,11 @@ impl Catalog {
     }
 
     /// Asks for a crawl.
-    pub(crate) async fn start_crawl(&self) -> Result<CrawlStart> {
+    pub(crate) async fn start_crawl(&self) -> Result<Told> {
         let crawler = &self.settings.crawler;
         match self.glue.start_crawler().name(crawler).send().await {
-            Ok(_) => Ok(CrawlStart::Started),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_crawler_running_exception()) => {
-                Ok(CrawlStart::AlreadyRunning)
-            }
+            Ok(_) => Ok(Told::Started),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_crawler_running_exception()) => Ok(Told::AlreadyRunning),
             Err(error) => Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("StartCrawler {crawler}")),
         }
     }

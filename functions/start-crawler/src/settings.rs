@@ -1,4 +1,7 @@
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
+use function::required;
+
+use crate::CrawlOn;
 
 /// What the template tells the function through its environment.
 #[derive(Debug, Clone)]
@@ -9,20 +12,21 @@ pub struct Settings {
     pub database: String,
     /// The lake's table.
     pub table: String,
+    /// What a crawl is due for.
+    pub crawl_on: CrawlOn,
 }
 
 impl Settings {
     /// Returns the settings in the environment.
     ///
     /// # Errors
-    /// Names the variable that is missing or empty.
+    /// Names the variable that is missing, empty or malformed.
     pub fn from_env() -> Result<Self> {
-        let required = |name: &str| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.is_empty())
-                .with_context(|| format!("environment variable {name} is not set; template.yaml sets it for StartCrawlerFunction"))
+        let crawl_on = match required("CRAWL_ON")?.as_str() {
+            "new-partition" => CrawlOn::NewPartition,
+            "every-file" => CrawlOn::EveryFile,
+            other => bail!("environment variable CRAWL_ON is {other:?}; wanted new-partition or every-file"),
         };
-        Ok(Self { crawler: required("CRAWLER_NAME")?, database: required("GLUE_DATABASE")?, table: required("GLUE_TABLE")? })
+        Ok(Self { crawler: required("CRAWLER_NAME")?, database: required("GLUE_DATABASE")?, table: required("GLUE_TABLE")?, crawl_on })
     }
 }

@@ -1,0 +1,12 @@
+//! What both Lambda functions share: how they start, read settings, log, count, and keep to their deadline.
+
+mod deadline;
+mod metering;
+mod panic_on;
+mod run;
+mod settings;
+
+pub use deadline::Deadline;
+pub use panic_on::panic_if_asked;
+pub use run::{EventFunction, run};
+pub use settings::required;

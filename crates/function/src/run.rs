@@ -1,0 +1,56 @@
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_config::SdkConfig;
+use aws_lambda_events::sqs::SqsBatchResponse;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+
+use crate::{Deadline, metering};
+
+/// One attempt of one AWS call may take so long; the SDK retries within the invocation's deadline.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// A function that is handed events, in batches of a queue or on their own.
+pub trait EventFunction {
+    /// Handles one Lambda payload before the deadline and returns the messages to be redelivered.
+    ///
+    /// # Errors
+    /// The payload is an event on its own (not an SQS batch) that failed.
+    fn handle(&self, payload: Value, deadline: Deadline) -> impl Future<Output = Result<SqsBatchResponse, Error>>;
+}
+
+/// Makes the function and serves invocations with it until Lambda ends the process. A function that cannot start says why in one line.
+pub async fn run<F: EventFunction>(make: impl FnOnce(&SdkConfig) -> Result<F>) -> ExitCode {
+    // Lambda's own log fields stand beside these; the request id is in the span.
+    tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_span_list(false).with_max_level(level()).init();
+    let config = aws_connect::load(ATTEMPT).await;
+    match serve(make, &config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve<F: EventFunction>(make: impl FnOnce(&SdkConfig) -> Result<F>, config: &SdkConfig) -> Result<(), Error> {
+    let name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let collector = metering::start(&name)?;
+    let function = &make(config)?;
+    let handle = |event: LambdaEvent<Value>| async move {
+        let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
+        metering::flush(collector, &event.context.request_id);
+        answer
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
+/// Returns the level that Lambda's logging controls set, `RUST_LOG` elsewhere, or info.
+fn level() -> LevelFilter {
+    let name = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG")).unwrap_or_default();
+    // Lambda knows one level more.
+    name.replace("FATAL", "ERROR").parse().unwrap_or(LevelFilter::INFO)
+}

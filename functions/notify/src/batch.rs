@@ -1,0 +1,123 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use object_event::{Event, EventError, Ignored, Message, ObjectCreated, ObjectVersion};
+
+/// What subscribers are told of.
+const PREFIXES: [&str; 2] = ["ticks/", "dead-letter/"];
+
+/// Where a message came from, and so how it is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sender {
+    /// Its place in the invocation: the response says whether it failed.
+    Invocation(usize),
+    /// Received by the function itself: deleted with this receipt handle once its objects are announced.
+    Queue(String),
+}
+
+/// The objects to be announced, each once, with the messages that brought it: S3, EventBridge and SQS all may deliver again.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    objects: BTreeMap<ObjectVersion, (ObjectCreated, BTreeSet<Sender>)>,
+    /// Messages received from the queue that ask for nothing.
+    empty: Vec<Sender>,
+    /// Objects that more than one message brought.
+    pub(crate) repeats: u64,
+    /// What was passed over.
+    pub(crate) ignored: Vec<Ignored>,
+    /// Bytes that the objects take in a mail, about.
+    bytes: usize,
+}
+
+impl Batch {
+    /// Reads a message.
+    pub(crate) fn read(text: &str) -> Result<Event, EventError> {
+        function::panic_if_asked(text);
+        Event::decode(text, &PREFIXES)
+    }
+
+    /// Adds what a message says; returns false where it says nothing.
+    pub(crate) fn add(&mut self, sender: Sender, message: &Message<Event>) -> bool {
+        let Ok(event) = &message.content else { return false };
+        self.ignored.extend(event.ignored.iter().cloned());
+        if event.created.is_empty() {
+            self.empty.push(sender);
+            return true;
+        }
+        for created in &event.created {
+            let entry = self.objects.entry(created.object.clone());
+            let (_, senders) = entry.or_insert_with(|| {
+                self.bytes += created.object.key.len() + 60;
+                (created.clone(), BTreeSet::new())
+            });
+            self.repeats += u64::from(!senders.is_empty());
+            senders.insert(sender.clone());
+        }
+        true
+    }
+
+    /// Returns the objects, in the order of their keys, those of one key in the order in which they were created.
+    pub(crate) fn objects(&self) -> Vec<ObjectCreated> {
+        let mut objects: Vec<ObjectCreated> = self.objects.values().map(|(created, _)| created.clone()).collect();
+        objects.sort_by(|a, b| (&a.object.key, &a.sequencer).cmp(&(&b.object.key, &b.sequencer)));
+        objects
+    }
+
+    /// Returns about how many bytes of mail the objects take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the number of objects.
+    pub(crate) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Returns the messages that brought these objects.
+    pub(crate) fn senders<'a>(&'a self, objects: impl IntoIterator<Item = &'a ObjectVersion>) -> impl Iterator<Item = &'a Sender> {
+        objects.into_iter().filter_map(|object| self.objects.get(object)).flat_map(|(_, senders)| senders)
+    }
+
+    /// Returns the receipt handles of the queue's messages that none of these senders is: they are done with.
+    pub(crate) fn done<'a>(&'a self, failed: &BTreeMap<&Sender, &str>) -> BTreeSet<&'a str> {
+        let senders = self.objects.values().flat_map(|(_, senders)| senders).chain(&self.empty);
+        let receipt = |sender: &'a Sender| match sender {
+            Sender::Queue(receipt) if !failed.contains_key(sender) => Some(receipt.as_str()),
+            Sender::Queue(_) | Sender::Invocation(_) => None,
+        };
+        senders.filter_map(receipt).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(keys: &[&str]) -> Message<Event> {
+        let record = |key: &&str| {
+            serde_json::json!({"eventTime": "2026-11-21T05:00:00.123Z", "eventName": "ObjectCreated:Put", "userIdentity": {}, "responseElements": {},
+                "requestParameters": {}, "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 9, "eTag": "e", "sequencer": "0A"}}})
+        };
+        let body = serde_json::json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string();
+        Message::new(None, &body, Batch::read)
+    }
+
+    #[test]
+    fn repeats_are_listed_once_and_acknowledged_with_all_their_messages() {
+        let mut batch = Batch::default();
+        let receipt = |name: &str| Sender::Queue(name.to_owned());
+        assert!(batch.add(Sender::Invocation(0), &message(&["ticks/a", "ticks/b"])));
+        assert!(batch.add(receipt("r1"), &message(&["ticks/b"])));
+        assert!(batch.add(receipt("r2"), &message(&["ticks/c", "ticks/a", "_manifests/m"])));
+        assert!(batch.add(receipt("r3"), &message(&[])));
+        assert!(!batch.add(receipt("r4"), &Message::new(None, "poison", Batch::read)));
+        let keys: Vec<String> = batch.objects().into_iter().map(|created| created.object.key).collect();
+        assert_eq!(
+            (keys, batch.repeats, batch.ignored.as_slice()),
+            (vec!["ticks/a".into(), "ticks/b".into(), "ticks/c".into()], 2, [Ignored::OutsideLake].as_slice())
+        );
+        let failed: Vec<ObjectVersion> = batch.objects().into_iter().map(|created| created.object).take(1).collect();
+        let senders: BTreeMap<&Sender, &str> = batch.senders(&failed).map(|sender| (sender, "why")).collect();
+        assert_eq!(senders.keys().copied().collect::<Vec<_>>(), [&Sender::Invocation(0), &receipt("r2")]);
+        assert_eq!(batch.done(&senders), ["r1", "r3"].into());
+    }
+}

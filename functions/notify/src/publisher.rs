@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use aws_sdk_sns::Client;
+use aws_sdk_sns::config::retry::RetryConfig;
+use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sns::operation::publish::PublishError;
+use aws_sdk_sns::types::MessageAttributeValue;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use crate::Digest;
+
+/// What follows each attempt to publish. Two functions run at a time (`MaximumConcurrency` of the queue in template.yaml), and each waits so long after
+/// an attempt before it makes another or ends: never more than a mail a second, whatever arrives (G7).
+const HOLD: Duration = Duration::from_secs(2);
+
+/// Publishes digests to the topic.
+pub(crate) struct Publisher {
+    sns: Client,
+    topic_arn: String,
+}
+
+impl Publisher {
+    pub(crate) fn new(config: &aws_config::SdkConfig, topic_arn: String) -> Self {
+        // An attempt whose answer is lost may have been a mail: the SDK's own retries would come faster than the hold.
+        let config = aws_sdk_sns::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { sns: Client::from_conf(config), topic_arn }
+    }
+
+    /// Publishes a digest. What may pass (throttling, 5xx, no answer) is tried again until `until`; a first attempt is always made.
+    ///
+    /// # Errors
+    /// SNS refuses the digest, or the time is up.
+    pub(crate) async fn publish(&self, digest: &Digest, until: Instant) -> Result<()> {
+        loop {
+            let attempt = self.attempt(digest).await;
+            let held = sleep(HOLD);
+            let Err(error) = attempt else {
+                held.await;
+                return Ok(());
+            };
+            let (may_pass, reason) = (may_pass(&error), self.explain(&error));
+            if !may_pass || Instant::now() + HOLD >= until {
+                held.await;
+                return Err(anyhow!(reason));
+            }
+            warn!(reason, "cannot publish, trying again");
+            held.await;
+        }
+    }
+
+    async fn attempt(&self, digest: &Digest) -> Result<(), SdkError<PublishError>> {
+        let mut publish = self.sns.publish().topic_arn(&self.topic_arn).subject(&digest.subject).message(&digest.body);
+        for attribute in &digest.attributes {
+            let value = MessageAttributeValue::builder().data_type(attribute.data_type()).string_value(attribute.value()).build();
+            publish = publish.message_attributes(attribute.name, value.map_err(SdkError::construction_failure)?);
+        }
+        publish.send().await.map(|_| ())
+    }
+
+    fn explain(&self, error: &SdkError<PublishError>) -> String {
+        let topic = &self.topic_arn;
+        if error.as_service_error().is_some_and(PublishError::is_not_found_exception) {
+            return format!("the topic {topic} does not exist; deploy the stack again, the messages wait in their queue until then");
+        }
+        format!("Publish to {topic}: {}", aws_connect::brief(error))
+    }
+}
+
+/// Returns true for an error that may pass by itself: no answer, a server's error, throttling.
+fn may_pass(error: &SdkError<PublishError>) -> bool {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
+    !matches!(error, SdkError::ConstructionFailure(_)) && status.is_none_or(|status| status >= 500 || status == 429)
+        || code.contains("Throttl")
+}

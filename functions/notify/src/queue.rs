@@ -1,0 +1,117 @@
+use anyhow::{Context as _, Result};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
+use futures::StreamExt as _;
+use metrics::counter;
+use object_event::{Event, Message};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use crate::batch::{Batch, Sender};
+
+/// Most messages that SQS hands over, or takes to be deleted, in one call.
+const PER_CALL: usize = 10;
+/// Calls in flight at a time. SQS answers a short poll from some of its servers only: that so many find nothing says that the queue is as good as empty.
+const CALLS: usize = 8;
+/// Bytes of mail after which no more are fetched: the mails of a batch must go out before the deadline.
+const BYTES: usize = 1 << 20;
+
+/// The function's own queue.
+pub(crate) struct Queue {
+    sqs: Client,
+    url: String,
+}
+
+impl Queue {
+    pub(crate) fn new(sqs: Client, url: String) -> Self {
+        Self { sqs, url }
+    }
+
+    /// Fetches what waits in the queue into a batch, until nothing is left, the batch is large enough, or the time is up.
+    pub(crate) async fn drain(&self, batch: &mut Batch, until: Instant) {
+        while batch.bytes() < BYTES && Instant::now() < until {
+            let calls = futures::future::join_all((0..CALLS).map(|_| self.receive()));
+            let Ok(answers) = timeout_at(until, calls).await else {
+                warn!("no answer from SQS in time; what it has handed over meanwhile comes back later");
+                return;
+            };
+            let mut received = 0;
+            for answer in answers {
+                match answer {
+                    Ok(messages) => {
+                        received += messages.len();
+                        for (sender, message) in &messages {
+                            if !batch.add(sender.clone(), message) {
+                                // It stays in the queue, and comes to the dead-letter queue after its last receive.
+                                counter!("BadMessages").increment(1);
+                                warn!(
+                                    message = message.id,
+                                    reason = message.content.as_ref().err().map(ToString::to_string),
+                                    "not an event"
+                                );
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        warn!(error = format!("{error:#}"), "cannot look for more messages");
+                        return;
+                    }
+                }
+            }
+            if received == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn receive(&self) -> Result<Vec<(Sender, Message<Event>)>> {
+        // They stay invisible for the queue's own time, which is beyond the function's deadline: nobody else announces them meanwhile.
+        let receive = self.sqs.receive_message().queue_url(&self.url).max_number_of_messages(PER_CALL as i32).wait_time_seconds(0);
+        let answer = receive.send().await;
+        let answer =
+            answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("ReceiveMessage {}", self.url))?;
+        let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {
+            let read = Message::new(message.message_id, message.body.as_deref().unwrap_or_default(), Batch::read);
+            Some((Sender::Queue(message.receipt_handle?), read))
+        });
+        Ok(messages.collect())
+    }
+
+    /// Deletes messages; returns how many SQS has not deleted. Those come back, and are announced again.
+    pub(crate) async fn delete(&self, receipts: impl IntoIterator<Item = &str>) -> u64 {
+        let receipts: Vec<&str> = receipts.into_iter().collect();
+        futures::stream::iter(receipts.chunks(PER_CALL))
+            .map(|chunk| self.delete_some(chunk))
+            .buffer_unordered(CALLS)
+            .fold(0, async |a, b| a + b)
+            .await
+    }
+
+    async fn delete_some(&self, receipts: &[&str]) -> u64 {
+        let entries = receipts
+            .iter()
+            .enumerate()
+            .map(|(place, receipt)| DeleteMessageBatchRequestEntry::builder().id(place.to_string()).receipt_handle(*receipt).build());
+        let entries: Vec<DeleteMessageBatchRequestEntry> = entries.filter_map(Result::ok).collect();
+        match self.sqs.delete_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await {
+            Ok(answer) => {
+                for failure in answer.failed() {
+                    warn!(
+                        code = failure.code(),
+                        reason = failure.message(),
+                        "a message is not deleted, its objects will be announced again"
+                    );
+                }
+                answer.failed().len() as u64
+            }
+            Err(error) => {
+                warn!(
+                    error = aws_connect::brief(&error),
+                    messages = receipts.len(),
+                    "DeleteMessageBatch; their objects will be announced again"
+                );
+                receipts.len() as u64
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use std::time::{Duration, SystemTime};
+
+use lake::LakePartition;
+use object_event::{Event, EventError, ObjectCreated};
+
+/// What the crawler looks at.
+const PREFIXES: [&str; 1] = ["ticks/"];
+
+/// What a message asks of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// The objects that it must cover; none, where the message names none below `ticks/`.
+    pub(crate) objects: Vec<Wanted>,
+    /// What else the message names.
+    pub(crate) ignored: Vec<object_event::Ignored>,
+}
+
+/// An object that the catalog must cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The lake partition in its key, where there is one.
+    pub(crate) partition: Option<LakePartition>,
+    /// When it was there at the latest.
+    pub(crate) created_by: Option<SystemTime>,
+}
+
+impl Want {
+    /// Reads a message.
+    pub(crate) fn read(text: &str) -> Result<Self, EventError> {
+        function::panic_if_asked(text);
+        let event = Event::decode(text, &PREFIXES)?;
+        Ok(Self { objects: event.created.iter().map(Wanted::of).collect(), ignored: event.ignored })
+    }
+
+    /// Takes in when SQS had the message: the objects were there by then.
+    pub(crate) fn sent(mut self, sent: Option<SystemTime>) -> Self {
+        for object in &mut self.objects {
+            object.created_by = object.created_by.into_iter().chain(sent).min();
+        }
+        self
+    }
+}
+
+impl Wanted {
+    fn of(created: &ObjectCreated) -> Self {
+        // EventBridge cuts the time to the second.
+        let created_by = created.time.and_then(|time| time.checked_add(Duration::from_secs(1)));
+        Self { partition: LakePartition::of_key(&created.object.key), created_by }
+    }
+}
