@@ -32,7 +32,7 @@ pub enum Fault {
     Conflict,
 }
 
-/// A proxy in front of S3 that does to requests what networks and overloaded services do. Which, it draws from a seed.
+/// A proxy in front of S3 or another service of AWS that does to requests what networks and overloaded services do, and counts them. Which, it draws from a seed.
 pub struct FaultProxy {
     port: u16,
     world: Arc<World>,
@@ -56,6 +56,8 @@ struct Dice {
     /// Every request may be held up for so many milliseconds: what lies between two of them grows wide enough to be hit.
     latency: u64,
     thrown: BTreeMap<Fault, u64>,
+    /// Requests by their `X-Amz-Target`, which names the operation of services that speak JSON.
+    targets: BTreeMap<String, u64>,
 }
 
 impl FaultProxy {
@@ -66,7 +68,7 @@ impl FaultProxy {
     pub async fn start(endpoint: &str, seed: u64, is_unconditional: bool) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let dice = Mutex::new(Dice { rng: Rng::with_seed(seed), rate: 0, latency: 0, thrown: BTreeMap::new() });
+        let dice = Mutex::new(Dice { rng: Rng::with_seed(seed), rate: 0, latency: 0, thrown: BTreeMap::new(), targets: BTreeMap::new() });
         let client = Client::builder(TokioExecutor::new()).build_http();
         let target = endpoint.trim_end_matches('/').to_owned();
         let world = Arc::new(World { target, client, dice, late: AtomicU64::new(0), is_unconditional });
@@ -92,6 +94,11 @@ impl FaultProxy {
     /// Returns how often each fault was injected.
     pub fn thrown(&self) -> BTreeMap<Fault, u64> {
         self.world.dice().thrown.clone()
+    }
+
+    /// Returns how often an operation of a service that speaks JSON was called, `AWSGlue.StartCrawler`.
+    pub fn calls(&self, target: &str) -> u64 {
+        self.world.dice().targets.get(target).copied().unwrap_or_default()
     }
 
     /// Returns how many requests are still to arrive.
@@ -159,6 +166,9 @@ impl World {
         parts.uri = format!("{}{path}", self.target).parse::<Uri>()?;
         if self.is_unconditional {
             parts.headers.remove("if-none-match");
+        }
+        if let Some(target) = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+            *self.dice().targets.entry(target.to_owned()).or_default() += 1;
         }
         let (fault, latency) = (self.draw(&parts.method), self.latency());
         tokio::time::sleep(latency).await;

@@ -31,6 +31,8 @@ impl Ministack {
         // The functions inherit its whole environment: a clean one, then.
         command.env_clear().env("PATH", tools.search_path()).env("HOME", &state).env("TMPDIR", &state).current_dir(&state);
         command.envs(aws.environment()).env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("IOT_MTLS_ENABLED", "0");
+        // Roles are enforced; the key of `Aws` is root's.
+        command.env("AUTH", "true");
         command.env("STATE_DIR", state.join("state")).env("S3_DATA_DIR", state.join("s3"));
         let process = processes.start("ministack", &mut command, &folder.join("ministack.log")).await?;
         wait_until("ministack", Duration::from_secs(30), || async {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Tools};
+use crate::{CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Role, Tools};
 
 /// What the stack is made with.
 #[derive(Debug, Clone)]
@@ -39,6 +39,9 @@ impl Stack {
     ) -> Result<Self> {
         let StackOptions { folder, parameters } = options;
         let deployment = Deployment::deploy(repository, tools, processes, &ministack.aws, folder, parameters).await?;
+        for role in ["StartCrawlerRoleName", "NotifyRoleName"] {
+            Role::read(&ministack.aws, deployment.output(role)?).await?.grant_what_is_misjudged().await?;
+        }
         let crawls = CrawlWorker::start(&ministack.aws, deployment.output("CrawlerName")?);
         let mailbox = Mailbox::open(&ministack.aws, deployment.output("NewFilesTopicArn")?, folder.join("mailbox")).await?;
         Ok(Self { ministack, deployment, crawls, mailbox })

@@ -94,6 +94,8 @@ impl State {
             ("GLUE_DATABASE", deployment.output("DatabaseName")?),
             ("GLUE_TABLE", deployment.output("TableName")?),
             ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
+            ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
+            ("CRAWL_ON", "new-partition"),
         ];
         environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Ok(Self { pid: i32::try_from(std::process::id())?, mailbox: stack.mailbox.folder().to_path_buf(), environment })

@@ -1,0 +1,94 @@
+use anyhow::{Context as _, Result};
+use aws_sdk_iam::Client;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use crate::Aws;
+
+/// The inline policy of a deployed role: what its component may do.
+pub struct Role {
+    iam: Client,
+    name: String,
+    policy: String,
+    document: Value,
+}
+
+/// Name of the policy that [`Role::grant_what_is_misjudged`] adds.
+const MISJUDGED: &str = "local-aws";
+
+impl Role {
+    /// Reads the role's one inline policy of the template.
+    ///
+    /// # Errors
+    /// There is no such role, or it has not exactly one.
+    pub async fn read(aws: &Aws, name: &str) -> Result<Self> {
+        let iam = Client::new(aws.config());
+        let listed = iam.list_role_policies().role_name(name).send().await.with_context(|| format!("ListRolePolicies {name}"))?;
+        let mut policies = listed.policy_names().iter().filter(|policy| *policy != MISJUDGED);
+        let (policy, None) = (policies.next().with_context(|| format!("role {name} has no policy"))?.clone(), policies.next()) else {
+            anyhow::bail!("role {name} has several policies");
+        };
+        let read =
+            iam.get_role_policy().role_name(name).policy_name(&policy).send().await.with_context(|| format!("GetRolePolicy {policy}"))?;
+        // The document comes percent-encoded.
+        let text = percent_decode_str(read.policy_document()).decode_utf8()?;
+        let document = serde_json::from_str(&text).with_context(|| format!("policy {policy} of {name}: {text}"))?;
+        Ok(Self { iam, name: name.to_owned(), policy, document })
+    }
+
+    /// Returns every action that the policy allows.
+    pub fn actions(&self) -> Vec<String> {
+        let statements = self.document["Statement"].as_array().into_iter().flatten();
+        statements.flat_map(|statement| strings(&statement["Action"])).collect()
+    }
+
+    /// Takes one action from the role, whatever allows it.
+    ///
+    /// # Errors
+    /// IAM refuses.
+    pub async fn without(&self, action: &str) -> Result<()> {
+        let mut document = self.document.clone();
+        if let Some(statements) = document["Statement"].as_array_mut() {
+            statements.push(json!({"Effect": "Deny", "Action": action, "Resource": "*"}));
+        }
+        self.put(&self.policy, &document).await
+    }
+
+    /// Gives the role back what the template says.
+    ///
+    /// # Errors
+    /// IAM refuses.
+    pub async fn restore(&self) -> Result<()> {
+        self.put(&self.policy, &self.document).await
+    }
+
+    /// Grants on a table what the template grants on a crawler: ministack judges calls that name a crawler by a table of that name.
+    ///
+    /// # Errors
+    /// IAM refuses.
+    pub async fn grant_what_is_misjudged(&self) -> Result<()> {
+        let mut statements = Vec::new();
+        for statement in self.document["Statement"].as_array().into_iter().flatten() {
+            let resources = strings(&statement["Resource"]).into_iter().filter(|resource| resource.contains(":crawler/"));
+            let tables: Vec<String> = resources.map(|resource| resource.replace(":crawler/", ":table/")).collect();
+            if !tables.is_empty() {
+                statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}));
+            }
+        }
+        if statements.is_empty() { Ok(()) } else { self.put(MISJUDGED, &json!({"Version": "2012-10-17", "Statement": statements})).await }
+    }
+
+    async fn put(&self, policy: &str, document: &Value) -> Result<()> {
+        let put = self.iam.put_role_policy().role_name(&self.name).policy_name(policy).policy_document(document.to_string());
+        put.send().await.with_context(|| format!("PutRolePolicy {policy} of {}", self.name))?;
+        Ok(())
+    }
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
