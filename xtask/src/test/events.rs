@@ -10,7 +10,7 @@ use crate::replay::{FUNCTIONS, Replayed, Replayer, samples};
 use crate::up::State;
 
 /// Invokes both functions with every sample event through cargo-lambda, against a fresh stack, and compares the answers with
-/// `events/expected/answers.json`: the message ids that fail, or `"error"`, and the number of mails.
+/// `events/expected/answers.json`: the message ids that fail, or `"error"`, and the subjects of the mails.
 pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
     let folder = folder.join("events");
     std::fs::create_dir_all(&folder)?;
@@ -45,8 +45,12 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
 
 fn answer(replayed: &Replayed) -> Result<Value> {
     let failed = match &replayed.answer {
-        Ok(_) => replayed.failed()?.into(),
+        Ok(_) => {
+            let mut failed = replayed.failed()?;
+            failed.sort();
+            failed.into()
+        }
         Err(_) => Value::from("error"),
     };
-    Ok(serde_json::json!({"failed": failed, "mails": replayed.mails.len()}))
+    Ok(serde_json::json!({"failed": failed, "mails": replayed.mails.values().collect::<Vec<_>>()}))
 }
