@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
@@ -20,6 +21,10 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
+    /// When SNS took it, in milliseconds since 1970.
+    pub published_ms: i64,
+    /// What subscribers can filter by: the values of each message attribute.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// The inbox of the local stack's subscribers: the local AWS sends no e-mail, so a queue is subscribed to the topic, too, and every
@@ -36,6 +41,15 @@ pub struct Mailbox {
 struct Notification {
     subject: Option<String>,
     message: String,
+    timestamp: String,
+    #[serde(default)]
+    message_attributes: BTreeMap<String, Attribute>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attribute {
+    value: String,
 }
 
 impl Mailbox {
@@ -117,7 +131,14 @@ async fn receive(
         let subscriptions = sns.list_subscriptions_by_topic().topic_arn(topic_arn).send().await.context("ListSubscriptionsByTopic")?;
         let addresses = subscriptions.subscriptions().iter().filter(|subscription| subscription.protocol() == Some("email"));
         let to = addresses.filter_map(|subscription| subscription.endpoint()).collect::<Vec<_>>().join(", ");
-        let mail = Mail { to, subject: notification.subject.unwrap_or_default(), body: notification.message };
+        let published = DateTime::from_str(&notification.timestamp, DateTimeFormat::DateTime).context("Timestamp")?;
+        let mail = Mail {
+            to,
+            subject: notification.subject.unwrap_or_default(),
+            body: notification.message,
+            published_ms: published.to_millis()?,
+            attributes: notification.message_attributes.into_iter().map(|(name, attribute)| (name, attribute.value)).collect(),
+        };
         let number = {
             let mut mails = mails.lock().unwrap_or_else(PoisonError::into_inner);
             mails.push(mail.clone());
@@ -143,7 +164,7 @@ impl Mail {
         let mut listed = BTreeMap::new();
         let mut names: Vec<&str> = Vec::new();
         for line in self.body.lines() {
-            if let Some(file) = line.strip_prefix("  ") {
+            if let Some(file) = line.strip_prefix("  ").filter(|file| !file.starts_with("… and ")) {
                 names.extend(file.split("    ").next());
             } else if line.starts_with("s3://") {
                 for name in names.drain(..) {
@@ -161,8 +182,8 @@ mod tests {
 
     #[test]
     fn listed_objects_stand_above_their_folder() {
-        let body = "2 new files\n\ndt=x    2 files\n  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n";
-        let mail = Mail { to: String::new(), subject: String::new(), body: body.to_owned() };
+        let body = "52 new files\n\ndt=x    2 files\n  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\n  … and 50 more files\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n";
+        let mail = Mail { to: String::new(), subject: String::new(), body: body.to_owned(), published_ms: 0, attributes: BTreeMap::new() };
         let listed: Vec<String> = mail.listed().into_keys().collect();
         assert_eq!(listed, ["s3://lake/ticks/dt=x/a.parquet", "s3://lake/ticks/dt=x/b c.parquet"]);
     }

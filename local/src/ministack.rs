@@ -1,5 +1,5 @@
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::processes::wait_until;
-use crate::{Aws, ProcessId, Processes, Tools};
+use crate::{Aws, FaultProxy, ProcessId, Processes, Tools};
 
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with it.
 pub struct Ministack {
@@ -15,6 +15,8 @@ pub struct Ministack {
     pub aws: Aws,
     /// Its process.
     pub process: ProcessId,
+    /// Its log, which has the functions' output.
+    pub log: PathBuf,
 }
 
 impl Ministack {
@@ -24,24 +26,48 @@ impl Ministack {
     /// It cannot be started, or does not answer within 30 s.
     pub async fn start(tools: &Tools, processes: &Processes, folder: &Path) -> Result<Self> {
         let port = free_port()?;
-        let aws = Aws::at(&format!("http://127.0.0.1:{port}")).await;
+        Self::start_at(port, &endpoint(port), tools, processes, folder).await
+    }
+
+    /// Starts it so that the deployed functions reach it through a proxy, which counts what they call.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer within 30 s.
+    pub async fn start_behind_proxy(tools: &Tools, processes: &Processes, folder: &Path) -> Result<(Self, FaultProxy)> {
+        let port = free_port()?;
+        let proxy = FaultProxy::start(&endpoint(port), 0, false).await?;
+        Ok((Self::start_at(port, &proxy.url(), tools, processes, folder).await?, proxy))
+    }
+
+    async fn start_at(port: u16, for_functions: &str, tools: &Tools, processes: &Processes, folder: &Path) -> Result<Self> {
+        let aws = Aws::at(&endpoint(port)).await;
         let state = folder.join("ministack");
         std::fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
         let mut command = Command::new(tools.path("ministack"));
         // The functions inherit its whole environment: a clean one, then.
         command.env_clear().env("PATH", tools.search_path()).env("HOME", &state).env("TMPDIR", &state).current_dir(&state);
-        command.envs(aws.environment()).env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("IOT_MTLS_ENABLED", "0");
+        command
+            .envs(aws.environment())
+            .env("AWS_ENDPOINT_URL", for_functions)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("IOT_MTLS_ENABLED", "0");
         // Roles are enforced; the key of `Aws` is root's.
         command.env("AUTH", "true");
         command.env("STATE_DIR", state.join("state")).env("S3_DATA_DIR", state.join("s3"));
-        let process = processes.start("ministack", &mut command, &folder.join("ministack.log")).await?;
+        let log = folder.join("ministack.log");
+        let process = processes.start("ministack", &mut command, &log).await?;
         wait_until("ministack", Duration::from_secs(30), || async {
             processes.expect_running(process).await?;
             Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok())
         })
         .await?;
-        Ok(Self { aws, process })
+        Ok(Self { aws, process, log })
     }
+}
+
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// Returns a port of 127.0.0.1 that nothing listens on.

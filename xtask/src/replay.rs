@@ -19,6 +19,9 @@ pub(crate) const FUNCTIONS: [&str; 2] = ["notify", "start-crawler"];
 /// How long a mail may take from the function's answer to the mailbox.
 const MAIL: Duration = Duration::from_secs(2);
 
+/// Failed messages that are named.
+const LISTED: usize = 5;
+
 /// Options of `cargo xtask replay`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -149,7 +152,11 @@ impl Replayer {
 
 impl Replayed {
     fn sentence(&self) -> String {
+        let failed = self.failed().unwrap_or_default();
         let answer = match &self.answer {
+            Ok(_) if failed.len() > LISTED => {
+                format!("{} messages are returned as failed, {} to {}", failed.len(), failed[0], failed[failed.len() - 1])
+            }
             Ok(answer) => answer.to_string(),
             Err(error) => format!("error: {error}"),
         };

@@ -80,22 +80,11 @@ pub(crate) async fn down() -> Result<()> {
 impl State {
     /// Returns what is to be known of a stack of this process.
     pub(crate) fn of(stack: &Stack, kafka: &Kafka) -> Result<Self> {
-        let deployment = &stack.deployment;
-        let bucket = deployment.output("LakeBucket")?;
-        let mut environment: BTreeMap<String, String> =
-            stack.ministack.aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut environment = function_environment(stack)?;
         let settings = [
-            // The agents.
             ("TICK_PRODUCER_KAFKA__BROKERS", kafka.brokers()),
             ("TICK_CONSUMER_KAFKA__BROKERS", kafka.brokers()),
-            ("TICK_CONSUMER_LAKE__BUCKET", bucket),
-            // The functions under `cargo lambda watch`.
-            ("CRAWLER_NAME", deployment.output("CrawlerName")?),
-            ("GLUE_DATABASE", deployment.output("DatabaseName")?),
-            ("GLUE_TABLE", deployment.output("TableName")?),
-            ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
-            ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
-            ("CRAWL_ON", "new-partition"),
+            ("TICK_CONSUMER_LAKE__BUCKET", stack.deployment.output("LakeBucket")?),
         ];
         environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Ok(Self { pid: i32::try_from(std::process::id())?, mailbox: stack.mailbox.folder().to_path_buf(), environment })
@@ -174,6 +163,23 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Returns the environment of a function that runs outside of the stack: the endpoint and the template's settings.
+pub(crate) fn function_environment(stack: &Stack) -> Result<BTreeMap<String, String>> {
+    let deployment = &stack.deployment;
+    let mut environment: BTreeMap<String, String> =
+        stack.ministack.aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let settings = [
+        ("CRAWLER_NAME", deployment.output("CrawlerName")?),
+        ("CRAWL_ON", "new-partition"),
+        ("GLUE_DATABASE", deployment.output("DatabaseName")?),
+        ("GLUE_TABLE", deployment.output("TableName")?),
+        ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
+        ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
+    ];
+    environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    Ok(environment)
 }
 
 fn relative<'a>(repository: &Repository, path: &'a Path) -> &'a Path {

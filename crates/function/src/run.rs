@@ -48,9 +48,9 @@ async fn serve<F: EventFunction>(make: impl FnOnce(&SdkConfig) -> Result<F>, con
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// Returns the level that Lambda's logging controls set, `RUST_LOG` elsewhere, or info.
+/// Returns the level that Lambda's logging controls set, `RUST_LOG` elsewhere; info where neither names one.
 fn level() -> LevelFilter {
-    let name = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG")).unwrap_or_default();
+    let name = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
     // Lambda knows one level more.
-    name.replace("FATAL", "ERROR").parse().unwrap_or(LevelFilter::INFO)
+    name.ok().filter(|name| !name.is_empty()).and_then(|name| name.replace("FATAL", "ERROR").parse().ok()).unwrap_or(LevelFilter::INFO)
 }

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Kafka, KafkaKind, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+use local::{Kafka, KafkaKind, Ministack, Processes, Repository, Tools};
 use serde_json::Value;
 
-use crate::demo::SUBSCRIBER;
+use super::sample;
 use crate::replay::{FUNCTIONS, Replayed, Replayer, samples};
 use crate::up::State;
 
@@ -19,9 +19,7 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
         serde_json::from_str(&std::fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
     let kafka = Kafka::start(KafkaKind::Mock, repository, processes, &folder).await?;
-    let parameters = Parameters { format: lake::Format::Parquet, crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
-    let options = StackOptions { folder: folder.clone(), parameters };
-    let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
+    let stack = sample::deploy(ministack, repository, tools, processes, &folder).await?;
     let replayer = Replayer::start(repository, tools, processes, &folder, &State::of(&stack, &kafka)?).await?;
     let mut faults = Vec::new();
     let files = samples(repository)?;

@@ -1,0 +1,168 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use local::{FaultProxy, FunctionProcess, Ministack, Processes, Repository, Stack, Tools};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::checks::Counts;
+use super::sample;
+use crate::up::function_environment;
+
+/// The functions and their bootstraps, as `sam build` leaves them.
+pub(crate) const BOOTSTRAPS: [(&str, &str); 2] = [("notify", "NotifyFunction"), ("start-crawler", "StartCrawlerFunction")];
+const LAKE: &str = "ticklake-lake";
+
+/// The bootstraps as they are uploaded, each behind a runtime API of our own.
+struct Functions<'a> {
+    repository: &'a Repository,
+    processes: &'a Processes,
+    folder: PathBuf,
+    stack: &'a Stack,
+    environment: BTreeMap<String, String>,
+}
+
+pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<Counts> {
+    let folder = folder.join("functions");
+    std::fs::create_dir_all(&folder)?;
+    let ministack = Ministack::start(tools, processes, &folder).await?;
+    let stack = &sample::deploy(ministack, repository, tools, processes, &folder).await?;
+    let functions = Functions { repository, processes, folder, stack, environment: function_environment(stack)? };
+    functions.settings().await.context("settings")?;
+    functions.panics().await.context("a panic")?;
+    functions.a_thousand_messages().await.context("a thousand messages")?;
+    functions.trouble_with_sns().await.context("SNS in trouble")?;
+    tokio::try_join!(
+        functions.silence("notify", "SNS", &["m0"]),
+        functions.silence("notify", "S3", &[]),
+        functions.silence("notify", "SQS", &[]),
+        functions.silence("start-crawler", "GLUE", &["m0"]),
+    )?;
+    Ok(Counts { passed: 8, failed: 0 })
+}
+
+impl Functions<'_> {
+    fn bootstrap(&self, function: &str) -> PathBuf {
+        let built = BOOTSTRAPS.iter().find(|(name, _)| *name == function).map_or("", |(_, built)| built);
+        self.repository.path(".aws-sam/build").join(built).join("bootstrap")
+    }
+
+    async fn start(&self, function: &str, name: &str, more: &[(&str, &str)]) -> Result<FunctionProcess> {
+        let mut environment = self.environment.clone();
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        FunctionProcess::start(self.processes, &self.bootstrap(function), &environment, &self.folder.join(format!("{function}-{name}.log")))
+            .await
+    }
+
+    /// A missing or malformed setting ends the function at once, and its last line names it.
+    async fn settings(&self) -> Result<()> {
+        let cases = [
+            ("notify", "TOPIC_ARN", "", "environment variable TOPIC_ARN is not set"),
+            ("notify", "QUEUE_URL", "", "environment variable QUEUE_URL is not set"),
+            ("notify", "GLUE_TABLE", "", "environment variable GLUE_TABLE is not set"),
+            ("start-crawler", "CRAWLER_NAME", "", "environment variable CRAWLER_NAME is not set"),
+            ("start-crawler", "GLUE_DATABASE", "", "environment variable GLUE_DATABASE is not set"),
+            ("start-crawler", "CRAWL_ON", "sometimes", "CRAWL_ON is \\\"sometimes\\\"; wanted new-partition or every-file"),
+        ];
+        for (function, variable, value, wanted) in cases {
+            let mut command = Command::new(self.bootstrap(function));
+            command.env_clear().envs(&self.environment).env(variable, value).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
+            let log = self.folder.join("settings.log");
+            let outcome = tokio::time::timeout(Duration::from_secs(10), self.processes.run(function, &mut command, &log)).await;
+            ensure!(outcome.context("it did not end")?.is_err(), "{function} started without {variable}");
+            let said = std::fs::read_to_string(&log)?;
+            ensure!(said.lines().count() == 1 && said.contains(wanted), "{function} without {variable} said: {said}");
+        }
+        Ok(())
+    }
+
+    /// A message that makes the function panic fails alone (G8): the release build unwinds.
+    async fn panics(&self) -> Result<()> {
+        for function in ["notify", "start-crawler"] {
+            let mut process = self.start(function, "panics", &[("TICKLAKE_PANIC_ON", "bang")]).await?;
+            let keys = ["quiet", "bang", "calm"].map(|name| format!("dead-letter/dt=2026-11-21/hr=05/{name}.json.gz"));
+            let answer = process.invoke(&sample::batch(keys.iter().map(|key| sample::event(LAKE, key, "e", None)))).await?;
+            let answer = answer.map_err(anyhow::Error::msg)?;
+            ensure!(sample::failed(&answer) == ["m1"], "{function} answered {answer}");
+            process.stop().await?;
+        }
+        self.told(&["quiet.json.gz", "calm.json.gz"], &["bang.json.gz"]).await
+    }
+
+    /// As many messages as Lambda hands over at most, some of them twice: every object in a mail, once.
+    async fn a_thousand_messages(&self) -> Result<()> {
+        let key = |n: usize| format!("ticks/dt=2026-11-23/hr={:02}/{n:03}.parquet", n % 24);
+        let batch = sample::batch((0..1000).map(|n| sample::event(LAKE, &key(n % 950), "e", None)));
+        let mut process = self.start("notify", "thousand", &[]).await?;
+        let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg)?;
+        process.stop().await?;
+        ensure!(sample::failed(&answer).is_empty(), "notify answered {answer}");
+        let wanted: Vec<String> = (0..950).map(|n| format!("s3://{LAKE}/{}", key(n))).collect();
+        self.wait_for_mail(|listed| wanted.iter().all(|url| listed.contains_key(url))).await?;
+        let more = self.listed().into_iter().find(|(_, times)| *times > 1);
+        ensure!(more.is_none(), "listed more than once: {more:?}");
+        let mut process = self.start("start-crawler", "thousand", &[]).await?;
+        let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg)?;
+        process.stop().await?;
+        ensure!(sample::failed(&answer).len() == 1000, "start-crawler acknowledged what no catalog covers: {answer}");
+        Ok(())
+    }
+
+    /// SNS answers with errors, late, or not at all, but not always: the mail goes out.
+    async fn trouble_with_sns(&self) -> Result<()> {
+        let proxy = FaultProxy::start(self.stack.ministack.aws.endpoint(), 4, false).await?;
+        proxy.set_rate(50);
+        let mut process = self.start("notify", "trouble", &[("AWS_ENDPOINT_URL_SNS", &proxy.url())]).await?;
+        for name in ["first", "second", "third"] {
+            let event = sample::event(LAKE, &format!("ticks/dt=2026-11-21/hr=06/{name}.parquet"), "e", None);
+            let answer = process.invoke(&sample::batch([event])).await?.map_err(anyhow::Error::msg)?;
+            ensure!(sample::failed(&answer).is_empty(), "notify answered {answer}");
+        }
+        process.stop().await?;
+        ensure!(!proxy.thrown().is_empty(), "SNS was in no trouble: this check sees nothing");
+        self.told(&["first.parquet", "second.parquet", "third.parquet"], &[]).await
+    }
+
+    /// A service takes the call and never answers: the function answers before its deadline with what it has done.
+    async fn silence(&self, function: &str, service: &str, wanted: &[&str]) -> Result<()> {
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", silent.local_addr()?);
+        let mut process = self.start(function, &format!("silent-{service}"), &[(&format!("AWS_ENDPOINT_URL_{service}"), &url)]).await?;
+        let name = format!("silent-{service}.parquet");
+        let event = sample::event(LAKE, &format!("ticks/dt=2026-11-21/hr=07/{name}"), "e", None);
+        let started = Instant::now();
+        let answer = process.invoke(&sample::batch([event])).await.with_context(|| format!("{function} while {service} is silent"))?;
+        let answer: Value = answer.map_err(anyhow::Error::msg)?;
+        println!("     {function} while {service} is silent: {answer} after {:.1} s", started.elapsed().as_secs_f64());
+        ensure!(sample::failed(&answer) == wanted, "{function} while {service} is silent answered {answer}");
+        process.stop().await?;
+        if wanted.is_empty() { self.told(&[&name], &[]).await } else { Ok(()) }
+    }
+
+    fn listed(&self) -> BTreeMap<String, u64> {
+        crate::demo::listed(&self.stack.mailbox.mails())
+    }
+
+    /// Waits until mails list files with these names, and none with those.
+    async fn told(&self, names: &[&str], others: &[&str]) -> Result<()> {
+        let lists = |listed: &BTreeMap<String, u64>, name: &str| listed.keys().any(|url| url.ends_with(&format!("/{name}")));
+        self.wait_for_mail(|listed| names.iter().all(|name| lists(listed, name))).await?;
+        let listed = self.listed();
+        ensure!(!others.iter().any(|name| lists(&listed, name)), "one of {others:?} is in a mail");
+        Ok(())
+    }
+
+    async fn wait_for_mail(&self, is_there: impl Fn(&BTreeMap<String, u64>) -> bool) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_there(&self.listed()) {
+            ensure!(Instant::now() < deadline, "a mail is missing; these have come: {:?}", self.stack.mailbox.mails());
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! Objects and events as tests make them, and a stack to try them on.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use lake::{Format, ObjectMetadata};
+use local::{Aws, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+use serde_json::{Value, json};
+
+use crate::demo::SUBSCRIBER;
+
+/// Deploys the template as it is by default.
+pub(crate) async fn deploy(
+    ministack: Ministack,
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<Stack> {
+    let parameters = Parameters { format: Format::Parquet, crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
+    Stack::deploy(ministack, repository, tools, processes, &StackOptions { folder: folder.to_path_buf(), parameters }).await
+}
+
+/// Puts a small object with the metadata of one tick; returns its ETag and the version's id.
+pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
+    let metadata = ObjectMetadata { rows: 1, event_times: None, reasons: [].into(), attempt: None, lost_below: None };
+    let put = aws_sdk_s3::Client::new(aws.config()).put_object().bucket(bucket).key(key).set_metadata(Some(metadata.to_map()));
+    let answer = put.body(b"one".to_vec().into()).send().await.with_context(|| format!("PutObject {key}"))?;
+    Ok((answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(), answer.version_id().map(str::to_owned)))
+}
+
+/// Returns EventBridge's event of an object.
+pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Value {
+    let mut object = json!({"key": key, "size": 3, "etag": etag, "sequencer": "0061A7C3A2B4D5E6F7"});
+    if let Some(version) = version {
+        object["version-id"] = version.into();
+    }
+    json!({"version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": "Object Created", "source": "aws.s3",
+        "account": "000000000000", "time": "2026-11-21T05:00:01Z", "region": "us-east-1", "resources": [format!("arn:aws:s3:::{bucket}")],
+        "detail": {"version": "0", "bucket": {"name": bucket}, "object": object, "reason": "PutObject"}})
+}
+
+/// Returns what Lambda hands a function for a batch of messages.
+pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
+    let records = bodies.into_iter().enumerate().map(|(place, body)| {
+        json!({"messageId": format!("m{place}"), "receiptHandle": format!("r{place}"), "body": body.to_string(), "eventSource": "aws:sqs",
+            "attributes": {"SentTimestamp": "1795237201234"}, "messageAttributes": {}, "awsRegion": "us-east-1"})
+    });
+    json!({"Records": records.collect::<Vec<_>>()})
+}
+
+/// Returns the messages that an answer fails.
+pub(crate) fn failed(answer: &Value) -> Vec<&str> {
+    answer["batchItemFailures"].as_array().into_iter().flatten().filter_map(|failure| failure["itemIdentifier"].as_str()).collect()
+}
