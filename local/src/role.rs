@@ -16,6 +16,9 @@ pub struct Role {
 /// Name of the policy that [`Role::grant_what_is_misjudged`] adds.
 const MISJUDGED: &str = "local-aws";
 
+/// Actions whose batches AWS judges by them, and ministack by another name.
+const JUDGED_BY_ITSELF: [(&str, &str); 1] = [("sqs:DeleteMessage", "sqs:DeleteMessageBatch")];
+
 impl Role {
     /// Reads the role's one inline policy of the template.
     ///
@@ -49,7 +52,9 @@ impl Role {
     pub async fn without(&self, action: &str) -> Result<()> {
         let mut document = self.document.clone();
         if let Some(statements) = document["Statement"].as_array_mut() {
-            statements.push(json!({"Effect": "Deny", "Action": action, "Resource": "*"}));
+            let twins = JUDGED_BY_ITSELF.iter().filter(|(of, _)| *of == action).map(|(_, twin)| *twin);
+            let actions: Vec<&str> = twins.chain([action]).collect();
+            statements.push(json!({"Effect": "Deny", "Action": actions, "Resource": "*"}));
         }
         self.put(&self.policy, &document).await
     }
@@ -62,17 +67,23 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants on a table what the template grants on a crawler: ministack judges calls that name a crawler by a table of that name.
+    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a table of that name, and a batch of an
+    /// action by a name of its own.
     ///
     /// # Errors
     /// IAM refuses.
     pub async fn grant_what_is_misjudged(&self) -> Result<()> {
         let mut statements = Vec::new();
         for statement in self.document["Statement"].as_array().into_iter().flatten() {
-            let resources = strings(&statement["Resource"]).into_iter().filter(|resource| resource.contains(":crawler/"));
-            let tables: Vec<String> = resources.map(|resource| resource.replace(":crawler/", ":table/")).collect();
+            let resources = strings(&statement["Resource"]);
+            let crawlers = resources.iter().filter(|resource| resource.contains(":crawler/"));
+            let tables: Vec<String> = crawlers.map(|resource| resource.replace(":crawler/", ":table/")).collect();
             if !tables.is_empty() {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}));
+            }
+            let actions = strings(&statement["Action"]);
+            for (_, twin) in JUDGED_BY_ITSELF.iter().filter(|(of, _)| actions.iter().any(|action| action == of)) {
+                statements.push(json!({"Effect": "Allow", "Action": twin, "Resource": resources}));
             }
         }
         if statements.is_empty() { Ok(()) } else { self.put(MISJUDGED, &json!({"Version": "2012-10-17", "Statement": statements})).await }

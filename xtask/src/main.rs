@@ -6,6 +6,7 @@ mod chaos;
 mod demo;
 mod prepare;
 mod replay;
+mod sample;
 mod steps;
 mod test;
 mod up;
@@ -39,7 +40,7 @@ enum Command {
     Replay(replay::Options),
     /// Torture consumers, brokers and S3, and count what has landed
     Chaos(chaos::Options),
-    /// Measure what the agents cost and how fast they are
+    /// Measure what agents and functions cost and how fast they are
     #[command(subcommand)]
     Bench(bench::Bench),
 }

@@ -42,8 +42,8 @@ const HEADS: usize = 32;
 /// Longest time for which more messages are fetched: while they keep coming, a mail still goes out.
 const DRAIN: Duration = Duration::from_secs(10);
 /// What is left before the deadline when messages are no longer fetched, objects no longer looked up, mails no longer published, and
-/// messages no longer deleted. An attempt to publish takes up to 3 s, the hold behind it 2 s.
-const LEFT: [Duration; 4] = [Duration::from_secs(15), Duration::from_secs(12), Duration::from_secs(6), Duration::from_millis(500)];
+/// messages no longer deleted. An attempt to publish takes up to 3 s, the holds before and behind it 2 s each.
+const LEFT: [Duration; 4] = [Duration::from_secs(15), Duration::from_secs(12), Duration::from_secs(8), Duration::from_millis(500)];
 
 /// The function: what it needs to handle one invocation after another.
 pub struct Notify {
@@ -151,9 +151,8 @@ impl EventFunction for Notify {
         let senders: BTreeMap<&Sender, &str> =
             unannounced.iter().flat_map(|(object, reason)| batch.senders([object]).map(move |sender| (sender, reason.as_str()))).collect();
         let done = batch.done(&senders);
-        let fetched = done.len() as u64;
-        let left = timeout_at(delete, self.queue.delete(done)).await.unwrap_or(fetched);
-        counter!("DeleteFailures").increment(left);
+        let (not_deleted, ()) = tokio::join!(self.queue.delete(done, delete), self.publisher.hold());
+        counter!("DeleteFailures").increment(not_deleted);
         failed.extend(senders.iter().filter_map(|(sender, reason)| match sender {
             Sender::Invocation(place) => Some((*place, (*reason).to_owned())),
             Sender::Queue(_) => None,

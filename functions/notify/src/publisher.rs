@@ -1,3 +1,4 @@
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -6,7 +7,7 @@ use aws_sdk_sns::config::retry::RetryConfig;
 use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
 use aws_sdk_sns::types::MessageAttributeValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::Digest;
@@ -19,13 +20,15 @@ const HOLD: Duration = Duration::from_secs(2);
 pub(crate) struct Publisher {
     sns: Client,
     topic_arn: String,
+    /// When the next attempt may be made.
+    next: Mutex<Instant>,
 }
 
 impl Publisher {
     pub(crate) fn new(config: &aws_config::SdkConfig, topic_arn: String) -> Self {
         // An attempt whose answer is lost may have been a mail: the SDK's own retries would come faster than the hold.
         let config = aws_sdk_sns::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
-        Self { sns: Client::from_conf(config), topic_arn }
+        Self { sns: Client::from_conf(config), topic_arn, next: Mutex::new(Instant::now()) }
     }
 
     /// Publishes a digest. What may pass (throttling, 5xx, no answer) is tried again until `until`; a first attempt is always made.
@@ -34,20 +37,23 @@ impl Publisher {
     /// SNS refuses the digest, or the time is up.
     pub(crate) async fn publish(&self, digest: &Digest, until: Instant) -> Result<()> {
         loop {
+            self.hold().await;
             let attempt = self.attempt(digest).await;
-            let held = sleep(HOLD);
-            let Err(error) = attempt else {
-                held.await;
-                return Ok(());
-            };
-            let (may_pass, reason) = (may_pass(&error), self.explain(&error));
-            if !may_pass || Instant::now() + HOLD >= until {
-                held.await;
+            let next = Instant::now() + HOLD;
+            *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+            let Err(error) = attempt else { return Ok(()) };
+            let reason = self.explain(&error);
+            if !may_pass(&error) || next >= until {
                 return Err(anyhow!(reason));
             }
             warn!(reason, "cannot publish, trying again");
-            held.await;
         }
+    }
+
+    /// Waits until the next attempt may be made. An invocation ends with it, too: after it Lambda may run another.
+    pub(crate) async fn hold(&self) {
+        let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        sleep_until(next).await;
     }
 
     async fn attempt(&self, digest: &Digest) -> Result<(), SdkError<PublishError>> {

@@ -1,10 +1,11 @@
 use anyhow::{Context as _, Result};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use futures::StreamExt as _;
 use metrics::counter;
 use object_event::{Event, Message};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::batch::{Batch, Sender};
@@ -13,8 +14,8 @@ use crate::batch::{Batch, Sender};
 const PER_CALL: usize = 10;
 /// Calls in flight at a time. SQS answers a short poll from some of its servers only: that so many find nothing says that the queue is as good as empty.
 const CALLS: usize = 8;
-/// Bytes of mail after which no more are fetched: the mails of a batch must go out before the deadline.
-const BYTES: usize = 1 << 20;
+/// Messages, and bytes of mail, after which no more are fetched: the mails must go out, and the messages be deleted, before the deadline.
+const MOST: (usize, usize) = (2_000, 1 << 20);
 
 /// The function's own queue.
 pub(crate) struct Queue {
@@ -29,12 +30,10 @@ impl Queue {
 
     /// Fetches what waits in the queue into a batch, until nothing is left, the batch is large enough, or the time is up.
     pub(crate) async fn drain(&self, batch: &mut Batch, until: Instant) {
-        while batch.bytes() < BYTES && Instant::now() < until {
-            let calls = futures::future::join_all((0..CALLS).map(|_| self.receive()));
-            let Ok(answers) = timeout_at(until, calls).await else {
-                warn!("no answer from SQS in time; what it has handed over meanwhile comes back later");
-                return;
-            };
+        let mut fetched = 0;
+        while fetched < MOST.0 && batch.bytes() < MOST.1 && Instant::now() < until {
+            // No call is broken off: what its answer would have brought stays invisible.
+            let answers = futures::future::join_all((0..CALLS).map(|_| self.receive())).await;
             let mut received = 0;
             for answer in answers {
                 match answer {
@@ -61,13 +60,15 @@ impl Queue {
             if received == 0 {
                 return;
             }
+            fetched += received;
         }
     }
 
     async fn receive(&self) -> Result<Vec<(Sender, Message<Event>)>> {
         // They stay invisible for the queue's own time, which is beyond the function's deadline: nobody else announces them meanwhile.
         let receive = self.sqs.receive_message().queue_url(&self.url).max_number_of_messages(PER_CALL as i32).wait_time_seconds(0);
-        let answer = receive.send().await;
+        let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
+        let answer = receive.customize().config_override(once).send().await;
         let answer =
             answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("ReceiveMessage {}", self.url))?;
         let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {
@@ -77,14 +78,12 @@ impl Queue {
         Ok(messages.collect())
     }
 
-    /// Deletes messages; returns how many SQS has not deleted. Those come back, and are announced again.
-    pub(crate) async fn delete(&self, receipts: impl IntoIterator<Item = &str>) -> u64 {
+    /// Deletes messages until the time is up; returns how many SQS has not deleted. Those come back, and are announced again.
+    pub(crate) async fn delete(&self, receipts: impl IntoIterator<Item = &str>, until: Instant) -> u64 {
         let receipts: Vec<&str> = receipts.into_iter().collect();
-        futures::stream::iter(receipts.chunks(PER_CALL))
-            .map(|chunk| self.delete_some(chunk))
-            .buffer_unordered(CALLS)
-            .fold(0, async |a, b| a + b)
-            .await
+        let calls = futures::stream::iter(receipts.chunks(PER_CALL)).map(|chunk| self.delete_some(chunk)).buffer_unordered(CALLS);
+        let deleted = calls.take_until(Box::pin(sleep_until(until))).fold(0, async |sum, deleted| sum + deleted).await;
+        receipts.len() as u64 - deleted
     }
 
     async fn delete_some(&self, receipts: &[&str]) -> u64 {
@@ -102,15 +101,12 @@ impl Queue {
                         "a message is not deleted, its objects will be announced again"
                     );
                 }
-                answer.failed().len() as u64
+                answer.successful().len() as u64
             }
             Err(error) => {
-                warn!(
-                    error = aws_connect::brief(&error),
-                    messages = receipts.len(),
-                    "DeleteMessageBatch; their objects will be announced again"
-                );
-                receipts.len() as u64
+                let error = aws_connect::brief(&error);
+                warn!(error, messages = receipts.len(), "DeleteMessageBatch; their objects will be announced again");
+                0
             }
         }
     }

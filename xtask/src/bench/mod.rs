@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: what the agents cost and how fast they are, on this machine and in one run. Compare ratios, not runs.
+//! `cargo xtask bench`: what agents and functions cost and how fast they are, on this machine and in one run. Compare ratios, not runs.
 
+mod functions;
 mod measured;
 mod sink;
 
@@ -12,10 +13,13 @@ use local::Processes;
 pub(crate) enum Bench {
     /// The consumer: CPU and rows a second by format, freshness, memory, recovery after kill -9
     Sink(sink::Options),
+    /// The functions: size, start, object created → mail, events a second by batch size
+    Functions(functions::Options),
 }
 
 pub(crate) async fn run(bench: Bench, processes: &Processes) -> Result<()> {
     match bench {
         Bench::Sink(options) => sink::run(options, processes).await,
+        Bench::Functions(options) => functions::run(options, processes).await,
     }
 }

@@ -5,8 +5,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use local::{Kafka, KafkaKind, Ministack, Processes, Repository, Tools};
 use serde_json::Value;
 
-use super::sample;
 use crate::replay::{FUNCTIONS, Replayed, Replayer, samples};
+use crate::sample;
 use crate::up::State;
 
 /// Invokes both functions with every sample event through cargo-lambda, against a fresh stack, and compares the answers with

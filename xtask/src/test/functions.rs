@@ -10,11 +10,9 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use super::checks::Counts;
-use super::sample;
+use crate::sample;
 use crate::up::function_environment;
 
-/// The functions and their bootstraps, as `sam build` leaves them.
-pub(crate) const BOOTSTRAPS: [(&str, &str); 2] = [("notify", "NotifyFunction"), ("start-crawler", "StartCrawlerFunction")];
 const LAKE: &str = "ticklake-lake";
 
 /// The bootstraps as they are uploaded, each behind a runtime API of our own.
@@ -23,7 +21,6 @@ struct Functions<'a> {
     processes: &'a Processes,
     folder: PathBuf,
     stack: &'a Stack,
-    environment: BTreeMap<String, String>,
 }
 
 pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<Counts> {
@@ -31,7 +28,7 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     std::fs::create_dir_all(&folder)?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
     let stack = &sample::deploy(ministack, repository, tools, processes, &folder).await?;
-    let functions = Functions { repository, processes, folder, stack, environment: function_environment(stack)? };
+    let functions = Functions { repository, processes, folder, stack };
     functions.settings().await.context("settings")?;
     functions.panics().await.context("a panic")?;
     functions.a_thousand_messages().await.context("a thousand messages")?;
@@ -46,17 +43,9 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
 }
 
 impl Functions<'_> {
-    fn bootstrap(&self, function: &str) -> PathBuf {
-        let built = BOOTSTRAPS.iter().find(|(name, _)| *name == function).map_or("", |(_, built)| built);
-        self.repository.path(".aws-sam/build").join(built).join("bootstrap")
-    }
-
     async fn start(&self, function: &str, name: &str, more: &[(&str, &str)]) -> Result<FunctionProcess> {
-        let mut environment = self.environment.clone();
-        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let environment: Vec<(String, String)> = environment.into_iter().collect();
-        FunctionProcess::start(self.processes, &self.bootstrap(function), &environment, &self.folder.join(format!("{function}-{name}.log")))
-            .await
+        let log = self.folder.join(format!("{function}-{name}.log"));
+        sample::function(self.stack, self.repository, self.processes, function, more, &log).await
     }
 
     /// A missing or malformed setting ends the function at once, and its last line names it.
@@ -70,8 +59,8 @@ impl Functions<'_> {
             ("start-crawler", "CRAWL_ON", "sometimes", "CRAWL_ON is \\\"sometimes\\\"; wanted new-partition or every-file"),
         ];
         for (function, variable, value, wanted) in cases {
-            let mut command = Command::new(self.bootstrap(function));
-            command.env_clear().envs(&self.environment).env(variable, value).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
+            let mut command = Command::new(sample::bootstrap(self.repository, function));
+            command.env_clear().envs(function_environment(self.stack)?).env(variable, value).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
             let log = self.folder.join("settings.log");
             let outcome = tokio::time::timeout(Duration::from_secs(10), self.processes.run(function, &mut command, &log)).await;
             ensure!(outcome.context("it did not end")?.is_err(), "{function} started without {variable}");

@@ -10,8 +10,7 @@ mod functions;
 mod load;
 mod queries;
 mod roles;
-pub(crate) mod sample;
-mod template;
+pub(crate) mod template;
 
 use anyhow::{Result, bail};
 use clap::Args;

@@ -7,7 +7,7 @@ use local::{Ministack, Processes, Repository, Role, Stack, Tools};
 use tokio::time::{Instant, sleep};
 
 use super::checks::Counts;
-use super::sample;
+use crate::sample;
 
 /// How long a function may take to meet what it may not do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,15 +91,30 @@ async fn put_version(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// With every permission in place: the mail knows the rows, and the partition comes into the catalog.
+/// With every permission in place: the mails know the rows, the partition comes into the catalog, and nothing is refused.
 async fn all_is_well(stack: &Stack, bucket: &str) -> Result<()> {
-    sample::put(&stack.ministack.aws, bucket, "ticks/dt=2026-11-22/hr=05/allowed.parquet").await?;
+    let log = Log::from_here(stack)?;
+    for n in 0..BURST {
+        sample::put(&stack.ministack.aws, bucket, &format!("ticks/dt=2026-11-22/hr=05/{n}-allowed.parquet")).await?;
+    }
     let deadline = Instant::now() + PATIENCE;
-    let is_told = || stack.mailbox.mails().iter().any(|mail| mail.body.contains("  allowed.parquet    1 tick    "));
-    while !is_told() || stack.crawls.crawls() == 0 {
-        ensure!(Instant::now() < deadline, "with all permissions: mail {}, {} crawls", is_told(), stack.crawls.crawls());
+    let told = || {
+        let mails = stack.mailbox.mails();
+        (0..BURST).filter(|n| mails.iter().any(|mail| mail.body.contains(&format!("  {n}-allowed.parquet    1 tick    ")))).count()
+    };
+    while told() < BURST as usize || stack.crawls.crawls() == 0 {
+        ensure!(
+            Instant::now() < deadline,
+            "with all permissions: {} of {BURST} objects in mails, {} crawls",
+            told(),
+            stack.crawls.crawls()
+        );
         sleep(Duration::from_millis(100)).await;
     }
+    // What follows a mail: the hold, the messages' deletion, and the log of it.
+    sleep(Duration::from_secs(3)).await;
+    let refused = log.line(&["not authorized"])?;
+    ensure!(refused.is_none(), "refused with all permissions: {refused:?}");
     Ok(())
 }
 
@@ -115,17 +130,20 @@ impl<'a> Log<'a> {
         Ok(Self { path, from: std::fs::metadata(path)?.len() as usize })
     }
 
+    /// Returns the first line with all of these words.
+    fn line(&self, words: &[&str]) -> Result<Option<String>> {
+        let text = std::fs::read(self.path)?;
+        let new = String::from_utf8_lossy(text.get(self.from..).unwrap_or_default()).into_owned();
+        Ok(new.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned))
+    }
+
     /// Waits for a line with all of these words.
     async fn wait_for(&self, words: &[&str]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = std::fs::read(self.path)?;
-            let new = String::from_utf8_lossy(text.get(self.from..).unwrap_or_default()).into_owned();
-            if new.lines().any(|line| words.iter().all(|word| line.contains(word))) {
-                return Ok(());
-            }
+        while self.line(words)?.is_none() {
             ensure!(Instant::now() < deadline, "no line with {words:?} in {} after {} s", self.path.display(), PATIENCE.as_secs());
             sleep(Duration::from_millis(100)).await;
         }
+        Ok(())
     }
 }

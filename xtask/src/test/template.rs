@@ -4,6 +4,9 @@ use anyhow::{Context as _, Result, ensure};
 use local::{Processes, Repository, Tools, sam_command};
 use tokio::process::Command;
 
+use crate::replay::FUNCTIONS;
+use crate::sample;
+
 /// Largest zip of a function, in bytes.
 const ZIP: u64 = 3_000_000;
 
@@ -28,14 +31,34 @@ pub(crate) async fn lint_translated(repository: &Repository, tools: &Tools, proc
 
 /// Measures the functions as they are uploaded.
 pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
-    for function in ["StartCrawlerFunction", "NotifyFunction"] {
-        let bootstrap = repository.path(".aws-sam/build").join(function).join("bootstrap");
-        // Deflate, as `sam deploy` packs it.
-        let packed = std::process::Command::new("gzip").arg("-c").arg(&bootstrap).output().context("gzip")?;
-        let size = packed.stdout.len() as u64;
-        ensure!(packed.status.success() && size > 0, "{}: not there", bootstrap.display());
+    for function in FUNCTIONS {
+        let size = zipped(repository, function)?;
         println!("     {function}: {:.2} MB zipped", size as f64 / 1e6);
         ensure!(size <= ZIP, "{function}: {size} bytes zipped, at most {ZIP} are wanted");
     }
     Ok(())
+}
+
+/// Returns the size of a function as it is uploaded, in bytes.
+pub(crate) fn zipped(repository: &Repository, function: &str) -> Result<u64> {
+    let bootstrap = sample::bootstrap(repository, function);
+    let file = std::fs::File::open(&bootstrap).with_context(|| bootstrap.display().to_string())?;
+    // Deflate, as `sam deploy` packs it.
+    let mut packer = flate2::write::GzEncoder::new(Counted(0), flate2::Compression::default());
+    std::io::copy(&mut &file, &mut packer)?;
+    Ok(packer.finish()?.0)
+}
+
+/// Counts what is written to it.
+struct Counted(u64);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

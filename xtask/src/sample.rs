@@ -1,13 +1,14 @@
-//! Objects and events as tests make them, and a stack to try them on.
+//! Objects, events and functions as tests and benchmarks use them, and a stack to try them on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lake::{Format, ObjectMetadata};
-use local::{Aws, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+use local::{Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
 use serde_json::{Value, json};
 
 use crate::demo::SUBSCRIBER;
+use crate::up::function_environment;
 
 /// Deploys the template as it is by default.
 pub(crate) async fn deploy(
@@ -19,6 +20,27 @@ pub(crate) async fn deploy(
 ) -> Result<Stack> {
     let parameters = Parameters { format: Format::Parquet, crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
     Stack::deploy(ministack, repository, tools, processes, &StackOptions { folder: folder.to_path_buf(), parameters }).await
+}
+
+/// Returns a function's bootstrap as `sam build` leaves it.
+pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
+    let built = if function == "notify" { "NotifyFunction" } else { "StartCrawlerFunction" };
+    repository.path(".aws-sam/build").join(built).join("bootstrap")
+}
+
+/// Starts a function outside of the stack that it works on, with more variables than the template gives it.
+pub(crate) async fn function(
+    stack: &Stack,
+    repository: &Repository,
+    processes: &Processes,
+    function: &str,
+    more: &[(&str, &str)],
+    log: &Path,
+) -> Result<FunctionProcess> {
+    let mut environment = function_environment(stack)?;
+    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    FunctionProcess::start(processes, &bootstrap(repository, function), &environment, log).await
 }
 
 /// Puts a small object with the metadata of one tick; returns its ETag and the version's id.
