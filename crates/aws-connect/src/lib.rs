@@ -33,7 +33,12 @@ where
             (Some(code), None) => code.to_owned(),
             _ => answer.to_string(),
         },
-        None => innermost(error),
+        None => match (error, std::env::var("AWS_ENDPOINT_URL")) {
+            (SdkError::DispatchFailure(_), Ok(url)) => {
+                format!("no answer from AWS_ENDPOINT_URL={url} ({}); a local stack is started with: cargo xtask up", innermost(error))
+            }
+            _ => innermost(error),
+        },
     }
 }
 

@@ -22,12 +22,12 @@ pub trait EventFunction {
     fn handle(&self, payload: Value, deadline: Deadline) -> impl Future<Output = Result<SqsBatchResponse, Error>>;
 }
 
-/// Makes the function and serves invocations with it until Lambda ends the process. A function that cannot start says why in one line.
-pub async fn run<F: EventFunction>(make: impl FnOnce(&SdkConfig) -> Result<F>) -> ExitCode {
-    // Lambda's own log fields stand beside these; the request id is in the span.
+/// Reads the settings, makes the function with its AWS clients, and serves invocations until Lambda ends the process. A function that cannot
+/// start says why in one line and exits at once.
+pub async fn run<S, F: EventFunction>(settings: impl FnOnce() -> Result<S>, make: impl FnOnce(&SdkConfig, S) -> F) -> ExitCode {
+    // The request id is in the span.
     tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_span_list(false).with_max_level(level()).init();
-    let config = aws_connect::load(ATTEMPT).await;
-    match serve(make, &config).await {
+    match serve(settings, make).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -36,10 +36,10 @@ pub async fn run<F: EventFunction>(make: impl FnOnce(&SdkConfig) -> Result<F>) -
     }
 }
 
-async fn serve<F: EventFunction>(make: impl FnOnce(&SdkConfig) -> Result<F>, config: &SdkConfig) -> Result<(), Error> {
-    let name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-    let collector = metering::start(&name)?;
-    let function = &make(config)?;
+async fn serve<S, F: EventFunction>(settings: impl FnOnce() -> Result<S>, make: impl FnOnce(&SdkConfig, S) -> F) -> Result<(), Error> {
+    let settings = settings()?;
+    let collector = metering::start(&std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())?;
+    let function = &make(&aws_connect::load(ATTEMPT).await, settings);
     let handle = |event: LambdaEvent<Value>| async move {
         let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
         metering::flush(collector, &event.context.request_id);

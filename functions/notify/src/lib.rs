@@ -58,7 +58,7 @@ impl Notify {
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
         Self {
             s3: aws_sdk_s3::Client::new(config),
-            queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.queue_url),
+            queue: Queue::new(config, settings.queue_url),
             publisher: Publisher::new(config, settings.topic_arn),
             table: settings.table,
         }

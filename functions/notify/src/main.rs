@@ -6,5 +6,5 @@ use notify::{Notify, Settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    function::run(|config| Ok(Notify::new(config, Settings::from_env()?))).await
+    function::run(Settings::from_env, Notify::new).await
 }

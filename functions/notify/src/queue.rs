@@ -1,4 +1,5 @@
 use anyhow::{Context as _, Result};
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
@@ -20,12 +21,15 @@ const MOST: (usize, usize) = (2_000, 1 << 20);
 /// The function's own queue.
 pub(crate) struct Queue {
     sqs: Client,
+    /// Asks once: the messages of an answer that is lost are invisible, and a second try brings others.
+    once: Client,
     url: String,
 }
 
 impl Queue {
-    pub(crate) fn new(sqs: Client, url: String) -> Self {
-        Self { sqs, url }
+    pub(crate) fn new(config: &SdkConfig, url: String) -> Self {
+        let once = aws_sdk_sqs::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { sqs: Client::new(config), once: Client::from_conf(once), url }
     }
 
     /// Fetches what waits in the queue into a batch, until nothing is left, the batch is large enough, or the time is up.
@@ -66,9 +70,8 @@ impl Queue {
 
     async fn receive(&self) -> Result<Vec<(Sender, Message<Event>)>> {
         // They stay invisible for the queue's own time, which is beyond the function's deadline: nobody else announces them meanwhile.
-        let receive = self.sqs.receive_message().queue_url(&self.url).max_number_of_messages(PER_CALL as i32).wait_time_seconds(0);
-        let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
-        let answer = receive.customize().config_override(once).send().await;
+        let receive = self.once.receive_message().queue_url(&self.url).max_number_of_messages(PER_CALL as i32).wait_time_seconds(0);
+        let answer = receive.send().await;
         let answer =
             answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("ReceiveMessage {}", self.url))?;
         let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {

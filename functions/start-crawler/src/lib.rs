@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use function::{Deadline, EventFunction};
 use lambda_runtime::Error;
@@ -43,8 +44,8 @@ pub struct StartCrawler {
 
 impl StartCrawler {
     /// Returns the function with its Glue client.
-    pub fn new(glue: aws_sdk_glue::Client, settings: Settings) -> Self {
-        Self { crawl_on: settings.crawl_on, catalog: Catalog::new(glue, settings), known: Mutex::default() }
+    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
+        Self { crawl_on: settings.crawl_on, catalog: Catalog::new(aws_sdk_glue::Client::new(config), settings), known: Mutex::default() }
     }
 
     /// Carries out what the state machine asks for.

@@ -6,5 +6,5 @@ use start_crawler::{Settings, StartCrawler};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    function::run(|config| Ok(StartCrawler::new(aws_sdk_glue::Client::new(config), Settings::from_env()?))).await
+    function::run(Settings::from_env, StartCrawler::new).await
 }
