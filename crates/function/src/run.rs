@@ -4,7 +4,7 @@ use std::time::Duration;
 use anyhow::Result;
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
@@ -43,7 +43,7 @@ async fn serve<S, F: EventFunction>(settings: impl FnOnce() -> Result<S>, make: 
     let handle = |event: LambdaEvent<Value>| async move {
         let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
         metering::flush(collector, &event.context.request_id);
-        answer
+        answer.map_err(|error| Diagnostic { error_type: "EventFailed".to_owned(), error_message: error.to_string() })
     };
     lambda_runtime::run(service_fn(handle)).await
 }

@@ -72,22 +72,22 @@ impl EventFunction for StartCrawler {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).fresh(Instant::now());
         let mut handling = Handling::new(self.crawl_on, wants.collect(), known);
         let until = deadline.minus(MARGIN);
+        let mut trouble = String::new();
         loop {
             let answer = timeout_at(until, self.answer(handling.ask())).await.context("no answer from Glue before the deadline");
             match answer.and_then(|answer| answer) {
                 Ok(Some(told)) => handling.told(told),
                 Ok(None) => break,
                 Err(error) => {
-                    warn!(error = format!("{error:#}"), "the messages that are not known to be covered come back later");
+                    trouble = format!("{error:#}");
+                    warn!(error = trouble, "the messages that are not known to be covered come back later");
                     handling.told(Told::Failed);
                 }
             }
         }
         let outcome = handling.outcome();
-        let reason = match outcome.crawl {
-            Crawl::Failed => "Glue did not say whether the catalog covers the object",
-            Crawl::NotDue | Crawl::Running | Crawl::Started => "the catalog does not cover the object yet; a crawl was asked for",
-        };
+        let not_covered = "the catalog does not cover the object yet; a crawl was asked for";
+        let reason = if trouble.is_empty() { not_covered } else { &trouble };
         let mut failed: Vec<(usize, &str)> = outcome.deferred.iter().map(|place| (readable[*place], reason)).collect();
         let bad: Vec<(usize, String)> = (0..invocation.messages.len())
             .filter_map(|place| Some((place, invocation.messages[place].content.as_ref().err()?.to_string())))

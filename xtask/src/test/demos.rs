@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Processes, Repository};
+use local::{Processes, Repository, without_cargo_variables};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Command;
@@ -124,7 +124,7 @@ pub(crate) async fn up_replay_down(repository: &Repository, processes: &Processe
         let said = std::fs::read_to_string(log("replay"))?;
         ensure!(said.contains("→ mail 0001.txt: [ticklake] 40 new files, ticks unknown, 1 dead-letter file"), "replay said: {said}");
         ensure!(said.contains("→ the crawler runs"), "replay said: {said}");
-        Ok(())
+        readme_replay(repository, processes, &log("replay-readme")).await
     }
     .await;
     processes.run("down", xtask(repository)?.arg("down"), &log("down")).await?;
@@ -132,6 +132,30 @@ pub(crate) async fn up_replay_down(repository: &Repository, processes: &Processe
     let without = processes.run("replay without a stack", xtask(repository)?.arg("replay"), &log("replay-without")).await;
     let said = without.err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(said.contains("no local stack is running; start it with: cargo xtask up"), "replay without a stack said: {said}");
+    Ok(())
+}
+
+/// Runs the commands of the README's section on replaying as they stand.
+async fn readme_replay(repository: &Repository, processes: &Processes, log: &Path) -> Result<()> {
+    let readme = std::fs::read_to_string(repository.path("README.md"))?;
+    let section =
+        readme.split("\n## ").find(|section| section.starts_with("Replay events")).context("README has no section on replaying")?;
+    let commands: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    ensure!(commands.iter().any(|command| command.starts_with("cargo lambda invoke")), "README shows no invocation: {commands:?}");
+    let mut script = String::from("trap 'kill $(jobs -p)' EXIT\nset -e\n");
+    for command in commands {
+        script.push_str(command);
+        // A person takes longer to type the next line than the emulator to listen.
+        script.push_str(if command.ends_with('&') { "\nsleep 5\n" } else { "\n" });
+    }
+    let mut shell = Command::new("bash");
+    without_cargo_variables(&mut shell).current_dir(repository.root()).args(["-c", &script]);
+    processes.run("README", &mut shell, log).await?;
+    let said = std::fs::read_to_string(log)?;
+    ensure!(
+        said.contains("{\"batchItemFailures\":[]}") && said.contains("Subject: [ticklake] 1 new file"),
+        "README's commands said: {said}"
+    );
     Ok(())
 }
 
