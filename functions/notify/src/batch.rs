@@ -35,13 +35,16 @@ impl Batch {
         Event::decode(text, &PREFIXES)
     }
 
-    /// Adds what a message says; returns false where it says nothing.
-    pub(crate) fn add(&mut self, sender: Sender, message: &Message<Event>) -> bool {
-        let Ok(event) = &message.content else { return false };
+    /// Adds what a message says.
+    ///
+    /// # Errors
+    /// Why it says nothing.
+    pub(crate) fn add<'a>(&mut self, sender: Sender, message: &'a Message<Event>) -> Result<(), &'a EventError> {
+        let event = message.content.as_ref()?;
         self.ignored.extend(event.ignored.iter().cloned());
         if event.created.is_empty() {
             self.empty.push(sender);
-            return true;
+            return Ok(());
         }
         for created in &event.created {
             let entry = self.objects.entry(created.object.clone());
@@ -52,7 +55,7 @@ impl Batch {
             self.repeats += u64::from(!senders.is_empty());
             senders.insert(sender.clone());
         }
-        true
+        Ok(())
     }
 
     /// Returns the objects, in the order of their keys, those of one key in the order in which they were created.
@@ -105,11 +108,11 @@ mod tests {
     fn repeats_are_listed_once_and_acknowledged_with_all_their_messages() {
         let mut batch = Batch::default();
         let receipt = |name: &str| Sender::Queue(name.to_owned());
-        assert!(batch.add(Sender::Invocation(0), &message(&["ticks/a", "ticks/b"])));
-        assert!(batch.add(receipt("r1"), &message(&["ticks/b"])));
-        assert!(batch.add(receipt("r2"), &message(&["ticks/c", "ticks/a", "_manifests/m"])));
-        assert!(batch.add(receipt("r3"), &message(&[])));
-        assert!(!batch.add(receipt("r4"), &Message::new(None, "poison", Batch::read)));
+        assert!(batch.add(Sender::Invocation(0), &message(&["ticks/a", "ticks/b"])).is_ok());
+        assert!(batch.add(receipt("r1"), &message(&["ticks/b"])).is_ok());
+        assert!(batch.add(receipt("r2"), &message(&["ticks/c", "ticks/a", "_manifests/m"])).is_ok());
+        assert!(batch.add(receipt("r3"), &message(&[])).is_ok());
+        assert!(batch.add(receipt("r4"), &Message::new(None, "poison", Batch::read)).is_err());
         let keys: Vec<String> = batch.objects().into_iter().map(|created| created.object.key).collect();
         assert_eq!(
             (keys, batch.repeats, batch.ignored.as_slice()),

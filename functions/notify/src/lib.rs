@@ -117,11 +117,10 @@ impl EventFunction for Notify {
         let mut batch = Batch::default();
         let mut failed: BTreeMap<usize, String> = BTreeMap::new();
         for (place, message) in invocation.messages.iter().enumerate() {
-            if !batch.add(Sender::Invocation(place), message) {
-                let reason = message.content.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            if let Err(reason) = batch.add(Sender::Invocation(place), message) {
                 counter!("BadMessages").increment(1);
-                warn!(message = message.id, reason, "not an event");
-                failed.insert(place, reason);
+                warn!(message = message.id, %reason, "not an event");
+                failed.insert(place, reason.to_string());
             }
         }
         let own = batch.len();

@@ -38,33 +38,23 @@ impl Queue {
         while fetched < MOST.0 && batch.bytes() < MOST.1 && Instant::now() < until {
             // No call is broken off: what its answer would have brought stays invisible.
             let answers = futures::future::join_all((0..CALLS).map(|_| self.receive())).await;
-            let mut received = 0;
-            for answer in answers {
-                match answer {
-                    Ok(messages) => {
-                        received += messages.len();
-                        for (sender, message) in &messages {
-                            if !batch.add(sender.clone(), message) {
-                                // It stays in the queue, and comes to the dead-letter queue after its last receive.
-                                counter!("BadMessages").increment(1);
-                                warn!(
-                                    message = message.id,
-                                    reason = message.content.as_ref().err().map(ToString::to_string),
-                                    "not an event"
-                                );
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        warn!(error = format!("{error:#}"), "cannot look for more messages");
-                        return;
-                    }
+            let (messages, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+            let messages: Vec<(Sender, Message<Event>)> = messages.into_iter().flatten().flatten().collect();
+            for (sender, message) in &messages {
+                if let Err(reason) = batch.add(sender.clone(), message) {
+                    // It stays in the queue, and comes to the dead-letter queue after its last receive.
+                    counter!("BadMessages").increment(1);
+                    warn!(message = message.id, %reason, "not an event");
                 }
             }
-            if received == 0 {
+            if let Some(Err(error)) = errors.into_iter().next() {
+                warn!(error = format!("{error:#}"), "cannot look for more messages");
                 return;
             }
-            fetched += received;
+            if messages.is_empty() {
+                return;
+            }
+            fetched += messages.len();
         }
     }
 

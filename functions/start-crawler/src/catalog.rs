@@ -35,27 +35,35 @@ impl Catalog {
 
     /// Returns those of the partitions that the table has. A table that does not exist yet has none.
     pub(crate) async fn known(&self, partitions: &BTreeSet<LakePartition>) -> Result<BTreeSet<LakePartition>> {
-        let Settings { database, table, .. } = &self.settings;
+        let values = |partition: &LakePartition| PartitionValueList::builder().values(partition.dt()).values(partition.hr()).build();
+        let keys = partitions.iter().map(values).collect::<Result<Vec<_>, _>>()?;
         let mut known = BTreeSet::new();
-        let partitions: Vec<LakePartition> = partitions.iter().copied().collect();
-        for chunk in partitions.chunks(PER_CALL) {
-            let values = |partition: &LakePartition| PartitionValueList::builder().values(partition.dt()).values(partition.hr()).build();
-            let keys = chunk.iter().map(values).collect::<Result<Vec<_>, _>>()?;
-            let answer =
-                self.glue.batch_get_partition().database_name(database).table_name(table).set_partitions_to_get(Some(keys)).send().await;
-            match answer {
-                Ok(answer) => known.extend(answer.partitions().iter().filter_map(|partition| match partition.values() {
-                    [dt, hr] => LakePartition::parse(dt, hr),
-                    _ => None,
-                })),
-                Err(error) if error.as_service_error().is_some_and(|error| error.is_entity_not_found_exception()) => {}
-                Err(error) => {
-                    return Err(anyhow::anyhow!(aws_connect::brief(&error)))
-                        .with_context(|| format!("BatchGetPartition {database}.{table}"));
-                }
+        for chunk in keys.chunks(PER_CALL) {
+            let mut left = chunk.to_vec();
+            // What Glue has not come to is asked again, while it comes to anything.
+            while !left.is_empty() {
+                let (found, unprocessed) = self.some_known(left).await?;
+                left = if found.is_empty() { Vec::new() } else { unprocessed };
+                known.extend(found);
             }
         }
         Ok(known)
+    }
+
+    async fn some_known(&self, keys: Vec<PartitionValueList>) -> Result<(Vec<LakePartition>, Vec<PartitionValueList>)> {
+        let Settings { database, table, .. } = &self.settings;
+        let get = self.glue.batch_get_partition().database_name(database).table_name(table).set_partitions_to_get(Some(keys));
+        match get.send().await {
+            Ok(answer) => {
+                let found = answer.partitions().iter().filter_map(|partition| match partition.values() {
+                    [dt, hr] => LakePartition::parse(dt, hr),
+                    _ => None,
+                });
+                Ok((found.collect(), answer.unprocessed_keys().to_vec()))
+            }
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_entity_not_found_exception()) => Ok((vec![], vec![])),
+            Err(error) => Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("BatchGetPartition {database}.{table}")),
+        }
     }
 
     /// Asks for a crawl.

@@ -5,7 +5,7 @@
 //! catalog been asked first, a crawl could end in between, and the next one would be started for what is covered already. Two functions
 //! that both find the crawler ready both call StartCrawler; Glue starts one crawl and answers the other CrawlerRunningException.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use lake::LakePartition;
@@ -74,7 +74,7 @@ pub(crate) enum Crawl {
 /// What becomes of the messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The messages that wait, by their place among the wants.
+    /// The messages that wait, by their place in the batch.
     pub(crate) deferred: Vec<usize>,
     /// What was done about a crawl.
     pub(crate) crawl: Crawl,
@@ -84,7 +84,7 @@ pub(crate) struct Outcome {
 #[derive(Debug)]
 pub(crate) struct Handling {
     crawl_on: CrawlOn,
-    wants: Vec<Want>,
+    wants: BTreeMap<usize, Want>,
     known: BTreeSet<LakePartition>,
     succeeded: Option<SystemTime>,
     is_running: bool,
@@ -93,8 +93,8 @@ pub(crate) struct Handling {
 }
 
 impl Handling {
-    /// Begins to handle messages; `known` are the partitions that the catalog is known to have.
-    pub(crate) fn new(crawl_on: CrawlOn, wants: Vec<Want>, known: BTreeSet<LakePartition>) -> Self {
+    /// Begins to handle what messages want, by their place in the batch; `known` are the partitions that the catalog is known to have.
+    pub(crate) fn new(crawl_on: CrawlOn, wants: BTreeMap<usize, Want>, known: BTreeSet<LakePartition>) -> Self {
         let mut handling = Self { crawl_on, wants, known, succeeded: None, is_running: false, ask: Ask::Nothing, crawl: Crawl::NotDue };
         if !handling.deferred().is_empty() {
             handling.ask = Ask::Crawler;
@@ -133,8 +133,8 @@ impl Handling {
         Outcome { deferred: self.deferred(), crawl: self.crawl }
     }
 
-    /// Returns the wants, in the order of the messages.
-    pub(crate) fn wants(&self) -> &[Want] {
+    /// Returns what the messages want, by their place in the batch.
+    pub(crate) fn wants(&self) -> &BTreeMap<usize, Want> {
         &self.wants
     }
 
@@ -152,7 +152,7 @@ impl Handling {
     }
 
     fn deferred(&self) -> Vec<usize> {
-        (0..self.wants.len()).filter(|place| !self.is_covered(&self.wants[*place])).collect()
+        self.wants.iter().filter(|(_, want)| !self.is_covered(want)).map(|(place, _)| *place).collect()
     }
 
     fn is_covered(&self, want: &Want) -> bool {
@@ -164,7 +164,7 @@ impl Handling {
     }
 
     fn unknown(&self) -> BTreeSet<LakePartition> {
-        let partitions = self.wants.iter().flat_map(|want| &want.objects).filter_map(|object| object.partition);
+        let partitions = self.wants.values().flat_map(|want| &want.objects).filter_map(|object| object.partition);
         partitions.filter(|partition| !self.known.contains(partition)).collect()
     }
 }
@@ -186,11 +186,15 @@ mod tests {
         Want { objects: partitions.iter().map(wanted).collect(), ignored: vec![] }
     }
 
+    fn handling(crawl_on: CrawlOn, wants: &[Want], known: &[&str]) -> Handling {
+        Handling::new(crawl_on, wants.iter().cloned().enumerate().collect(), known.iter().map(|hr| partition(hr)).collect())
+    }
+
     const READY: Told = Told::Crawler(CrawlerSeen { is_running: false, succeeded: None });
 
     #[test]
     fn known_partitions_ask_nothing() {
-        let handling = Handling::new(CrawlOn::NewPartition, vec![want(&["05"], 1), want(&[], 1)], [partition("05")].into());
+        let handling = handling(CrawlOn::NewPartition, &[want(&["05"], 1), want(&[], 1)], &["05"]);
         assert_eq!(handling.ask(), &Ask::Nothing);
         assert_eq!(handling.outcome(), Outcome { deferred: vec![], crawl: Crawl::NotDue });
     }
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn unknown_partitions_are_looked_up_once_and_start_one_crawl() {
         let wants = vec![want(&["05"], 1), want(&["05", "06"], 1), want(&["07"], 1), want(&["07", "08"], 1)];
-        let mut handling = Handling::new(CrawlOn::NewPartition, wants, [partition("05")].into());
+        let mut handling = handling(CrawlOn::NewPartition, &wants, &["05"]);
         assert_eq!(handling.ask(), &Ask::Crawler);
         handling.told(READY);
         assert_eq!(handling.ask(), &Ask::Partitions(["06", "07", "08"].map(partition).into()));
@@ -214,7 +218,7 @@ mod tests {
             vec![Told::Crawler(CrawlerSeen { is_running: true, succeeded: None }), Told::Partitions([].into())],
             vec![READY, Told::Partitions([].into()), Told::AlreadyRunning],
         ] {
-            let mut handling = Handling::new(CrawlOn::NewPartition, vec![want(&["05"], 1)], [].into());
+            let mut handling = handling(CrawlOn::NewPartition, &[want(&["05"], 1)], &[]);
             told.into_iter().for_each(|told| handling.told(told));
             assert_eq!((handling.ask(), handling.outcome()), (&Ask::Nothing, Outcome { deferred: vec![0], crawl: Crawl::Running }));
         }
@@ -223,7 +227,7 @@ mod tests {
     #[test]
     fn what_glue_does_not_say_is_not_covered() {
         for told in [vec![Told::Failed], vec![READY, Told::Failed], vec![READY, Told::Partitions([].into()), Told::Failed]] {
-            let mut handling = Handling::new(CrawlOn::NewPartition, vec![want(&["05"], 1), want(&["06"], 1)], [partition("06")].into());
+            let mut handling = handling(CrawlOn::NewPartition, &[want(&["05"], 1), want(&["06"], 1)], &["06"]);
             told.into_iter().for_each(|told| handling.told(told));
             assert_eq!((handling.ask(), handling.outcome()), (&Ask::Nothing, Outcome { deferred: vec![0], crawl: Crawl::Failed }));
         }
@@ -235,10 +239,10 @@ mod tests {
             Told::Crawler(CrawlerSeen { is_running, succeeded: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(succeeded)) })
         };
         let wants = vec![want(&["05"], 10), want(&["05"], 20), want(&["05"], 30)];
-        let mut handling = Handling::new(CrawlOn::EveryFile, wants.clone(), [partition("05")].into());
+        let mut handling = handling(CrawlOn::EveryFile, &wants, &["05"]);
         handling.told(seen(false, 20));
         assert_eq!((handling.ask(), handling.outcome().deferred), (&Ask::Start, vec![1, 2]));
-        let mut handling = Handling::new(CrawlOn::EveryFile, wants, [].into());
+        let mut handling = handling(CrawlOn::EveryFile, &wants, &[]);
         handling.told(seen(true, 31));
         assert_eq!((handling.ask(), handling.outcome()), (&Ask::Nothing, Outcome { deferred: vec![], crawl: Crawl::NotDue }));
     }

@@ -11,6 +11,7 @@ mod model;
 mod settings;
 mod want;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,14 +21,14 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use function::{Deadline, EventFunction};
 use lambda_runtime::Error;
 use metrics::{counter, gauge};
-use object_event::{Ignored, Invocation};
+use object_event::{Ignored, Invocation, Message};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use catalog::Catalog;
 pub use handling::CrawlOn;
-use handling::{Ask, Crawl, Handling, Told};
+use handling::{Ask, Crawl, Handling, Outcome, Told};
 use known::Known;
 pub use settings::Settings;
 use want::Want;
@@ -67,10 +68,10 @@ impl StartCrawler {
 impl EventFunction for StartCrawler {
     async fn handle(&self, payload: Value, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
         let invocation = Invocation::read(payload, Want::read)?;
-        let readable: Vec<usize> = (0..invocation.messages.len()).filter(|place| invocation.messages[*place].content.is_ok()).collect();
-        let wants = invocation.messages.iter().filter_map(|message| Some(message.content.as_ref().ok()?.clone().sent(message.sent)));
+        let want = |(place, message): (usize, &Message<Want>)| Some((place, message.content.as_ref().ok()?.clone().sent(message.sent)));
+        let wants = invocation.messages.iter().enumerate().filter_map(want).collect();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).fresh(Instant::now());
-        let mut handling = Handling::new(self.crawl_on, wants.collect(), known);
+        let mut handling = Handling::new(self.crawl_on, wants, known);
         let until = deadline.minus(MARGIN);
         let mut trouble = String::new();
         loop {
@@ -86,42 +87,45 @@ impl EventFunction for StartCrawler {
             }
         }
         let outcome = handling.outcome();
+        report(&handling, &outcome);
         let not_covered = "the catalog does not cover the object yet; a crawl was asked for";
         let reason = if trouble.is_empty() { not_covered } else { &trouble };
-        let mut failed: Vec<(usize, &str)> = outcome.deferred.iter().map(|place| (readable[*place], reason)).collect();
-        let bad: Vec<(usize, String)> = (0..invocation.messages.len())
-            .filter_map(|place| Some((place, invocation.messages[place].content.as_ref().err()?.to_string())))
-            .collect();
-        for (place, reason) in &bad {
-            warn!(message = invocation.messages[*place].id, reason, "not an event");
-            failed.push((*place, reason));
+        let mut failed: BTreeMap<usize, String> = outcome.deferred.iter().map(|place| (*place, reason.to_owned())).collect();
+        for (place, message) in invocation.messages.iter().enumerate() {
+            if let Err(reason) = &message.content {
+                counter!("BadMessages").increment(1);
+                warn!(message = message.id, %reason, "not an event");
+                failed.insert(place, reason.to_string());
+            }
         }
-        let objects: usize = handling.wants().iter().map(|want| want.objects.len()).sum();
-        let ignored = Ignored::summary(handling.wants().iter().flat_map(|want| &want.ignored));
-        let oldest =
-            outcome.deferred.iter().flat_map(|place| &handling.wants()[*place].objects).filter_map(|object| object.created_by).min();
-        let oldest = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok()).unwrap_or_default().as_secs();
-        info!(
-            messages = invocation.messages.len(),
-            objects,
-            deferred = outcome.deferred.len(),
-            oldest_uncovered_seconds = oldest,
-            bad = bad.len(),
-            ignored,
-            crawl = ?outcome.crawl,
-            "batch handled"
-        );
-        counter!("Objects").increment(objects as u64);
-        counter!("Ignored").increment(handling.wants().iter().map(|want| want.ignored.len() as u64).sum());
-        counter!("BadMessages").increment(bad.len() as u64);
-        counter!("Deferred").increment(outcome.deferred.len() as u64);
-        gauge!("OldestUncoveredSeconds").set(oldest as f64);
-        match outcome.crawl {
-            Crawl::Started => counter!("CrawlsStarted").increment(1),
-            Crawl::NotDue => counter!("CrawlsSkipped", "Reason" => "covered").increment(1),
-            Crawl::Running => counter!("CrawlsSkipped", "Reason" => "running").increment(1),
-            Crawl::Failed => counter!("CrawlsSkipped", "Reason" => "failed").increment(1),
-        }
-        Ok(invocation.respond(failed)?)
+        Ok(invocation.respond(failed.iter().map(|(place, reason)| (*place, reason.as_str())))?)
+    }
+}
+
+/// Logs and counts what became of the readable messages.
+fn report(handling: &Handling, outcome: &Outcome) {
+    let (wants, deferred) = (handling.wants(), outcome.deferred.len());
+    let objects: usize = wants.values().map(|want| want.objects.len()).sum();
+    let waiting = outcome.deferred.iter().flat_map(|place| &wants[place].objects);
+    let oldest = waiting.filter_map(|object| SystemTime::now().duration_since(object.created_by?).ok()).max().unwrap_or_default().as_secs();
+    let ignored: Vec<&Ignored> = wants.values().flat_map(|want| &want.ignored).collect();
+    info!(
+        messages = wants.len(),
+        objects,
+        deferred,
+        oldest_uncovered_seconds = oldest,
+        ignored = Ignored::summary(ignored.iter().copied()),
+        crawl = ?outcome.crawl,
+        "batch handled"
+    );
+    counter!("Objects").increment(objects as u64);
+    counter!("Ignored").increment(ignored.len() as u64);
+    counter!("Deferred").increment(deferred as u64);
+    gauge!("OldestUncoveredSeconds").set(oldest as f64);
+    match outcome.crawl {
+        Crawl::Started => counter!("CrawlsStarted").increment(1),
+        Crawl::NotDue => counter!("CrawlsSkipped", "Reason" => "covered").increment(1),
+        Crawl::Running => counter!("CrawlsSkipped", "Reason" => "running").increment(1),
+        Crawl::Failed => counter!("CrawlsSkipped", "Reason" => "failed").increment(1),
     }
 }

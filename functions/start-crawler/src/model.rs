@@ -233,7 +233,7 @@ impl World {
                 let object = &self.objects[queued.object];
                 Want { objects: vec![Wanted { partition: Some(object.partition), created_by: Some(at(object.created)) }], ignored: vec![] }
             };
-            let handling = Handling::new(self.crawl_on, batch.iter().map(want).collect(), function.known.fresh(self.instant()));
+            let handling = Handling::new(self.crawl_on, batch.iter().map(want).enumerate().collect(), function.known.fresh(self.instant()));
             function.busy = Some((handling, batch, self.catalog.clone()));
             function.next = self.now + self.rng.u64(1..1_500);
         }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
+use aws_sdk_s3::primitives::DateTimeFormat;
 use local::{FaultProxy, FunctionProcess, Ministack, Processes, Repository, Stack, Tools};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -32,6 +33,7 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     functions.settings().await.context("settings")?;
     functions.panics().await.context("a panic")?;
     functions.a_thousand_messages().await.context("a thousand messages")?;
+    functions.every_file().await.context("every file")?;
     functions.trouble_with_sns().await.context("SNS in trouble")?;
     tokio::try_join!(
         functions.silence("notify", "SNS", &["m0"]),
@@ -39,7 +41,7 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
         functions.silence("notify", "SQS", &[]),
         functions.silence("start-crawler", "GLUE", &["m0"]),
     )?;
-    Ok(Counts { passed: 8, failed: 0 })
+    Ok(Counts { passed: 9, failed: 0 })
 }
 
 impl Functions<'_> {
@@ -93,13 +95,53 @@ impl Functions<'_> {
         ensure!(sample::failed(&answer).is_empty(), "notify answered {answer}");
         let wanted: Vec<String> = (0..950).map(|n| format!("s3://{LAKE}/{}", key(n))).collect();
         self.wait_for_mail(|listed| wanted.iter().all(|url| listed.contains_key(url))).await?;
+        let metrics = self.metrics("notify-thousand.log")?;
+        ensure!(metrics["Objects"] == 950 && metrics["Repeats"] == 50 && metrics["Mails"] == 1, "the metrics say {metrics}");
         let more = self.listed().into_iter().find(|(_, times)| *times > 1);
         ensure!(more.is_none(), "listed more than once: {more:?}");
         let mut process = self.start("start-crawler", "thousand", &[]).await?;
         let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg)?;
         process.stop().await?;
         ensure!(sample::failed(&answer).len() == 1000, "start-crawler acknowledged what no catalog covers: {answer}");
+        let metrics = self.metrics("start-crawler-thousand.log")?;
+        ensure!(metrics["Deferred"] == 1000 && metrics["OldestUncoveredSeconds"].as_f64() > Some(0.0), "the metrics say {metrics}");
         Ok(())
+    }
+
+    /// With `CrawlOn: every-file` an object is covered by a crawl that began after it and has succeeded, and by no other.
+    async fn every_file(&self) -> Result<()> {
+        let mut process = self.start("start-crawler", "every-file", &[("CRAWL_ON", "every-file")]).await?;
+        let event = |name: &str| -> Result<Value> {
+            let mut event = sample::event(LAKE, &format!("ticks/dt=2026-11-24/hr=05/{name}.parquet"), "e", None);
+            event["time"] = aws_sdk_s3::primitives::DateTime::from(SystemTime::now()).fmt(DateTimeFormat::DateTime)?.into();
+            let mut batch = sample::batch([event]);
+            batch["Records"][0]["attributes"] = serde_json::json!({});
+            Ok(batch)
+        };
+        let first = event("first")?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut deferred = 0;
+        loop {
+            let answer = process.invoke(&first).await?.map_err(anyhow::Error::msg)?;
+            if sample::failed(&answer).is_empty() {
+                break;
+            }
+            deferred += 1;
+            ensure!(Instant::now() < deadline, "no crawl has covered the first object");
+            sleep(Duration::from_millis(500)).await;
+        }
+        ensure!(deferred > 0, "the first object was covered before any crawl");
+        let answer = process.invoke(&event("second")?).await?.map_err(anyhow::Error::msg)?;
+        ensure!(sample::failed(&answer) == ["m0"], "the crawl before an object has covered it: {answer}");
+        process.stop().await
+    }
+
+    /// Returns the metrics of a function's last invocation, from its log, every line of which is JSON.
+    fn metrics(&self, log: &str) -> Result<Value> {
+        let text = std::fs::read_to_string(self.folder.join(log))?;
+        let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>().with_context(|| format!("{log}: {text}"))?;
+        let metrics = lines.into_iter().rfind(|line| line["_aws"].is_object() && line["Objects"].is_number());
+        metrics.with_context(|| format!("{log} has no metrics"))
     }
 
     /// SNS answers with errors, late, or not at all, but not always: the mail goes out.
