@@ -186,7 +186,7 @@ mod tests {
         Want { objects: partitions.iter().map(wanted).collect(), ignored: vec![] }
     }
 
-    fn handling(crawl_on: CrawlOn, wants: &[Want], known: &[&str]) -> Handling {
+    fn begin(crawl_on: CrawlOn, wants: &[Want], known: &[&str]) -> Handling {
         Handling::new(crawl_on, wants.iter().cloned().enumerate().collect(), known.iter().map(|hr| partition(hr)).collect())
     }
 
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn known_partitions_ask_nothing() {
-        let handling = handling(CrawlOn::NewPartition, &[want(&["05"], 1), want(&[], 1)], &["05"]);
+        let handling = begin(CrawlOn::NewPartition, &[want(&["05"], 1), want(&[], 1)], &["05"]);
         assert_eq!(handling.ask(), &Ask::Nothing);
         assert_eq!(handling.outcome(), Outcome { deferred: vec![], crawl: Crawl::NotDue });
     }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn unknown_partitions_are_looked_up_once_and_start_one_crawl() {
         let wants = vec![want(&["05"], 1), want(&["05", "06"], 1), want(&["07"], 1), want(&["07", "08"], 1)];
-        let mut handling = handling(CrawlOn::NewPartition, &wants, &["05"]);
+        let mut handling = begin(CrawlOn::NewPartition, &wants, &["05"]);
         assert_eq!(handling.ask(), &Ask::Crawler);
         handling.told(READY);
         assert_eq!(handling.ask(), &Ask::Partitions(["06", "07", "08"].map(partition).into()));
@@ -218,7 +218,7 @@ mod tests {
             vec![Told::Crawler(CrawlerSeen { is_running: true, succeeded: None }), Told::Partitions([].into())],
             vec![READY, Told::Partitions([].into()), Told::AlreadyRunning],
         ] {
-            let mut handling = handling(CrawlOn::NewPartition, &[want(&["05"], 1)], &[]);
+            let mut handling = begin(CrawlOn::NewPartition, &[want(&["05"], 1)], &[]);
             told.into_iter().for_each(|told| handling.told(told));
             assert_eq!((handling.ask(), handling.outcome()), (&Ask::Nothing, Outcome { deferred: vec![0], crawl: Crawl::Running }));
         }
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn what_glue_does_not_say_is_not_covered() {
         for told in [vec![Told::Failed], vec![READY, Told::Failed], vec![READY, Told::Partitions([].into()), Told::Failed]] {
-            let mut handling = handling(CrawlOn::NewPartition, &[want(&["05"], 1), want(&["06"], 1)], &["06"]);
+            let mut handling = begin(CrawlOn::NewPartition, &[want(&["05"], 1), want(&["06"], 1)], &["06"]);
             told.into_iter().for_each(|told| handling.told(told));
             assert_eq!((handling.ask(), handling.outcome()), (&Ask::Nothing, Outcome { deferred: vec![0], crawl: Crawl::Failed }));
         }
@@ -239,10 +239,10 @@ mod tests {
             Told::Crawler(CrawlerSeen { is_running, succeeded: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(succeeded)) })
         };
         let wants = vec![want(&["05"], 10), want(&["05"], 20), want(&["05"], 30)];
-        let mut handling = handling(CrawlOn::EveryFile, &wants, &["05"]);
+        let mut handling = begin(CrawlOn::EveryFile, &wants, &["05"]);
         handling.told(seen(false, 20));
         assert_eq!((handling.ask(), handling.outcome().deferred), (&Ask::Start, vec![1, 2]));
-        let mut handling = handling(CrawlOn::EveryFile, &wants, &[]);
+        let mut handling = begin(CrawlOn::EveryFile, &wants, &[]);
         handling.told(seen(true, 31));
         assert_eq!((handling.ask(), handling.outcome()), (&Ask::Nothing, Outcome { deferred: vec![], crawl: Crawl::NotDue }));
     }

@@ -139,7 +139,8 @@ impl Functions<'_> {
     /// Returns the metrics of a function's last invocation, from its log, every line of which is JSON.
     fn metrics(&self, log: &str) -> Result<Value> {
         let text = std::fs::read_to_string(self.folder.join(log))?;
-        let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>().with_context(|| format!("{log}: {text}"))?;
+        let lines =
+            text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>().with_context(|| format!("{log}: {text}"))?;
         let metrics = lines.into_iter().rfind(|line| line["_aws"].is_object() && line["Objects"].is_number());
         metrics.with_context(|| format!("{log} has no metrics"))
     }
