@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -21,7 +20,7 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
-    /// When SNS took it, in milliseconds since 1970.
+    /// When SNS handed it out, in milliseconds since 1970; its own timestamp is cut to the second here.
     pub published_ms: i64,
     /// What subscribers can filter by: the values of each message attribute.
     pub attributes: BTreeMap<String, String>,
@@ -41,7 +40,6 @@ pub struct Mailbox {
 struct Notification {
     subject: Option<String>,
     message: String,
-    timestamp: String,
     #[serde(default)]
     message_attributes: BTreeMap<String, Attribute>,
 }
@@ -124,19 +122,20 @@ async fn receive(
     folder: &Path,
     mails: &Mutex<Vec<Mail>>,
 ) -> Result<()> {
+    let receive = sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(2);
     let received =
-        sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(2).send().await.context("ReceiveMessage")?;
+        receive.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send().await.context("ReceiveMessage")?;
     for message in received.messages() {
         let notification: Notification = serde_json::from_str(message.body().unwrap_or_default()).context("not an SNS notification")?;
         let subscriptions = sns.list_subscriptions_by_topic().topic_arn(topic_arn).send().await.context("ListSubscriptionsByTopic")?;
         let addresses = subscriptions.subscriptions().iter().filter(|subscription| subscription.protocol() == Some("email"));
         let to = addresses.filter_map(|subscription| subscription.endpoint()).collect::<Vec<_>>().join(", ");
-        let published = DateTime::from_str(&notification.timestamp, DateTimeFormat::DateTime).context("Timestamp")?;
+        let sent = message.attributes().and_then(|attributes| attributes.get(&MessageSystemAttributeName::SentTimestamp));
         let mail = Mail {
             to,
             subject: notification.subject.unwrap_or_default(),
             body: notification.message,
-            published_ms: published.to_millis()?,
+            published_ms: sent.context("no SentTimestamp")?.parse()?,
             attributes: notification.message_attributes.into_iter().map(|(name, attribute)| (name, attribute.value)).collect(),
         };
         let number = {
