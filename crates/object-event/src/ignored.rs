@@ -3,6 +3,8 @@ use std::fmt;
 
 /// Longest name of an event that is quoted, in characters.
 const QUOTED: usize = 60;
+/// Most reasons that a summary names.
+const NAMED: usize = 10;
 
 /// Why something that an event says is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +34,9 @@ impl Ignored {
         for ignored in all {
             *counts.entry(ignored).or_default() += 1;
         }
-        counts.iter().map(|(ignored, count)| format!("{count} × {ignored}")).collect::<Vec<_>>().join(", ")
+        let mut said: Vec<String> = counts.iter().take(NAMED).map(|(ignored, count)| format!("{count} × {ignored}")).collect();
+        said.extend(counts.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("{more} more reasons")));
+        said.join(", ")
     }
 }
 
@@ -46,5 +50,18 @@ impl fmt::Display for Ignored {
             Self::Hidden => f.write_str("hidden object"),
             Self::Empty => f.write_str("empty object"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_the_first_reasons_and_counts_the_others() {
+        let all: Vec<Ignored> = (0..13).map(|n| Ignored::other(&format!("Event{n:02}"))).chain([Ignored::Empty]).collect();
+        let summary = Ignored::summary(&all);
+        assert!(summary.starts_with("1 × event \"Event00\", ") && summary.ends_with(", 4 more reasons"), "{summary}");
+        assert_eq!(Ignored::summary(&[Ignored::Empty, Ignored::Empty]), "2 × empty object");
     }
 }
