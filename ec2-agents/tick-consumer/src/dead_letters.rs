@@ -8,6 +8,7 @@ use agent::ClientLogs;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::read::GzDecoder;
+use futures::TryStreamExt as _;
 use lake::DeadLetter;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -103,30 +104,24 @@ pub(crate) async fn list(config: &Config, bucket: &LakeBucket, choice: &Choice) 
 
 /// Calls `take` with every dead letter of a topic that is chosen.
 async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, take: &mut impl FnMut(Found)) -> Result<()> {
-    let mut next = None;
-    loop {
-        let page = bucket.list("dead-letter/", next, 1_000).await?;
-        for (key, _) in page.objects {
-            let Ok(parsed) = lake::ObjectKey::parse(&key) else { continue };
-            if parsed.topic() != topic || choice.partition.is_some_and(|partition| partition != parsed.partition()) {
-                continue;
-            }
-            let Some((body, _)) = bucket.get(&key).await? else { continue };
-            let mut text = String::new();
-            GzDecoder::new(body.as_ref()).read_to_string(&mut text).with_context(|| format!("s3://{}/{key}", bucket.name()))?;
-            for line in text.lines() {
-                let (_, partition, letter) = DeadLetter::from_json(line)
-                    .with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
-                if choice.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason)) {
-                    take(Found { partition, letter });
-                }
-            }
+    let mut keys = bucket.keys("dead-letter/");
+    while let Some(key) = keys.try_next().await? {
+        let Ok(parsed) = lake::ObjectKey::parse(&key) else { continue };
+        if parsed.topic() != topic || choice.partition.is_some_and(|partition| partition != parsed.partition()) {
+            continue;
         }
-        next = page.next;
-        if next.is_none() {
-            return Ok(());
+        let Some((body, _)) = bucket.get(&key).await? else { continue };
+        let mut text = String::new();
+        GzDecoder::new(body.as_ref()).read_to_string(&mut text).with_context(|| format!("s3://{}/{key}", bucket.name()))?;
+        for line in text.lines() {
+            let (_, partition, letter) =
+                DeadLetter::from_json(line).with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
+            if choice.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason)) {
+                take(Found { partition, letter });
+            }
         }
     }
+    Ok(())
 }
 
 /// Produces dead letters again, each once: an intent is registered before and its outcome after, both as write-once registers.

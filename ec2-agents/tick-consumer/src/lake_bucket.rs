@@ -7,6 +7,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
 use lake::{Manifest, ManifestKey, Object, ObjectMetadata};
 use tokio::time::Instant;
 
@@ -33,14 +34,6 @@ pub(crate) enum Put {
     Refused,
     /// Nobody knows whether it was created.
     Unknown(anyhow::Error),
-}
-
-/// A page of a listing.
-pub(crate) struct Page {
-    /// Keys and sizes in bytes, by key.
-    pub(crate) objects: Vec<(String, u64)>,
-    /// Where the next page begins; `None` after the last.
-    pub(crate) next: Option<String>,
 }
 
 impl LakeBucket {
@@ -112,8 +105,8 @@ impl LakeBucket {
     /// Returns the newest manifest of a partition.
     pub(crate) async fn newest_manifest(&self, topic: &str, partition: i32) -> Result<Option<Arc<Manifest>>> {
         let prefix = ManifestKey::prefix(topic, partition);
-        let page = self.list(&prefix, None, 1).await?;
-        let Some((key, _)) = page.objects.first() else { return Ok(None) };
+        let (keys, _) = self.page(&prefix, None, 1).await?;
+        let Some(key) = keys.first() else { return Ok(None) };
         let key = ManifestKey::parse(key)
             .with_context(|| format!("s3://{}/{key} is no manifest's key, and another program wrote it: move it away", self.name))?;
         self.manifest(&key).await
@@ -149,14 +142,23 @@ impl LakeBucket {
         }
     }
 
-    /// Lists keys below a prefix.
-    pub(crate) async fn list(&self, prefix: &str, next: Option<String>, most: i32) -> Result<Page> {
-        let page = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).max_keys(most).set_continuation_token(next).send().await;
+    /// Returns the keys below a prefix, in order.
+    pub(crate) fn keys<'a>(&'a self, prefix: &'a str) -> impl Stream<Item = Result<String>> + Unpin + 'a {
+        let first = Some(None::<String>);
+        let pages = futures::stream::try_unfold(first, move |next| async move {
+            let Some(token) = next else { return Ok(None) };
+            let (keys, next) = self.page(prefix, token, 1_000).await?;
+            anyhow::Ok(Some((futures::stream::iter(keys.into_iter().map(Ok)), next.map(Some))))
+        });
+        Box::pin(pages.try_flatten())
+    }
+
+    /// Returns keys below a prefix, and where the next page begins.
+    async fn page(&self, prefix: &str, token: Option<String>, most: i32) -> Result<(Vec<String>, Option<String>)> {
+        let page = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).max_keys(most).set_continuation_token(token).send().await;
         let page = page.map_err(|error| anyhow!("LIST s3://{}/{prefix}: {}", self.name, aws_connect::brief(&error)))?;
-        let object = |object: &aws_sdk_s3::types::Object| {
-            Some((object.key()?.to_owned(), object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default()))
-        };
-        Ok(Page { objects: page.contents().iter().filter_map(object).collect(), next: page.next_continuation_token().map(str::to_owned) })
+        let keys = page.contents().iter().filter_map(|object| Some(object.key()?.to_owned())).collect();
+        Ok((keys, page.next_continuation_token().map(str::to_owned)))
     }
 
     /// Lists the folders right below a prefix.

@@ -56,29 +56,22 @@ pub(crate) async fn walk(bucket: &LakeBucket, deep: bool) -> Result<Report> {
 
 async fn audit(bucket: &LakeBucket, topic: &str, partition: i32, deep: bool, progress: &mut Progress) -> Result<Audit> {
     let mut audit = Audit::default();
-    let (prefix, mut next) = (ManifestKey::prefix(topic, partition), None);
-    loop {
-        let page = bucket.list(&prefix, next, 1_000).await?;
-        let mut manifests = futures::stream::iter(page.objects).map(|(text, _)| manifest(bucket, text)).buffered(MANIFESTS);
-        while let Some((key, manifest)) = manifests.try_next().await? {
-            let Some(manifest) = manifest else {
-                audit.fault(format!("{key} is no manifest"));
-                continue;
-            };
-            audit.manifest(&manifest);
-            progress.manifests += 1;
-            let at_once = if deep { OBJECTS.1 } else { OBJECTS.0 };
-            let found = futures::stream::iter(&manifest.objects).map(|object| find(bucket, object, deep)).buffer_unordered(at_once);
-            let mut found = std::pin::pin!(found);
-            while let Some((object, found)) = found.try_next().await? {
-                audit.object(&manifest, object, &found);
-                progress.objects += 1;
-                progress.sign();
-            }
-        }
-        next = page.next;
-        if next.is_none() {
-            break;
+    let prefix = ManifestKey::prefix(topic, partition);
+    let mut manifests = bucket.keys(&prefix).map_ok(|text| manifest(bucket, text)).try_buffered(MANIFESTS);
+    while let Some((key, manifest)) = manifests.try_next().await? {
+        let Some(manifest) = manifest else {
+            audit.fault(format!("{key} is no manifest"));
+            continue;
+        };
+        audit.manifest(&manifest);
+        progress.manifests += 1;
+        let at_once = if deep { OBJECTS.1 } else { OBJECTS.0 };
+        let found = futures::stream::iter(&manifest.objects).map(|object| find(bucket, object, deep)).buffer_unordered(at_once);
+        let mut found = std::pin::pin!(found);
+        while let Some((object, found)) = found.try_next().await? {
+            audit.object(&manifest, object, &found);
+            progress.objects += 1;
+            progress.sign();
         }
     }
     audit.close();
@@ -123,31 +116,24 @@ async fn strangers(bucket: &LakeBucket, progress: &mut Progress) -> Result<Audit
     let mut strangers = Audit::default();
     let mut kept: HashMap<ManifestKey, Option<Arc<Manifest>>> = HashMap::new();
     for prefix in ["ticks/", "dead-letter/"] {
-        let mut next = None;
-        loop {
-            let page = bucket.list(prefix, next, 1_000).await?;
-            for (text, _) in page.objects {
-                progress.objects += 1;
-                progress.sign();
-                let Ok(key) = ObjectKey::parse(&text) else {
-                    strangers.fault(format!("{text} was written by another program: its key is not one of the lake's"));
-                    continue;
-                };
-                let place = ManifestKey { topic: key.topic().to_owned(), partition: key.partition(), first: key.first() };
-                if !kept.contains_key(&place) {
-                    if kept.len() >= KEPT {
-                        kept.clear();
-                    }
-                    kept.insert(place.clone(), bucket.manifest(&place).await?);
+        let mut keys = bucket.keys(prefix);
+        while let Some(text) = keys.try_next().await? {
+            progress.objects += 1;
+            progress.sign();
+            let Ok(key) = ObjectKey::parse(&text) else {
+                strangers.fault(format!("{text} was written by another program: its key is not one of the lake's"));
+                continue;
+            };
+            let place = ManifestKey { topic: key.topic().to_owned(), partition: key.partition(), first: key.first() };
+            if !kept.contains_key(&place) {
+                if kept.len() >= KEPT {
+                    kept.clear();
                 }
-                let known = kept[&place].as_ref().is_some_and(|manifest| manifest.objects.iter().any(|object| object.key == key));
-                if !known {
-                    strangers.fault(format!("{text} is in no manifest: another program wrote it"));
-                }
+                kept.insert(place.clone(), bucket.manifest(&place).await?);
             }
-            next = page.next;
-            if next.is_none() {
-                break;
+            let known = kept[&place].as_ref().is_some_and(|manifest| manifest.objects.iter().any(|object| object.key == key));
+            if !known {
+                strangers.fault(format!("{text} is in no manifest: another program wrote it"));
             }
         }
     }
