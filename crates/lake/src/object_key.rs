@@ -34,6 +34,11 @@ pub struct ObjectKeyError {
 }
 
 impl ObjectKey {
+    /// What keys of data objects begin with.
+    pub const DATA: &str = "ticks/";
+    /// What keys of dead-letter objects begin with.
+    pub const DEAD_LETTERS: &str = "dead-letter/";
+
     /// Returns the key, or `None` where the topic has a character that Kafka does not allow, a number is negative or `first > last`.
     pub fn new(kind: Kind, lake_partition: LakePartition, topic: &str, partition: i32, first: i64, last: i64) -> Option<Self> {
         let is_topic = !topic.is_empty() && topic.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -125,10 +130,10 @@ fn is_digits(text: &str) -> bool {
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = match self.kind {
-            Kind::Data(_) => "ticks",
-            Kind::DeadLetter => "dead-letter",
+            Kind::Data(_) => Self::DATA,
+            Kind::DeadLetter => Self::DEAD_LETTERS,
         };
-        write!(f, "{prefix}/{}/{}", self.lake_partition, self.file_name())
+        write!(f, "{prefix}{}/{}", self.lake_partition, self.file_name())
     }
 }
 

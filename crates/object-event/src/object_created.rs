@@ -57,7 +57,8 @@ impl ObjectCreated {
 /// S3's order of the events of one key: hexadecimal digits, the shorter of two padded with zeros on the right, compared as text. Says
 /// nothing about events of different keys.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
-#[derive(Debug, Clone)]
+// Trailing zeros are cut off, which orders as padding does: a proper prefix comes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequencer(String);
 
 impl Sequencer {
@@ -66,27 +67,6 @@ impl Sequencer {
         Self(digits.trim_end_matches('0').to_ascii_uppercase())
     }
 }
-
-// Trailing zeros are cut off, which orders as padding does: a proper prefix comes first.
-impl Ord for Sequencer {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Sequencer {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Sequencer {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl Eq for Sequencer {}
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::read::GzDecoder;
 use futures::TryStreamExt as _;
-use lake::DeadLetter;
+use lake::{DeadLetter, ObjectKey};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -104,9 +104,9 @@ pub(crate) async fn list(config: &Config, bucket: &LakeBucket, choice: &Choice) 
 
 /// Calls `take` with every dead letter of a topic that is chosen.
 async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, take: &mut impl FnMut(Found)) -> Result<()> {
-    let mut keys = bucket.keys("dead-letter/");
+    let mut keys = bucket.keys(ObjectKey::DEAD_LETTERS);
     while let Some(key) = keys.try_next().await? {
-        let Ok(parsed) = lake::ObjectKey::parse(&key) else { continue };
+        let Ok(parsed) = ObjectKey::parse(&key) else { continue };
         if parsed.topic() != topic || choice.partition.is_some_and(|partition| partition != parsed.partition()) {
             continue;
         }

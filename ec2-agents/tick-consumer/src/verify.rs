@@ -115,7 +115,7 @@ async fn find<'a>(bucket: &LakeBucket, object: &'a ManifestObject, deep: bool) -
 async fn strangers(bucket: &LakeBucket, progress: &mut Progress) -> Result<Audit> {
     let mut strangers = Audit::default();
     let mut kept: HashMap<ManifestKey, Option<Arc<Manifest>>> = HashMap::new();
-    for prefix in ["ticks/", "dead-letter/"] {
+    for prefix in [ObjectKey::DATA, ObjectKey::DEAD_LETTERS] {
         let mut keys = bucket.keys(prefix);
         while let Some(text) = keys.try_next().await? {
             progress.objects += 1;

@@ -1,5 +1,5 @@
 use bytesize::ByteSize;
-use lake::{Kind, LakePartition, ObjectKey, ObjectMetadata};
+use lake::{LakePartition, ObjectKey, ObjectMetadata};
 use object_event::ObjectCreated;
 use wording::count;
 
@@ -22,7 +22,7 @@ impl Announced {
     /// Returns the object with what its mail needs.
     pub(crate) fn new(created: ObjectCreated, metadata: Option<ObjectMetadata>) -> Self {
         let key = created.object.key.as_str();
-        let is_dead_letter = ObjectKey::parse(key).map_or_else(|_| key.starts_with("dead-letter/"), |key| key.kind() == Kind::DeadLetter);
+        let is_dead_letter = key.starts_with(ObjectKey::DEAD_LETTERS);
         let rows = match &metadata {
             Some(metadata) => count(metadata.rows, if is_dead_letter { "record" } else { "tick" }),
             None => "rows unknown".to_owned(),

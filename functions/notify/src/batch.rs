@@ -1,9 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use lake::ObjectKey;
+use metrics::counter;
 use object_event::{Event, EventError, Ignored, Message, ObjectCreated, ObjectVersion};
+use tracing::warn;
 
 /// What subscribers are told of.
-const PREFIXES: [&str; 2] = ["ticks/", "dead-letter/"];
+const PREFIXES: [&str; 2] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS];
 
 /// Where a message came from, and so how it is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +27,6 @@ pub(crate) struct Batch {
     pub(crate) repeats: u64,
     /// What was passed over.
     pub(crate) ignored: Vec<Ignored>,
-    /// Bytes that the objects take in a mail, about.
-    bytes: usize,
 }
 
 impl Batch {
@@ -35,12 +36,15 @@ impl Batch {
         Event::decode(text, &PREFIXES)
     }
 
-    /// Adds what a message says.
+    /// Adds what a message says. One that says nothing is counted, and not acknowledged.
     ///
     /// # Errors
     /// Why it says nothing.
     pub(crate) fn add<'a>(&mut self, sender: Sender, message: &'a Message<Event>) -> Result<(), &'a EventError> {
-        let event = message.content.as_ref()?;
+        let event = message.content.as_ref().inspect_err(|reason| {
+            counter!("BadMessages").increment(1);
+            warn!(message = message.id, %reason, "not an event");
+        })?;
         self.ignored.extend(event.ignored.iter().cloned());
         if event.created.is_empty() {
             self.empty.push(sender);
@@ -48,10 +52,7 @@ impl Batch {
         }
         for created in &event.created {
             let entry = self.objects.entry(created.object.clone());
-            let (_, senders) = entry.or_insert_with(|| {
-                self.bytes += created.object.key.len() + 60;
-                (created.clone(), BTreeSet::new())
-            });
+            let (_, senders) = entry.or_insert_with(|| (created.clone(), BTreeSet::new()));
             self.repeats += u64::from(!senders.is_empty());
             senders.insert(sender.clone());
         }
@@ -67,7 +68,7 @@ impl Batch {
 
     /// Returns about how many bytes of mail the objects take.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.objects.keys().map(|object| object.key.len() + 60).sum()
     }
 
     /// Returns the number of objects.

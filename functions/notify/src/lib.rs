@@ -64,9 +64,13 @@ impl Notify {
         }
     }
 
-    /// Asks S3 what the object holds. An object that is gone, unreadable, or not looked up in time is still announced; `None` where it makes the function panic.
-    async fn look_up(&self, created: ObjectCreated, until: Instant) -> Option<Announced> {
-        let ObjectVersion { bucket, key, version_id, .. } = created.object.clone();
+    /// Asks S3 what the object holds. An object that is gone, unreadable, or not looked up in time is still announced.
+    ///
+    /// # Errors
+    /// The object, where it makes the function panic.
+    async fn look_up(&self, created: ObjectCreated, until: Instant) -> Result<Announced, ObjectVersion> {
+        let object = created.object.clone();
+        let ObjectVersion { bucket, key, version_id, .. } = object.clone();
         let work = async {
             let head = timeout_at(until, self.s3.head_object().bucket(bucket).key(&key).set_version_id(version_id).send()).await;
             let metadata = match head {
@@ -84,7 +88,7 @@ impl Notify {
             };
             Announced::new(created, metadata)
         };
-        AssertUnwindSafe(work).catch_unwind().await.ok()
+        AssertUnwindSafe(work).catch_unwind().await.map_err(|_| object)
     }
 
     /// Publishes digests; returns the objects of those that could not be, with the reason.
@@ -118,8 +122,6 @@ impl EventFunction for Notify {
         let mut failed: BTreeMap<usize, String> = BTreeMap::new();
         for (place, message) in invocation.messages.iter().enumerate() {
             if let Err(reason) = batch.add(Sender::Invocation(place), message) {
-                counter!("BadMessages").increment(1);
-                warn!(message = message.id, %reason, "not an event");
                 failed.insert(place, reason.to_string());
             }
         }
@@ -127,23 +129,22 @@ impl EventFunction for Notify {
         if own > 0 && invocation.messages.iter().any(|message| message.id.is_some()) {
             self.queue.drain(&mut batch, drain.min(Instant::now() + DRAIN)).await;
         }
-        let objects = batch.objects();
-        let looked_up = futures::stream::iter(&objects).map(|created| self.look_up(created.clone(), look_up)).buffered(HEADS);
-        let announced: Vec<Option<Announced>> = looked_up.collect().await;
-        let panicked = objects.iter().zip(&announced).filter(|(_, announced)| announced.is_none());
+        let looked_up = futures::stream::iter(batch.objects()).map(|created| self.look_up(created, look_up)).buffered(HEADS);
+        let (announced, panicked): (Vec<_>, Vec<_>) = looked_up.collect::<Vec<_>>().await.into_iter().partition(Result::is_ok);
+        let panicked = panicked.into_iter().filter_map(Result::err);
         let mut unannounced: BTreeMap<ObjectVersion, String> =
-            panicked.map(|(created, _)| (created.object.clone(), "the object made the function panic".to_owned())).collect();
+            panicked.map(|object| (object, "the object made the function panic".to_owned())).collect();
         let digests = Digest::compose(announced.into_iter().flatten().collect(), &self.table);
         info!(
             messages = invocation.messages.len(),
-            objects = objects.len(),
-            fetched = objects.len() - own,
+            objects = batch.len(),
+            fetched = batch.len() - own,
             repeats = batch.repeats,
             ignored = Ignored::summary(&batch.ignored),
             mails = digests.len(),
             "batch read"
         );
-        counter!("Objects").increment(objects.len() as u64);
+        counter!("Objects").increment(batch.len() as u64);
         counter!("Repeats").increment(batch.repeats);
         counter!("Ignored").increment(batch.ignored.len() as u64);
         unannounced.extend(self.publish(digests, publish).await);

@@ -4,7 +4,6 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use futures::StreamExt as _;
-use metrics::counter;
 use object_event::{Event, Message};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
@@ -41,11 +40,8 @@ impl Queue {
             let (messages, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
             let messages: Vec<(Sender, Message<Event>)> = messages.into_iter().flatten().flatten().collect();
             for (sender, message) in &messages {
-                if let Err(reason) = batch.add(sender.clone(), message) {
-                    // It stays in the queue, and comes to the dead-letter queue after its last receive.
-                    counter!("BadMessages").increment(1);
-                    warn!(message = message.id, %reason, "not an event");
-                }
+                // One that is no event stays in the queue, and comes to the dead-letter queue after its last receive.
+                let _ = batch.add(sender.clone(), message);
             }
             if let Some(Err(error)) = errors.into_iter().next() {
                 warn!(error = format!("{error:#}"), "cannot look for more messages");

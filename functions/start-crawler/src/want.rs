@@ -1,10 +1,10 @@
 use std::time::{Duration, SystemTime};
 
-use lake::LakePartition;
+use lake::{LakePartition, ObjectKey};
 use object_event::{Event, EventError, ObjectCreated};
 
 /// What the crawler looks at.
-const PREFIXES: [&str; 1] = ["ticks/"];
+const PREFIXES: [&str; 1] = [ObjectKey::DATA];
 
 /// What a message asks of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
