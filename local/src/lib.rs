@@ -30,7 +30,7 @@ pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};
 pub use lake_contents::{LakeContents, LakeObject};
 pub use mailbox::{Mail, Mailbox};
 pub use ministack::{Ministack, free_port};
-pub use processes::{ProcessId, Processes};
+pub use processes::{ProcessId, Processes, wait_until};
 pub use query::Rows;
 pub use repository::{Repository, without_cargo_variables};
 pub use role::Role;

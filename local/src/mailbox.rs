@@ -51,14 +51,15 @@ struct Attribute {
 }
 
 impl Mailbox {
-    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder.
+    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder; with a filter policy only those that it lets through.
     ///
     /// # Errors
     /// The queue or the subscription is refused.
-    pub async fn open(aws: &Aws, topic_arn: &str, folder: PathBuf) -> Result<Self> {
+    pub async fn open(aws: &Aws, topic_arn: &str, folder: PathBuf, filter: Option<&str>) -> Result<Self> {
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let (sqs, sns) = (aws_sdk_sqs::Client::new(aws.config()), aws_sdk_sns::Client::new(aws.config()));
-        let queue = sqs.create_queue().queue_name("ticklake-local-mailbox").send().await.context("CreateQueue")?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let queue = sqs.create_queue().queue_name(format!("ticklake-local-{name}")).send().await.context("CreateQueue")?;
         let url = queue.queue_url().context("the mailbox has no queue URL")?.to_owned();
         let attributes = sqs
             .get_queue_attributes()
@@ -75,7 +76,8 @@ impl Mailbox {
             "Action": "sqs:SendMessage", "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}}}]});
         let policy = HashMap::from([(QueueAttributeName::Policy, statement.to_string())]);
         sqs.set_queue_attributes().queue_url(&url).set_attributes(Some(policy)).send().await.context("SetQueueAttributes")?;
-        sns.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(arn).send().await.context("Subscribe")?;
+        let filter = filter.map(|policy| HashMap::from([("FilterPolicy".to_owned(), policy.to_owned())]));
+        sns.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(arn).set_attributes(filter).send().await.context("Subscribe")?;
         let mails = Arc::new(Mutex::new(Vec::new()));
         let reader = tokio::spawn(read(sqs, sns, url, topic_arn.to_owned(), folder.clone(), Arc::clone(&mails)));
         Ok(Self { folder, mails, reader })

@@ -154,7 +154,10 @@ fn quote(log: &Path) -> String {
 }
 
 /// Waits until `ready` says so.
-pub(crate) async fn wait_until<F: Future<Output = Result<bool>>>(what: &str, within: Duration, mut ready: impl FnMut() -> F) -> Result<()> {
+///
+/// # Errors
+/// It fails, or has not said so in time; names what is missing.
+pub async fn wait_until<F: Future<Output = Result<bool>>>(what: &str, within: Duration, mut ready: impl FnMut() -> F) -> Result<()> {
     let start = Instant::now();
     loop {
         if ready().await? {

@@ -43,7 +43,7 @@ impl Stack {
             Role::read(&ministack.aws, deployment.output(role)?).await?.grant_what_is_misjudged().await?;
         }
         let crawls = CrawlWorker::start(&ministack.aws, deployment.output("CrawlerName")?);
-        let mailbox = Mailbox::open(&ministack.aws, deployment.output("NewFilesTopicArn")?, folder.join("mailbox")).await?;
+        let mailbox = Mailbox::open(&ministack.aws, deployment.output("NewFilesTopicArn")?, folder.join("mailbox"), None).await?;
         Ok(Self { ministack, deployment, crawls, mailbox })
     }
 }

@@ -12,6 +12,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::prepare;
+use crate::sample;
 use crate::up::State;
 
 /// The functions, by the name of their binary.
@@ -168,8 +169,7 @@ impl Replayed {
     /// Returns the messages that the answer fails.
     pub(crate) fn failed(&self) -> Result<Vec<String>> {
         let Ok(answer) = &self.answer else { bail!("an error is no batch response") };
-        let failures = answer["batchItemFailures"].as_array().with_context(|| format!("no batch response: {answer}"))?;
-        Ok(failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).map(str::to_owned).collect())
+        Ok(sample::failed(answer)?.into_iter().map(str::to_owned).collect())
     }
 }
 

@@ -72,6 +72,10 @@ pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// Returns the messages that an answer fails.
-pub(crate) fn failed(answer: &Value) -> Vec<&str> {
-    answer["batchItemFailures"].as_array().into_iter().flatten().filter_map(|failure| failure["itemIdentifier"].as_str()).collect()
+///
+/// # Errors
+/// It is no batch response.
+pub(crate) fn failed(answer: &Value) -> Result<Vec<&str>> {
+    let failures = answer["batchItemFailures"].as_array().with_context(|| format!("no batch response: {answer}"))?;
+    Ok(failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).collect())
 }

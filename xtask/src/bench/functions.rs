@@ -157,12 +157,12 @@ impl Bench<'_> {
         let mut process = sample::function(&self.stack, self.repository, self.processes, function, &[], &log).await?;
         let warm: Value = sample::batch([event(0)]);
         let answer = process.invoke(&warm).await?.map_err(anyhow::Error::msg)?;
-        ensure!(sample::failed(&answer).is_empty(), "{function} answered {answer}");
+        ensure!(sample::failed(&answer)?.is_empty(), "{function} answered {answer}");
         let batch = sample::batch((0..size).map(event));
         let started = Instant::now();
         let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg).with_context(|| format!("a batch of {size}"))?;
         let seconds = started.elapsed().as_secs_f64();
-        ensure!(sample::failed(&answer).is_empty(), "{function} answered {answer}");
+        ensure!(sample::failed(&answer)?.is_empty(), "{function} answered {answer}");
         process.stop().await?;
         Ok(seconds)
     }

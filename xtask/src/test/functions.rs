@@ -4,17 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::primitives::DateTimeFormat;
-use local::{FaultProxy, FunctionProcess, Ministack, Processes, Repository, Stack, Tools};
+use aws_sdk_sqs::types::QueueAttributeName;
+use local::{FaultProxy, FunctionProcess, Mailbox, Ministack, Processes, Repository, Stack, Tools, wait_until};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use super::checks::Counts;
+use super::load;
 use crate::sample;
 use crate::up::function_environment;
 
 const LAKE: &str = "ticklake-lake";
+/// How long a mail may take to the mailbox.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bootstraps as they are uploaded, each behind a runtime API of our own.
 struct Functions<'a> {
@@ -24,15 +27,19 @@ struct Functions<'a> {
     stack: &'a Stack,
 }
 
-pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<Counts> {
+pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
     let folder = folder.join("functions");
     std::fs::create_dir_all(&folder)?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
     let stack = &sample::deploy(ministack, repository, tools, processes, &folder).await?;
     let functions = Functions { repository, processes, folder, stack };
     functions.settings().await.context("settings")?;
+    let warnings = subscribe_to_warnings(&functions).await?;
     functions.panics().await.context("a panic")?;
     functions.a_thousand_messages().await.context("a thousand messages")?;
+    let subjects: Vec<String> = warnings.mails().into_iter().map(|mail| mail.subject).collect();
+    ensure!(subjects == ["[ticklake] 2 dead-letter files"], "a subscriber to warnings alone got {subjects:?}");
+    functions.no_crawler().await.context("no crawler")?;
     functions.every_file().await.context("every file")?;
     functions.trouble_with_sns().await.context("SNS in trouble")?;
     tokio::try_join!(
@@ -41,7 +48,13 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
         functions.silence("notify", "SQS", &[]),
         functions.silence("start-crawler", "GLUE", &["m0"]),
     )?;
-    Ok(Counts { passed: 9, failed: 0 })
+    functions.dead_letters().await.context("the queues' limit")
+}
+
+/// Subscribes to the warnings alone, as README says.
+async fn subscribe_to_warnings(functions: &Functions<'_>) -> Result<Mailbox> {
+    let (aws, topic) = (&functions.stack.ministack.aws, functions.stack.deployment.output("NewFilesTopicArn")?);
+    Mailbox::open(aws, topic, functions.folder.join("warnings"), Some(r#"{"kind": ["dead-letter"]}"#)).await
 }
 
 impl Functions<'_> {
@@ -79,7 +92,7 @@ impl Functions<'_> {
             let keys = ["quiet", "bang", "calm"].map(|name| format!("dead-letter/dt=2026-11-21/hr=05/{name}.json.gz"));
             let answer = process.invoke(&sample::batch(keys.iter().map(|key| sample::event(LAKE, key, "e", None)))).await?;
             let answer = answer.map_err(anyhow::Error::msg)?;
-            ensure!(sample::failed(&answer) == ["m1"], "{function} answered {answer}");
+            ensure!(sample::failed(&answer)? == ["m1"], "{function} answered {answer}");
             process.stop().await?;
         }
         self.told(&["quiet.json.gz", "calm.json.gz"], &["bang.json.gz"]).await
@@ -92,17 +105,21 @@ impl Functions<'_> {
         let mut process = self.start("notify", "thousand", &[]).await?;
         let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg)?;
         process.stop().await?;
-        ensure!(sample::failed(&answer).is_empty(), "notify answered {answer}");
+        ensure!(sample::failed(&answer)?.is_empty(), "notify answered {answer}");
         let wanted: Vec<String> = (0..950).map(|n| format!("s3://{LAKE}/{}", key(n))).collect();
         self.wait_for_mail(|listed| wanted.iter().all(|url| listed.contains_key(url))).await?;
         let metrics = self.metrics("notify-thousand.log")?;
         ensure!(metrics["Objects"] == 950 && metrics["Repeats"] == 50 && metrics["Mails"] == 1, "the metrics say {metrics}");
         let more = self.listed().into_iter().find(|(_, times)| *times > 1);
         ensure!(more.is_none(), "listed more than once: {more:?}");
+        let mail = self.stack.mailbox.mails().pop().context("no mail")?;
+        let prefixes: Vec<String> = serde_json::from_str(&mail.attributes["prefix"]).context("the attribute prefix")?;
+        ensure!(prefixes.len() == 24 && prefixes[5] == "ticks/dt=2026-11-23/hr=05/", "the attribute prefix is {prefixes:?}");
+        ensure!(mail.attributes["kind"] == "data" && mail.attributes["format"] == "parquet", "the attributes are {:?}", mail.attributes);
         let mut process = self.start("start-crawler", "thousand", &[]).await?;
         let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg)?;
         process.stop().await?;
-        ensure!(sample::failed(&answer).len() == 1000, "start-crawler acknowledged what no catalog covers: {answer}");
+        ensure!(sample::failed(&answer)?.len() == 1000, "start-crawler acknowledged what no catalog covers: {answer}");
         let metrics = self.metrics("start-crawler-thousand.log")?;
         ensure!(metrics["Deferred"] == 1000 && metrics["OldestUncoveredSeconds"].as_f64() > Some(0.0), "the metrics say {metrics}");
         Ok(())
@@ -123,7 +140,7 @@ impl Functions<'_> {
         let mut deferred = 0;
         loop {
             let answer = process.invoke(&first).await?.map_err(anyhow::Error::msg)?;
-            if sample::failed(&answer).is_empty() {
+            if sample::failed(&answer)?.is_empty() {
                 break;
             }
             deferred += 1;
@@ -132,8 +149,46 @@ impl Functions<'_> {
         }
         ensure!(deferred > 0, "the first object was covered before any crawl");
         let answer = process.invoke(&event("second")?).await?.map_err(anyhow::Error::msg)?;
-        ensure!(sample::failed(&answer) == ["m0"], "the crawl before an object has covered it: {answer}");
+        ensure!(sample::failed(&answer)? == ["m0"], "the crawl before an object has covered it: {answer}");
         process.stop().await
+    }
+
+    /// A crawler that does not exist covers nothing: the message stays, and the log names the crawler.
+    async fn no_crawler(&self) -> Result<()> {
+        let mut process = self.start("start-crawler", "no-crawler", &[("CRAWLER_NAME", "nowhere")]).await?;
+        let event = sample::event(LAKE, "ticks/dt=2026-11-25/hr=05/a.parquet", "e", None);
+        let answer = process.invoke(&sample::batch([event])).await?.map_err(anyhow::Error::msg)?;
+        process.stop().await?;
+        ensure!(sample::failed(&answer)? == ["m0"], "start-crawler answered {answer}");
+        let log = std::fs::read_to_string(self.folder.join("start-crawler-no-crawler.log"))?;
+        ensure!(log.contains("GetCrawler nowhere: EntityNotFoundException"), "the log does not name the crawler: {log}");
+        Ok(())
+    }
+
+    /// What no crawl covers, and what is no event, ends in the dead-letter queues after the queues' limit, which is two receives here.
+    async fn dead_letters(&self) -> Result<()> {
+        let sqs = aws_sdk_sqs::Client::new(self.stack.ministack.aws.config());
+        let uncovered = sample::event(LAKE, "ticks/dt=2026-11-26/hr=05/nowhere.parquet", "e", None).to_string();
+        let cases: [(&str, &str, &[&str]); 2] = [
+            ("CrawlQueueUrl", "CrawlDeadLetterQueueUrl", &["poison", &uncovered]),
+            ("NotifyQueueUrl", "NotifyDeadLetterQueueUrl", &["poison"]),
+        ];
+        for (queue, dead, bodies) in cases {
+            let (queue, dead) = (self.stack.deployment.output(queue)?, self.stack.deployment.output(dead)?);
+            let redrive = sqs.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::RedrivePolicy).send().await?;
+            let redrive = redrive.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy)).cloned();
+            let mut redrive: Value = serde_json::from_str(&redrive.context("the queue has no dead-letter queue")?)?;
+            redrive["maxReceiveCount"] = 2.into();
+            load::set(&sqs, queue, QueueAttributeName::RedrivePolicy, &redrive.to_string()).await?;
+            load::set(&sqs, queue, QueueAttributeName::VisibilityTimeout, "1").await?;
+            for body in bodies {
+                sqs.send_message().queue_url(queue).message_body(*body).send().await.context("SendMessage")?;
+            }
+            let wanted = bodies.len() as u64;
+            let what = format!("{wanted} messages in {dead}");
+            wait_until(&what, Duration::from_secs(60), async || Ok(load::waiting(&sqs, dead).await? == wanted)).await?;
+        }
+        Ok(())
     }
 
     /// Returns the metrics of a function's last invocation, from its log, every line of which is JSON.
@@ -153,7 +208,7 @@ impl Functions<'_> {
         for name in ["first", "second", "third"] {
             let event = sample::event(LAKE, &format!("ticks/dt=2026-11-21/hr=06/{name}.parquet"), "e", None);
             let answer = process.invoke(&sample::batch([event])).await?.map_err(anyhow::Error::msg)?;
-            ensure!(sample::failed(&answer).is_empty(), "notify answered {answer}");
+            ensure!(sample::failed(&answer)?.is_empty(), "notify answered {answer}");
         }
         process.stop().await?;
         ensure!(!proxy.thrown().is_empty(), "SNS was in no trouble: this check sees nothing");
@@ -171,7 +226,7 @@ impl Functions<'_> {
         let answer = process.invoke(&sample::batch([event])).await.with_context(|| format!("{function} while {service} is silent"))?;
         let answer: Value = answer.map_err(anyhow::Error::msg)?;
         println!("     {function} while {service} is silent: {answer} after {:.1} s", started.elapsed().as_secs_f64());
-        ensure!(sample::failed(&answer) == wanted, "{function} while {service} is silent answered {answer}");
+        ensure!(sample::failed(&answer)? == wanted, "{function} while {service} is silent answered {answer}");
         process.stop().await?;
         if wanted.is_empty() { self.told(&[&name], &[]).await } else { Ok(()) }
     }
@@ -190,11 +245,7 @@ impl Functions<'_> {
     }
 
     async fn wait_for_mail(&self, is_there: impl Fn(&BTreeMap<String, u64>) -> bool) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !is_there(&self.listed()) {
-            ensure!(Instant::now() < deadline, "a mail is missing; these have come: {:?}", self.stack.mailbox.mails());
-            sleep(Duration::from_millis(100)).await;
-        }
-        Ok(())
+        let what = "a mail that was to come";
+        wait_until(what, PATIENCE, async || Ok(is_there(&self.listed()))).await.with_context(|| format!("{:?}", self.stack.mailbox.mails()))
     }
 }

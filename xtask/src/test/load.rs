@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use fastrand::Rng;
 use futures::{StreamExt as _, TryStreamExt as _};
-use local::{Mail, Ministack, Processes, Repository, Stack, Tools};
+use local::{Mail, Ministack, Processes, Repository, Stack, Tools, wait_until};
 use tokio::time::{Instant, sleep};
 use wording::grouped;
 
@@ -94,11 +94,8 @@ async fn trickle(stack: &Stack) -> Result<()> {
         sample::put(&stack.ministack.aws, bucket, &format!("ticks/dt=2026-10-31/hr=05/{n}.parquet")).await?;
         sleep(Duration::from_millis(150)).await;
     }
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while crate::demo::listed(&stack.mailbox.mails()).len() < TRICKLE {
-        ensure!(Instant::now() < deadline, "not all of {TRICKLE} objects are in mails");
-        sleep(Duration::from_millis(100)).await;
-    }
+    let all_told = async || Ok(crate::demo::listed(&stack.mailbox.mails()).len() == TRICKLE);
+    wait_until("a mail of each object", Duration::from_secs(30), all_told).await?;
     let mails = stack.mailbox.mails();
     println!("     {TRICKLE} objects one by one: {} mails", mails.len());
     ensure!(mails.len() > 4, "only {} mails: this shows no rate", mails.len());
@@ -146,14 +143,14 @@ async fn send(stack: &Stack, sqs: &aws_sdk_sqs::Client) -> Result<BTreeSet<Strin
     Ok((0..OBJECTS).map(|n| format!("s3://{bucket}/{}", key(n))).collect())
 }
 
-async fn set(sqs: &aws_sdk_sqs::Client, url: &str, name: QueueAttributeName, value: &str) -> Result<()> {
+pub(crate) async fn set(sqs: &aws_sdk_sqs::Client, url: &str, name: QueueAttributeName, value: &str) -> Result<()> {
     let attributes = HashMap::from([(name, value.to_owned())]);
     sqs.set_queue_attributes().queue_url(url).set_attributes(Some(attributes)).send().await.context("SetQueueAttributes")?;
     Ok(())
 }
 
 /// Returns how many messages a queue has, in flight or not.
-async fn waiting(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<u64> {
+pub(crate) async fn waiting(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<u64> {
     let names = [
         QueueAttributeName::ApproximateNumberOfMessages,
         QueueAttributeName::ApproximateNumberOfMessagesNotVisible,

@@ -43,8 +43,8 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("sam build", Deployment::build(repository, tools, processes, folder)).await;
     checks.run("function zips", template::zip_sizes(repository)).await;
     checks.run("events through cargo-lambda", events::check(repository, tools, processes, folder)).await;
-    checks.run_counted("functions as they are deployed", functions::check(repository, tools, processes, folder)).await;
-    checks.run_counted("roles: each permission is needed", roles::check(repository, tools, processes, folder)).await;
+    checks.run("functions as they are deployed", functions::check(repository, tools, processes, folder)).await;
+    checks.run("roles: each permission is needed", roles::check(repository, tools, processes, folder)).await;
     checks.run("load: 10,000 events in a minute", load::check(repository, tools, processes, folder)).await;
     for case in queries::CASES {
         checks.run(&format!("queries across midnight, {}", case.name()), queries::check(case, repository, tools, processes, folder)).await;
