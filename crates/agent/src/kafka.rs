@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
 use serde::Deserialize;
-use tracing::{debug, error, info, warn};
+
+use crate::{KafkaContext, aws};
 
 /// How long a start waits for the brokers' metadata.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,9 +20,31 @@ pub struct Kafka {
     /// The topic of ticks.
     #[serde(default = "default_topic")]
     pub topic: String,
-    /// Further librdkafka settings, passed on as they stand (`security.protocol`, `sasl.password`, …). Never logged.
+    /// How the brokers know this machine, and it them.
+    #[serde(default, deserialize_with = "crate::word")]
+    pub security: Security,
+    /// Secret in AWS Secrets Manager, by name or ARN, with `{"username": …, "password": …}` for `security: scram`.
+    pub secret: Option<String>,
+    /// PEM file with the certificates of those who sign the brokers'; without it the system's.
+    pub ca_file: Option<String>,
+    /// Further librdkafka settings, passed on as they stand. Never logged.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+}
+
+/// How the brokers know this machine, and it them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// Not at all: within one private network.
+    #[default]
+    Plaintext,
+    /// TLS; the brokers know nobody.
+    Tls,
+    /// TLS, and user and password by SASL/SCRAM-SHA-512.
+    Scram,
+    /// TLS, and this machine's AWS role: MSK with IAM access control.
+    MskIam,
 }
 
 fn default_topic() -> String {
@@ -35,6 +57,17 @@ pub enum KafkaError {
     /// librdkafka refuses the settings.
     #[error("kafka.options: {0}")]
     Settings(ClientError),
+    /// Two settings cannot both hold, or one needs another.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The secret cannot be read.
+    #[error("kafka.secret: cannot read {secret:?}: {problem}\n  wanted a secret {{\"username\": …, \"password\": …}} that this machine's role may read")]
+    Secret {
+        /// Its name.
+        secret: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// No broker answered.
     #[error(
         "cannot reach Kafka at {brokers}: {source}\n  set kafka.brokers (now {brokers:?}) to brokers that this machine can reach, or start them"
@@ -60,14 +93,72 @@ pub enum KafkaError {
 }
 
 impl Kafka {
-    /// Returns a client configuration with brokers and options set.
+    /// Fetches user and password where [`Security::Scram`] wants them. Called once, before any client is made. Blocks.
+    ///
+    /// # Errors
+    /// The secret cannot be read, or settings contradict each other.
+    pub fn resolve(&mut self) -> Result<(), KafkaError> {
+        let has_user = self.options.contains_key("sasl.username");
+        match (self.security, &self.secret) {
+            (Security::Scram, None) if has_user => Ok(()),
+            (Security::Scram, None) => Err(KafkaError::Conflict("kafka.security: scram needs kafka.secret, or sasl.username and sasl.password in kafka.options")),
+            (Security::Scram, Some(_)) if has_user => Err(KafkaError::Conflict("kafka.secret and sasl.username in kafka.options exclude each other; leave one out")),
+            (Security::Scram, Some(secret)) => {
+                #[derive(Deserialize)]
+                struct Login {
+                    username: String,
+                    password: String,
+                }
+                let wrong = |problem| KafkaError::Secret { secret: secret.clone(), problem };
+                let text = aws::secret(secret).map_err(wrong)?;
+                // Not what serde says: it may quote the password.
+                let login: Login = serde_json::from_str(&text).map_err(|_| wrong("it is no JSON object with username and password".to_owned()))?;
+                self.options.extend([("sasl.username".to_owned(), login.username), ("sasl.password".to_owned(), login.password)]);
+                Ok(())
+            }
+            (_, Some(_)) => Err(KafkaError::Conflict("kafka.secret is for kafka.security: scram; leave one out")),
+            (Security::Plaintext, None) if self.ca_file.is_some() => Err(KafkaError::Conflict("kafka.ca_file is for kafka.security: tls, scram or msk-iam; set one")),
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Returns a client configuration with brokers, security and options set.
     pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "ticklake").set_log_level(RDKafkaLogLevel::Info);
+        match self.security {
+            Security::Plaintext => &mut config,
+            Security::Tls => config.set("security.protocol", "ssl"),
+            Security::Scram => config.set("security.protocol", "sasl_ssl").set("sasl.mechanisms", "SCRAM-SHA-512"),
+            Security::MskIam => config.set("security.protocol", "sasl_ssl").set("sasl.mechanisms", "OAUTHBEARER"),
+        };
+        if self.security != Security::Plaintext {
+            // OpenSSL is linked statically and knows no place of its own: where distributions keep certificates is tried in turn.
+            config.set("ssl.ca.location", self.ca_file.as_deref().unwrap_or("probe"));
+        }
         for (name, value) in &self.options {
             config.set(name, value);
         }
         config
+    }
+
+    /// Returns a client in no group, for metadata.
+    ///
+    /// # Errors
+    /// The settings are refused.
+    pub fn metadata_client(&self) -> Result<BaseConsumer<KafkaContext>, KafkaError> {
+        let client = self.client_config().create_with_context(KafkaContext::default()).map_err(KafkaError::Settings)?;
+        self.sign_in(&client);
+        Ok(client)
+    }
+
+    /// Lets a client that nobody polls get its token, and get a new one where the old one has expired. Blocks until it has one, for up to 10 s.
+    pub fn sign_in(&self, client: &BaseConsumer<KafkaContext>) {
+        let deadline = Instant::now() + METADATA_TIMEOUT;
+        while self.security == Security::MskIam && !client.context().has_token() && Instant::now() < deadline {
+            // Nothing is subscribed: what comes is the request for a token, which the context answers.
+            client.poll(Duration::from_millis(100));
+        }
     }
 
     /// Asks the brokers for the topic and returns its number of partitions. Never creates it. Blocks for up to 10 s.
@@ -75,8 +166,7 @@ impl Kafka {
     /// # Errors
     /// The settings are refused, no broker answers, or the topic does not exist.
     pub fn check_topic(&self) -> Result<usize, KafkaError> {
-        // A consumer without a group: metadata only.
-        let client: BaseConsumer<ClientLogs> = self.client_config().create_with_context(ClientLogs).map_err(KafkaError::Settings)?;
+        let client = self.metadata_client()?;
         let unreachable = |source| KafkaError::Unreachable { brokers: self.brokers.clone(), source };
         // All topics: asking for one by name may create it on brokers that do so.
         let metadata = client.fetch_metadata(None, METADATA_TIMEOUT).map_err(unreachable)?;
@@ -93,25 +183,34 @@ impl Kafka {
     }
 }
 
-/// Carries librdkafka's logs into ours.
-#[derive(Debug, Clone, Copy)]
-pub struct ClientLogs;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl ClientContext for ClientLogs {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                error!(facility, "{message}")
-            }
-            RDKafkaLogLevel::Warning => warn!(facility, "{message}"),
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => info!(facility, "{message}"),
-            RDKafkaLogLevel::Debug => debug!(facility, "{message}"),
-        }
+    fn resolve(yaml: &str) -> Result<Kafka, String> {
+        let mut kafka: Kafka = crate::Layers::of_text(yaml).load().map_err(|error| error.to_string())?;
+        kafka.resolve().map_err(|error| error.to_string())?;
+        Ok(kafka)
     }
 
-    fn error(&self, error: ClientError, reason: &str) {
-        warn!(%error, reason, "Kafka is in trouble, the client goes on trying");
+    #[test]
+    fn security_says_what_librdkafka_needs() {
+        let config = |yaml: &str| resolve(yaml).expect(yaml).client_config();
+        assert_eq!(config("{brokers: b}").get("security.protocol"), None);
+        let tls = config("{brokers: b, security: tls, ca_file: ca.pem}");
+        assert_eq!((tls.get("security.protocol"), tls.get("ssl.ca.location")), (Some("ssl"), Some("ca.pem")));
+        let scram = config("{brokers: b, security: scram, options: {sasl.username: u}}");
+        assert_eq!((scram.get("sasl.mechanisms"), scram.get("ssl.ca.location")), (Some("SCRAM-SHA-512"), Some("probe")));
+        assert_eq!(config("{brokers: b, security: msk-iam}").get("sasl.mechanisms"), Some("OAUTHBEARER"));
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_named() {
+        let error = |yaml: &str| resolve(yaml).err().expect(yaml);
+        assert!(error("{brokers: b, security: scram}").contains("needs kafka.secret"));
+        assert!(error("{brokers: b, security: scram, secret: s, options: {sasl.username: u}}").contains("exclude each other"));
+        assert!(error("{brokers: b, secret: s}").contains("kafka.secret is for kafka.security: scram"));
+        assert!(error("{brokers: b, ca_file: ca.pem}").contains("kafka.ca_file is for"));
+        assert!(error("{brokers: b, security: ssl}").contains("unknown variant `ssl`, expected one of `plaintext`"));
     }
 }
-
-impl ConsumerContext for ClientLogs {}

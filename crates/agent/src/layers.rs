@@ -1,15 +1,16 @@
-use std::path::{Path, PathBuf};
-
 use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, Environment, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-/// Configuration in layers, each overriding the one before it: a YAML file, environment variables, flags.
+use crate::ConfigSource;
+
+/// Configuration in layers, each overriding the one before it: a YAML document, environment variables, flags.
 ///
 /// The variable for `kafka.topic` is `<PREFIX>_KAFKA__TOPIC`. Keys that the target type does not know are errors.
 pub struct Layers {
     builder: ConfigBuilder<DefaultState>,
-    file: Option<PathBuf>,
+    /// Where the document stands.
+    document: String,
     prefix: &'static str,
 }
 
@@ -24,7 +25,17 @@ pub enum ConfigError {
         /// What the system says.
         problem: std::io::Error,
     },
-    /// The file is no YAML, or a layer contradicts itself.
+    /// The SSM parameter given cannot be read.
+    #[error(
+        "ssm:{name}: cannot read the parameter: {problem}\n  give --config ssm:<name> a parameter of this account and region that this machine's role may read"
+    )]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What AWS says.
+        problem: String,
+    },
+    /// The document is no YAML, or a layer contradicts itself.
     #[error("{0}")]
     Syntax(String),
     /// A setting has a value it cannot have, is missing, or is unknown.
@@ -38,18 +49,24 @@ pub enum ConfigError {
 }
 
 impl Layers {
-    /// Begins with a YAML file, where one is given, and the process's environment variables with this prefix.
+    /// Begins with a YAML document, where one is given, and the process's environment variables with this prefix. Blocks.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn new(file: Option<&Path>, prefix: &'static str) -> Result<Self, ConfigError> {
+    /// The document cannot be read.
+    pub fn new(source: Option<&ConfigSource>, prefix: &'static str) -> Result<Self, ConfigError> {
         let mut builder = Config::builder();
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|problem| ConfigError::File { path: path.display().to_string(), problem })?;
-            builder = builder.add_source(File::from_str(&text, FileFormat::Yaml));
+        if let Some(source) = source {
+            builder = builder.add_source(File::from_str(&source.read()?, FileFormat::Yaml));
         }
         let environment = Environment::with_prefix(prefix).prefix_separator("_").separator("__");
-        Ok(Self { builder: builder.add_source(environment), file: file.map(Path::to_path_buf), prefix })
+        let document = source.map_or_else(|| "configuration".to_owned(), ToString::to_string);
+        Ok(Self { builder: builder.add_source(environment), document, prefix })
+    }
+
+    /// Begins with a YAML text.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { builder: Config::builder().add_source(File::from_str(text, FileFormat::Yaml)), document: "test".to_owned(), prefix: "TEST" }
     }
 
     /// Adds a flag's value for a setting such as `kafka.topic`, where the flag was given.
@@ -69,8 +86,8 @@ impl Layers {
     /// # Errors
     /// Names the first setting that is missing, unknown or has a wrong value, and the layer it came from.
     pub fn load<T: DeserializeOwned>(self) -> Result<T, ConfigError> {
-        let file = self.file.as_deref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-        let built = self.builder.build().map_err(|error| ConfigError::Syntax(format!("{file}: {error}")))?;
+        let document = self.document;
+        let built = self.builder.build().map_err(|error| ConfigError::Syntax(format!("{document}: {error}")))?;
         let values = built.cache.clone();
         serde_path_to_error::deserialize(built).map_err(|error| {
             let path = error.path().to_string();
@@ -79,7 +96,7 @@ impl Layers {
                 Some(origin) if origin.contains("environment") => {
                     format!("environment variable {}_{}", self.prefix, path.replace('.', "__").to_uppercase())
                 }
-                _ => file,
+                _ => document,
             };
             let message = plain(error.inner());
             // Of a missing or unknown field the path names the section only, and the message the field.
@@ -133,7 +150,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("sample.yaml");
         std::fs::write(&path, yaml).expect("a file");
-        let mut layers = Layers::new(Some(&path), "NOBODY_SETS_THIS").expect("layers");
+        let mut layers = Layers::new(Some(&ConfigSource::File(path)), "NOBODY_SETS_THIS").expect("layers");
         for (setting, value) in flags {
             layers = layers.flag(setting, Some(value)).expect("a flag");
         }
@@ -170,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let error = Layers::new(Some(Path::new("/nowhere/consumer.yaml")), "X").err().expect("an error").to_string();
+        let error = Layers::new(Some(&ConfigSource::File("/nowhere/consumer.yaml".into())), "X").err().expect("an error").to_string();
         assert!(error.starts_with("/nowhere/consumer.yaml: cannot read the configuration file: No such file"), "{error}");
     }
 }

@@ -1,15 +1,23 @@
-//! What `tick-producer` and `tick-consumer` share: layered configuration, the Kafka connection, logs and shutdown.
+//! What `tick-producer` and `tick-consumer` share: layered configuration, the Kafka connection, logs, readiness and shutdown.
 
+mod aws;
+mod config_source;
 mod dotenv;
 mod kafka;
+mod kafka_context;
 mod layers;
 mod logs;
+mod msk_iam;
 mod shutdown;
+mod supervisor;
 mod units;
 
+pub use config_source::ConfigSource;
 pub use dotenv::load_dotenv;
-pub use kafka::{ClientLogs, Kafka, KafkaError};
+pub use kafka::{Kafka, KafkaError, Security};
+pub use kafka_context::KafkaContext;
 pub use layers::{ConfigError, Layers};
 pub use logs::start_logs;
 pub use shutdown::shutdown_signal;
+pub use supervisor::tell_ready;
 pub use units::{HumanDuration, HumanSize, optional_word, word};

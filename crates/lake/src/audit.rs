@@ -26,6 +26,8 @@ pub struct Audit {
     pub batches: u64,
     /// Objects that are there.
     pub objects: u64,
+    /// Objects that the bucket's lifecycle has taken; their offsets have landed.
+    pub expired: u64,
     /// How many faults were found.
     pub faults: u64,
     /// The first of them, in words.
@@ -37,6 +39,8 @@ pub struct Audit {
 pub enum Found {
     /// Nothing.
     Nothing,
+    /// Nothing, as its time is over.
+    Expired,
     /// An object that another program wrote.
     Foreign,
     /// An object of ours, and the coordinates of its rows where they were read.
@@ -83,6 +87,10 @@ impl Audit {
         let key = &object.key;
         let (metadata, rows) = match found {
             Found::Nothing => return self.fault(format!("{key} is missing: {} offsets of it", object.offsets.count())),
+            Found::Expired => {
+                self.expired += 1;
+                return self.count(object.key.kind(), object.offsets.count());
+            }
             Found::Foreign => return self.fault(format!("{key} was written by another program")),
             Found::Object { metadata, rows } => (metadata, rows),
         };
@@ -95,10 +103,7 @@ impl Audit {
         if lost > 0 {
             *self.gaps.entry(GapReason::LostToRetention.words()).or_default() += lost;
         }
-        match key.kind() {
-            Kind::Data(_) => self.landed += wanted.count(),
-            Kind::DeadLetter => self.dead_letters += wanted.count(),
-        }
+        self.count(key.kind(), wanted.count());
         if metadata.rows != wanted.count() {
             self.fault(format!("{key} has {} rows, and its manifest says {}", metadata.rows, wanted.count()));
         }
@@ -117,6 +122,13 @@ impl Audit {
                     ));
                 }
             }
+        }
+    }
+
+    fn count(&mut self, kind: Kind, offsets: u64) {
+        match kind {
+            Kind::Data(_) => self.landed += offsets,
+            Kind::DeadLetter => self.dead_letters += offsets,
         }
     }
 
@@ -179,6 +191,12 @@ mod tests {
             audit(&[manifest(5, 9), Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()), manifest(0, 1)], whole);
         assert_eq!((audit.from, audit.to, audit.landed, audit.objects, audit.faults), (Some(0), Some(9), 7, 2, 0));
         assert_eq!(audit.gaps, BTreeMap::from([("skipped by an operator", 3)]));
+    }
+
+    #[test]
+    fn what_expired_has_landed() {
+        let audit = audit(&[manifest(5, 9), manifest(0, 4)], |manifest| if manifest.first == 0 { Found::Expired } else { whole(manifest) });
+        assert_eq!((audit.landed, audit.objects, audit.expired, audit.faults), (10, 1, 1, 0));
     }
 
     #[test]

@@ -30,6 +30,8 @@ mod record;
 #[cfg(feature = "encodings")]
 mod repair;
 #[cfg(feature = "encodings")]
+mod retention;
+#[cfg(feature = "encodings")]
 mod rows;
 mod schema;
 #[cfg(feature = "encodings")]
@@ -61,6 +63,8 @@ pub use protocol::{Answer, Fault, Log, Protocol, Request, Standing};
 pub use record::Record;
 #[cfg(feature = "encodings")]
 pub use repair::{Repair, RepairError};
+#[cfg(feature = "encodings")]
+pub use retention::{Retention, Term};
 pub use schema::{COLUMNS, Column, ColumnType, fingerprint};
 #[cfg(feature = "encodings")]
 pub use seal_policy::{EncodedRatio, SealCause, SealPolicy};

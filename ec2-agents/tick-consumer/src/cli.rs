@@ -1,14 +1,14 @@
-use std::path::PathBuf;
-
-use agent::{ConfigError, Layers};
+use agent::{ConfigSource, Layers};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Config;
 use crate::dead_letters::{Choice, Replay};
+use crate::reconcile::Reconcile;
 
 /// Lands ticks from Kafka in the S3 lake.
 ///
-/// Settings come from a YAML file, are overridden by environment variables (TICK_CONSUMER_KAFKA__BROKERS for kafka.brokers; also from
+/// Settings come from a YAML file or SSM parameter, are overridden by environment variables (TICK_CONSUMER_KAFKA__BROKERS for kafka.brokers; also from
 /// a .env file in the working directory), and those by flags. The AWS SDK's own variables (AWS_REGION, AWS_ENDPOINT_URL, …) apply.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about)]
@@ -44,6 +44,9 @@ pub enum Command {
         #[arg(long, value_name = "OFFSET")]
         to: i64,
     },
+    /// Send the events of objects that came into the lake since a time to the functions' queues once more: for objects that EventBridge may have missed.
+    /// What the catalog has is not crawled again; mails tell of the objects once more
+    Reconcile(Reconcile),
     /// Show the records that were no ticks, or produce them again
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -60,9 +63,9 @@ pub enum DeadLetters {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// YAML file with the settings
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// YAML file with the settings, or ssm:<name> for a parameter in SSM Parameter Store
+    #[arg(long, global = true, value_name = "FILE|ssm:NAME")]
+    config: Option<ConfigSource>,
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
@@ -81,6 +84,9 @@ struct Settings {
     /// lake.partition_by: kafka-timestamp or event-time [default: kafka-timestamp]
     #[arg(long, global = true)]
     partition_by: Option<String>,
+    /// lake.retention_days: days for which the bucket's lifecycle keeps data and dead letters [default: for ever]
+    #[arg(long, global = true)]
+    retention_days: Option<u32>,
     /// lake.granularity: hour or day [default: hour]
     #[arg(long, global = true)]
     granularity: Option<String>,
@@ -120,7 +126,7 @@ impl Cli {
     ///
     /// # Errors
     /// Names the layer and the setting at fault.
-    pub fn config(&self) -> Result<Config, ConfigError> {
+    pub fn config(&self) -> Result<Config> {
         let settings = &self.settings;
         let flags = [
             ("kafka.brokers", &settings.brokers),
@@ -139,7 +145,11 @@ impl Cli {
             ("memory.limit", &settings.memory_limit),
             ("http.listen", &settings.listen),
         ];
-        let layers = Layers::new(settings.config.as_deref(), "TICK_CONSUMER")?;
-        flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()
+        let layers = Layers::new(settings.config.as_ref(), "TICK_CONSUMER")?;
+        let layers = layers.flag("lake.retention_days", settings.retention_days)?;
+        let mut config: Config = flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()?;
+        config.kafka.resolve()?;
+        config.check()?;
+        Ok(config)
     }
 }

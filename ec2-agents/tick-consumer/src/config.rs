@@ -27,6 +27,9 @@ pub struct Config {
     /// How the process shows how it is.
     #[serde(default)]
     pub http: Http,
+    /// Where `reconcile` sends events; landing needs none of it.
+    #[serde(default)]
+    pub events: Events,
 }
 
 /// The `group` section.
@@ -68,6 +71,18 @@ pub struct Lake {
     /// How long a lake partition is.
     #[serde(default, deserialize_with = "agent::word")]
     pub granularity: Granularity,
+    /// For how many days the bucket's lifecycle keeps data and dead letters, the template's `RawDataDays`; without it, for ever.
+    pub retention_days: Option<u32>,
+}
+
+/// The `events` section.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// URL of start-crawler's queue.
+    pub crawl_queue: Option<String>,
+    /// URL of notify's queue.
+    pub notify_queue: Option<String>,
 }
 
 /// The `batch` section.
@@ -167,7 +182,7 @@ impl Config {
     ///
     /// # Errors
     /// Two settings cannot both hold.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         let limit = self.memory.limit.0;
         anyhow::ensure!(limit >= crate::memory::LEAST, "memory.limit: {} MiB is too little to work with; set 96MiB or more", limit >> 20);
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::time::Duration;
 
-use agent::ClientLogs;
+use agent::KafkaContext;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::read::GzDecoder;
@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::lake_bucket::{LakeBucket, Put};
 use crate::landing::attempt;
 use crate::read_back::read_back;
+
+type Producer = FutureProducer<KafkaContext>;
 
 /// Says where a replayed record stood before: `<topic>/<partition>/<offset>`.
 const ORIGIN: &str = "ticklake-origin";
@@ -142,7 +144,7 @@ pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay
     }
     let mut producer = config.kafka.client_config();
     producer.set("enable.idempotence", "true").set("message.timeout.ms", PATIENCE.as_millis().to_string());
-    let producer: FutureProducer = producer.create().context("kafka.options")?;
+    let producer: Producer = producer.create_with_context(KafkaContext::default()).context("kafka.options")?;
     let (mut replayed, mut left) = (0_u64, 0_u64);
     for (name, found) in letters {
         match replay_one(config, bucket, &producer, &found, wanted).await.with_context(|| format!("dead letter {name}"))? {
@@ -164,7 +166,7 @@ pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay
 async fn replay_one(
     config: &Config,
     bucket: &LakeBucket,
-    producer: &FutureProducer,
+    producer: &Producer,
     found: &Found,
     wanted: &Replay,
 ) -> Result<std::result::Result<Done, String>> {
@@ -226,7 +228,7 @@ async fn read<T: serde::de::DeserializeOwned>(bucket: &LakeBucket, key: &str) ->
 async fn ends(config: &Config) -> Result<BTreeMap<i32, i64>> {
     let kafka = config.kafka.clone();
     tokio::task::spawn_blocking(move || {
-        let client: BaseConsumer<ClientLogs> = kafka.client_config().create_with_context(ClientLogs).context("kafka.options")?;
+        let client: BaseConsumer<KafkaContext> = kafka.metadata_client()?;
         let partitions = i32::try_from(kafka.check_topic()?).context("so many partitions")?;
         ensure!(partitions > 0, "topic {:?} has no partitions", kafka.topic);
         (0..partitions).map(|partition| Ok((partition, client.fetch_watermarks(&kafka.topic, partition, PATIENCE)?.1))).collect()

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::ClientLogs;
+use agent::KafkaContext;
 use anyhow::{Context as _, Result, bail};
 use kafka_native::PartitionQueue;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -40,15 +41,22 @@ enum Change {
 /// librdkafka's callbacks: they only hand messages to [`serve`], which alone owns the assignment.
 pub(crate) struct Membership {
     changes: mpsc::UnboundedSender<Change>,
+    context: KafkaContext,
 }
 
 impl ClientContext for Membership {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = KafkaContext::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.context.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        ClientLogs.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        ClientLogs.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
@@ -83,7 +91,7 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
     let config = Arc::clone(&setup.config);
     let (changes, mut changed) = mpsc::unbounded_channel();
     let shares = Shares::of(config.memory.limit.0, setup.partitions);
-    let consumer: TickConsumer = client_config(&config, &shares).create_with_context(Membership { changes }).context("kafka.options")?;
+    let consumer: TickConsumer = client_config(&config, &shares).create_with_context(Membership { changes, context: KafkaContext::default() }).context("kafka.options")?;
     let consumer = Arc::new(consumer);
     consumer.subscribe(&[&config.kafka.topic])?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

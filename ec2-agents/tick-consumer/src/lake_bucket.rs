@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use aws_sdk_s3::Client;
@@ -8,7 +8,7 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
-use lake::{Manifest, ManifestKey, Object, ObjectMetadata};
+use lake::{Manifest, ManifestKey, Object, ObjectMetadata, Retention, Term};
 use tokio::time::Instant;
 
 /// One attempt of one S3 call; a batch's object is at most some tens of megabytes.
@@ -17,6 +17,9 @@ const ATTEMPT: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(10);
 /// Time between two looks at it.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// What a listing says of an object.
+pub(crate) type Listed = aws_sdk_s3::types::Object;
 
 /// The bucket of the lake.
 #[derive(Debug, Clone)]
@@ -105,8 +108,8 @@ impl LakeBucket {
     /// Returns the newest manifest of a partition.
     pub(crate) async fn newest_manifest(&self, topic: &str, partition: i32) -> Result<Option<Arc<Manifest>>> {
         let prefix = ManifestKey::prefix(topic, partition);
-        let (keys, _) = self.page(&prefix, None, 1).await?;
-        let Some(key) = keys.first() else { return Ok(None) };
+        let (manifests, _) = self.page(&prefix, None, 1).await?;
+        let Some(key) = manifests.first().and_then(Listed::key) else { return Ok(None) };
         let key = ManifestKey::parse(key)
             .with_context(|| format!("s3://{}/{key} is no manifest's key, and another program wrote it: move it away", self.name))?;
         self.manifest(&key).await
@@ -144,21 +147,63 @@ impl LakeBucket {
 
     /// Returns the keys below a prefix, in order.
     pub(crate) fn keys<'a>(&'a self, prefix: &'a str) -> impl Stream<Item = Result<String>> + Unpin + 'a {
+        self.listed(prefix).map_ok(|object| object.key.unwrap_or_default())
+    }
+
+    /// Returns what a listing says of the objects below a prefix, in the order of their keys.
+    pub(crate) fn listed<'a>(&'a self, prefix: &'a str) -> impl Stream<Item = Result<Listed>> + Unpin + 'a {
         let first = Some(None::<String>);
         let pages = futures::stream::try_unfold(first, move |next| async move {
             let Some(token) = next else { return Ok(None) };
-            let (keys, next) = self.page(prefix, token, 1_000).await?;
-            anyhow::Ok(Some((futures::stream::iter(keys.into_iter().map(Ok)), next.map(Some))))
+            let (objects, next) = self.page(prefix, token, 1_000).await?;
+            anyhow::Ok(Some((futures::stream::iter(objects.into_iter().map(Ok)), next.map(Some))))
         });
         Box::pin(pages.try_flatten())
     }
 
-    /// Returns keys below a prefix, and where the next page begins.
-    async fn page(&self, prefix: &str, token: Option<String>, most: i32) -> Result<(Vec<String>, Option<String>)> {
+    /// Returns objects below a prefix, and where the next page begins.
+    async fn page(&self, prefix: &str, token: Option<String>, most: i32) -> Result<(Vec<Listed>, Option<String>)> {
         let page = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix).max_keys(most).set_continuation_token(token).send().await;
         let page = page.map_err(|error| anyhow!("LIST s3://{}/{prefix}: {}", self.name, aws_connect::brief(&error)))?;
-        let keys = page.contents().iter().filter_map(|object| Some(object.key()?.to_owned())).collect();
-        Ok((keys, page.next_continuation_token().map(str::to_owned)))
+        Ok((page.contents.unwrap_or_default(), page.next_continuation_token))
+    }
+
+    /// Records for how long the bucket's lifecycle keeps objects from now on, where that has changed.
+    pub(crate) async fn record_retention(&self, days: Option<u32>) -> Result<()> {
+        let recorded = self.retention().await?.days();
+        if recorded == days {
+            return Ok(());
+        }
+        let (key, body) = Term { since: now(), days }.to_object();
+        match self.create_json(&key, body).await {
+            Put::Created => tracing::info!(days, was = recorded, "the lake's retention has changed, and is recorded"),
+            // Another consumer that starts within the same second records the same.
+            Put::Refused => {}
+            Put::Unknown(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Returns the lake's retention as it is recorded.
+    async fn retention(&self) -> Result<Retention> {
+        let mut terms = Vec::new();
+        let mut keys = self.keys(Term::PREFIX);
+        while let Some(key) = keys.try_next().await? {
+            let (body, _) = self.get(&key).await?.with_context(|| format!("s3://{}/{key} is gone", self.name))?;
+            let term = Term::parse(&key, &body)
+                .with_context(|| format!("s3://{}/{key} is no record of the lake's retention, and another program wrote it: move it away", self.name))?;
+            terms.push(term);
+        }
+        Ok(Retention::new(terms))
+    }
+
+    /// Returns true where the bucket's lifecycle may have taken a manifest's objects.
+    pub(crate) async fn may_have_expired(&self, manifest: &ManifestKey) -> Result<bool> {
+        let key = manifest.to_string();
+        let head = self.s3.head_object().bucket(&self.name).key(&key).send().await;
+        let head = head.map_err(|error| anyhow!("HEAD s3://{}/{key}: {}", self.name, aws_connect::brief(&error)))?;
+        let created = head.last_modified().with_context(|| format!("HEAD s3://{}/{key} has no Last-Modified", self.name))?.secs();
+        Ok(self.retention().await?.may_have_expired(created, now()))
     }
 
     /// Lists the folders right below a prefix.
@@ -176,4 +221,9 @@ impl LakeBucket {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// Returns the seconds since the epoch.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
 }

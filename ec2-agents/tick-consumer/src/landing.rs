@@ -158,6 +158,10 @@ impl Landing {
             Request::InspectObject(manifest, index) => {
                 let key = manifest.objects[*index].key.to_string();
                 let head = self.retried("look at an object", || bucket.head(&key)).await?;
+                if head.is_none() && self.retried("look at the lake's retention", || bucket.may_have_expired(&manifest.key())).await? {
+                    // It has landed, and its time is over: it is not made again.
+                    return Ok(Answer::Object(Some(manifest.attempt.clone())));
+                }
                 Answer::Object(head.map(|metadata| metadata.and_then(|metadata| metadata.attempt).unwrap_or_default()))
             }
             Request::CreateManifest(manifest) => self.created(bucket.create_manifest(manifest).await?).await,

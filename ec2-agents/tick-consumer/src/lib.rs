@@ -15,6 +15,7 @@ mod memory;
 mod partition;
 mod read_back;
 mod readiness;
+mod reconcile;
 mod sealer;
 mod skip;
 mod topic;
@@ -26,11 +27,12 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
-pub use config::{Batch, Config, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones};
+pub use config::{Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones};
 pub use dead_letters::{Choice, Replay};
 use group::Setup;
 use lake_bucket::LakeBucket;
 use readiness::Readiness;
+pub use reconcile::Reconcile;
 use topic::Topic;
 
 /// Validates the connections that [`run`] needs, and says what it found.
@@ -61,6 +63,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         () = shutdown.cancelled() => return Ok(()),
     };
     let (partitions, bucket) = connected;
+    bucket.record_retention(config.lake.retention_days).await?;
     tracing::info!(topic = config.kafka.topic, partitions, group = config.group.id, bucket = config.lake.bucket, "consuming");
     let topic = Arc::new(Topic::new(&config.kafka)?);
     let kafka = config.kafka.clone();
@@ -105,6 +108,9 @@ pub async fn execute(command: Command, config: Config, shutdown: CancellationTok
         Command::Skip { partition, to } => {
             let (_, bucket) = connect(&config).await?;
             skip::skip(&config, bucket, partition, to).await?;
+        }
+        Command::Reconcile(wanted) => {
+            reconcile::reconcile(&config.events, &LakeBucket::connect(&config.lake.bucket).await?, &wanted).await?;
         }
         Command::DeadLetters(DeadLetters::List(choice)) => {
             dead_letters::list(&config, &LakeBucket::connect(&config.lake.bucket).await?, &choice).await?;

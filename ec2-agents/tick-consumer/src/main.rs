@@ -21,7 +21,6 @@ fn start() -> anyhow::Result<bool> {
     agent::load_dotenv()?;
     let cli = Cli::parse();
     let config = cli.config()?;
-    config.check()?;
     agent::start_logs()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {

@@ -72,6 +72,8 @@ struct Open {
     lost: bool,
     /// Nothing has come since the seek.
     is_fresh: bool,
+    /// Where the partition stood when it was seen to move last, and when that was.
+    moved: (i64, Instant),
 }
 
 impl PartitionReader {
@@ -89,6 +91,8 @@ impl PartitionReader {
             };
             let ended = self.read(&mut queue, landing, next).await;
             self.memory.set_open(self.sealer.partition, 0);
+            // Whoever reads the partition next says how it is.
+            self.show(0, 0.0);
             match ended? {
                 End::Stopped => return Ok(()),
                 End::Again(before) => landing = *before,
@@ -161,6 +165,7 @@ impl PartitionReader {
             ratio: EncodedRatio::default(),
             lost: false,
             is_fresh: true,
+            moved: (next, Instant::now()),
         };
         let mut memory = self.memory.changes();
         let mut gauges = tokio::time::interval(GAUGES);
@@ -191,7 +196,7 @@ impl PartitionReader {
                 }
                 () = sleep_until(deadline) => {}
                 _ = memory.changed() => {}
-                _ = gauges.tick() => self.show_lag(open.landing.as_ref().and_then(Landing::next)),
+                _ = gauges.tick() => self.show_lag(&mut open),
                 messages = queue.recv(), if may_read => {
                     let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));
                     if let Some(first) = first.filter(|first| open.is_fresh && *first > open.batch.next()) {
@@ -323,12 +328,23 @@ impl PartitionReader {
         Batch::new(&self.sealer.topic, self.sealer.partition, next, self.rules)
     }
 
-    fn show_lag(&self, landed: Option<i64>) {
+    /// Shows how far behind the partition is, and for how long it has not moved.
+    fn show_lag(&self, open: &mut Open) {
         let Sealer { consumer, topic, partition, .. } = &self.sealer;
         let (_, end) = kafka_native::cached_watermarks(consumer.client(), topic, *partition);
-        if let (Some(end), Some(landed)) = (end, landed) {
-            metrics::gauge!("ticklake_lag_records", "partition" => partition.to_string()).set((end - landed).max(0) as f64);
+        // While a batch is being sealed it is not known how far the partition is: no further than before.
+        let landed = open.landing.as_ref().and_then(Landing::next).unwrap_or(open.moved.0);
+        let lag = end.map_or(0, |end| (end - landed).max(0));
+        if landed > open.moved.0 || lag == 0 {
+            open.moved = (landed, Instant::now());
         }
+        self.show(lag, open.moved.1.elapsed().as_secs_f64());
+    }
+
+    fn show(&self, lag: i64, stalled_seconds: f64) {
+        let partition = self.sealer.partition.to_string();
+        metrics::gauge!("ticklake_lag_records", "partition" => partition.clone()).set(lag as f64);
+        metrics::gauge!("ticklake_stalled_seconds", "partition" => partition).set(stalled_seconds);
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use agent::{ClientLogs, Kafka};
+use agent::{KafkaContext, Kafka};
 use anyhow::{Context as _, Result, bail, ensure};
 use lake::Record;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -27,7 +27,8 @@ pub(crate) fn read_back(
     // A consumer has to name a group; one that only assigns never joins it, and commits nothing.
     client.set("group.id", "ticklake-read-back").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     client.set("auto.offset.reset", "error").set("queued.max.messages.kbytes", "4096").set("fetch.queue.backoff.ms", "5");
-    let client: BaseConsumer<ClientLogs> = client.create_with_context(ClientLogs).context("kafka.options")?;
+    let client: BaseConsumer<KafkaContext> = client.create_with_context(KafkaContext::default()).context("kafka.options")?;
+    kafka.sign_in(&client);
     let (start, end) = client
         .fetch_watermarks(topic, partition, PATIENCE)
         .with_context(|| format!("cannot read the bounds of partition {partition} of topic {topic:?}"))?;

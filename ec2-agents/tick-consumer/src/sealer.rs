@@ -100,9 +100,10 @@ impl Sealer {
                 metrics::counter!("ticklake_objects_total").increment(count as u64);
                 metrics::counter!("ticklake_object_bytes_total").increment(encoded_bytes);
                 metrics::histogram!("ticklake_seal_seconds").record(started.elapsed().as_secs_f64());
-                metrics::gauge!("ticklake_next_offset", "partition" => label).set((last + 1) as f64);
+                metrics::gauge!("ticklake_next_offset", "partition" => label.clone()).set((last + 1) as f64);
                 if let Some(freshness) = freshness {
                     metrics::histogram!("ticklake_freshness_seconds").record(freshness / 1e3);
+                    metrics::gauge!("ticklake_landing_delay_seconds", "partition" => label).set(freshness / 1e3);
                 }
             }
         }

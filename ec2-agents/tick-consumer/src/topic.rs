@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent::{ClientLogs, Kafka};
+use agent::{Kafka, KafkaContext, Security};
 use anyhow::{Context as _, Result, bail};
 use lake::Log;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
@@ -16,8 +16,8 @@ const TELL: Duration = Duration::from_secs(3);
 
 /// The topic as the brokers have it: its id and its partitions' bounds. One client of its own, in no group, shared by all partitions.
 pub(crate) struct Topic {
-    client: Arc<BaseConsumer<ClientLogs>>,
-    name: String,
+    client: Arc<BaseConsumer<KafkaContext>>,
+    kafka: Kafka,
     id: Mutex<Known>,
 }
 
@@ -32,12 +32,11 @@ struct Known {
 impl Topic {
     /// Returns the topic; no broker is asked yet.
     pub(crate) fn new(kafka: &Kafka) -> Result<Self> {
-        let client = kafka.client_config().create_with_context(ClientLogs).context("kafka.options")?;
-        Ok(Self { client: Arc::new(client), name: kafka.topic.clone(), id: Mutex::default() })
+        Ok(Self { client: Arc::new(kafka.metadata_client()?), kafka: kafka.clone(), id: Mutex::default() })
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.kafka.topic
     }
 
     /// Returns the topic's id as of now or later. Those who ask while the brokers are being asked share the next answer, as that one was
@@ -51,17 +50,18 @@ impl Topic {
             return Ok(id.clone());
         }
         let told = Instant::now();
-        let (client, name, broker) = (Arc::clone(&self.client), self.name.clone(), known.broker.take());
+        let (client, kafka, broker) = (Arc::clone(&self.client), self.kafka.clone(), known.broker.take());
         let answer = tokio::task::spawn_blocking(move || {
+            kafka.sign_in(&client);
             let broker = match broker {
                 Some(broker) => broker,
                 // One that is alive: the others learned from it which those are.
                 None => {
-                    let metadata = client.fetch_metadata(Some(&name), LOOK)?;
+                    let metadata = client.fetch_metadata(Some(&kafka.topic), LOOK)?;
                     fastrand::choice(metadata.brokers()).context("the cluster has no brokers")?.id()
                 }
             };
-            anyhow::Ok((broker, kafka_native::topic_id(client.client(), &name, broker, TELL)?))
+            anyhow::Ok((broker, kafka_native::topic_id(client.client(), &kafka.topic, broker, TELL)?))
         });
         let (broker, id) = answer.await??;
         known.broker = Some(broker);
@@ -71,20 +71,27 @@ impl Topic {
 
     /// Returns a partition's bounds, and the topic's id after them.
     pub(crate) async fn log(&self, partition: i32) -> Result<Log> {
-        let (client, name) = (Arc::clone(&self.client), self.name.clone());
-        let (start, end) = tokio::task::spawn_blocking(move || client.fetch_watermarks(&name, partition, LOOK))
+        let (client, kafka) = (Arc::clone(&self.client), self.kafka.clone());
+        let look = move || {
+            kafka.sign_in(&client);
+            client.fetch_watermarks(&kafka.topic, partition, LOOK)
+        };
+        let (start, end) = tokio::task::spawn_blocking(look)
             .await?
-            .with_context(|| format!("cannot read the bounds of partition {partition} of topic {:?}", self.name))?;
+            .with_context(|| format!("cannot read the bounds of partition {partition} of topic {:?}", self.name()))?;
         Ok(Log { topic_id: self.id().await?, start, end })
     }
 }
 
 /// Refuses a compacted topic: compaction takes records away at any time, and nobody could tell them from records that were lost. Brokers that do not tell
-/// the topic's settings are believed.
+/// the topic's settings are believed, and so is MSK with IAM: rdkafka's AdminClient does not ask for a token.
 ///
 /// # Errors
 /// The topic is compacted.
 pub(crate) async fn refuse_compaction(kafka: &Kafka) -> Result<()> {
+    if kafka.security == Security::MskIam {
+        return Ok(());
+    }
     let admin: AdminClient<DefaultClientContext> = kafka.client_config().create().context("kafka.options")?;
     let options = AdminOptions::new().request_timeout(Some(TELL)).operation_timeout(Some(TELL));
     let answer = admin.describe_configs([&ResourceSpecifier::Topic(&kafka.topic)], &options).await;

@@ -64,9 +64,10 @@ async fn audit(bucket: &LakeBucket, topic: &str, partition: i32, deep: bool, pro
             continue;
         };
         audit.manifest(&manifest);
+        let place = manifest.key();
         progress.manifests += 1;
         let at_once = if deep { OBJECTS.1 } else { OBJECTS.0 };
-        let found = futures::stream::iter(&manifest.objects).map(|object| find(bucket, object, deep)).buffer_unordered(at_once);
+        let found = futures::stream::iter(&manifest.objects).map(|object| find(bucket, &place, object, deep)).buffer_unordered(at_once);
         let mut found = std::pin::pin!(found);
         while let Some((object, found)) = found.try_next().await? {
             audit.object(&manifest, object, &found);
@@ -86,11 +87,11 @@ async fn manifest(bucket: &LakeBucket, text: String) -> Result<(String, Option<A
     Ok((text, manifest))
 }
 
-async fn find<'a>(bucket: &LakeBucket, object: &'a ManifestObject, deep: bool) -> Result<(&'a ManifestObject, Found)> {
+async fn find<'a>(bucket: &LakeBucket, manifest: &ManifestKey, object: &'a ManifestObject, deep: bool) -> Result<(&'a ManifestObject, Found)> {
     let key = object.key.to_string();
     let found = if deep {
         match bucket.get(&key).await? {
-            None => Found::Nothing,
+            None => nothing(bucket, manifest).await?,
             Some((_, None)) => Found::Foreign,
             Some((body, Some(metadata))) => {
                 let kind = object.key.kind();
@@ -103,12 +104,16 @@ async fn find<'a>(bucket: &LakeBucket, object: &'a ManifestObject, deep: bool) -
         }
     } else {
         match bucket.head(&key).await? {
-            None => Found::Nothing,
+            None => nothing(bucket, manifest).await?,
             Some(None) => Found::Foreign,
             Some(Some(metadata)) => Found::Object { metadata, rows: None },
         }
     };
     Ok((object, found))
+}
+
+async fn nothing(bucket: &LakeBucket, manifest: &ManifestKey) -> Result<Found> {
+    Ok(if bucket.may_have_expired(manifest).await? { Found::Expired } else { Found::Nothing })
 }
 
 /// Looks for objects that no manifest knows.
@@ -175,7 +180,7 @@ impl Report {
 
     /// Returns a table for people, with every fault below it.
     pub(crate) fn table(&self) -> String {
-        let headings = ["from", "to", "landed", "dead letters", "gaps", "absent", "objects", "faults"].map(str::to_owned);
+        let headings = ["from", "to", "landed", "dead letters", "gaps", "absent", "objects", "expired", "faults"].map(str::to_owned);
         let mut lines = Vec::new();
         let mut topic = "";
         for ((of, partition), audit) in &self.partitions {
@@ -194,6 +199,7 @@ impl Report {
                 if gaps.is_empty() { "–".to_owned() } else { gaps.join(", ") },
                 grouped(audit.absent),
                 grouped(audit.objects),
+                grouped(audit.expired),
                 grouped(audit.faults),
             ]);
         }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use agent::Layers;
+use agent::{ConfigSource, Layers};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
@@ -8,7 +8,7 @@ use crate::Config;
 
 /// Sends ticks from a CSV file or a synthetic market to Kafka.
 ///
-/// Settings come from a YAML file, are overridden by environment variables (TICK_PRODUCER_KAFKA__BROKERS for kafka.brokers; also from
+/// Settings come from a YAML file or SSM parameter, are overridden by environment variables (TICK_PRODUCER_KAFKA__BROKERS for kafka.brokers; also from
 /// a .env file in the working directory), and those by flags.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about)]
@@ -33,9 +33,9 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// YAML file with the settings
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// YAML file with the settings, or ssm:<name> for a parameter in SSM Parameter Store
+    #[arg(long, global = true, value_name = "FILE|ssm:NAME")]
+    config: Option<ConfigSource>,
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
@@ -92,7 +92,7 @@ impl Cli {
     /// Names the layer and the setting at fault.
     pub fn config(&self) -> Result<Config> {
         let flags = &self.settings;
-        let config: Config = Layers::new(flags.config.as_deref(), "TICK_PRODUCER")?
+        let mut config: Config = Layers::new(flags.config.as_ref(), "TICK_PRODUCER")?
             .flag("kafka.brokers", flags.brokers.as_ref())?
             .flag("kafka.topic", flags.topic.as_ref())?
             .flag("source", flags.source.as_ref())?
@@ -108,6 +108,7 @@ impl Cli {
             .flag("send.event_time", flags.event_time.as_ref())?
             .flag("send.compression", flags.compression.as_ref())?
             .load()?;
+        config.kafka.resolve()?;
         config.validated().map_err(anyhow::Error::msg)
     }
 }

@@ -43,6 +43,7 @@ pub fn run(config: &Config, shutdown: &CancellationToken) -> Result<Report> {
     let mut source = Source::open(config)?;
     config.kafka.check_topic()?;
     let mut sender = Sender::new(config)?;
+    agent::tell_ready();
     let mut rejects = Rejects::new(config, &source);
     let mut progress = Progress::new(&source);
     let mut report = Report::new(source.name());

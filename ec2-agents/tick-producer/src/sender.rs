@@ -1,10 +1,12 @@
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use agent::ClientLogs;
+use agent::KafkaContext;
 use anyhow::{Context as _, Result};
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -27,15 +29,24 @@ struct Deliveries {
     reasons: Mutex<Vec<String>>,
 }
 
-struct Delivery(Arc<Deliveries>);
+struct Delivery {
+    deliveries: Arc<Deliveries>,
+    context: KafkaContext,
+}
 
 impl ClientContext for Delivery {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = KafkaContext::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.context.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        ClientLogs.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        ClientLogs.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
@@ -45,11 +56,11 @@ impl ProducerContext for Delivery {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
             Ok(_) => {
-                self.0.acknowledged.fetch_add(1, Ordering::Relaxed);
+                self.deliveries.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Err((error, _)) => {
-                self.0.failed.fetch_add(1, Ordering::Relaxed);
-                let mut reasons = self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                self.deliveries.failed.fetch_add(1, Ordering::Relaxed);
+                let mut reasons = self.deliveries.reasons.lock().unwrap_or_else(PoisonError::into_inner);
                 let reason = error.to_string();
                 if reasons.len() < REASONS && !reasons.contains(&reason) {
                     reasons.push(reason);
@@ -80,7 +91,7 @@ impl Sender {
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "20")
             .set("allow.auto.create.topics", "false");
-        let producer = client.create_with_context(Delivery(Arc::clone(&deliveries))).context("kafka.options")?;
+        let producer = client.create_with_context(Delivery { deliveries: Arc::clone(&deliveries), context: KafkaContext::default() }).context("kafka.options")?;
         Ok(Self { producer, deliveries, topic: config.kafka.topic.clone(), sent: 0 })
     }
 
