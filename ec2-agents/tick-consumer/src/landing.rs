@@ -158,7 +158,8 @@ impl Landing {
             Request::InspectObject(manifest, index) => {
                 let key = manifest.objects[*index].key.to_string();
                 let head = self.retried("look at an object", || bucket.head(&key)).await?;
-                if head.is_none() && self.retried("look at the lake's retention", || bucket.may_have_expired(&manifest.key())).await? {
+                let place = manifest.key();
+                if head.is_none() && self.retried("look at the lake's retention", || bucket.may_have_expired(&place)).await? {
                     // It has landed, and its time is over: it is not made again.
                     return Ok(Answer::Object(Some(manifest.attempt.clone())));
                 }

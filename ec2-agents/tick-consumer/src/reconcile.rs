@@ -68,7 +68,7 @@ struct Target<'a> {
 /// S3 or SQS does not answer, or refuses. What was sent stays sent; another run sends it once more.
 pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Reconcile) -> Result<()> {
     let mut targets = Vec::new();
-    let mut target = |name, setting: &'static str, url: &'_ Option<String>, prefixes| {
+    let target = |name, setting: &'static str, url: &'_ Option<String>, prefixes| {
         let url = url.clone().with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
         anyhow::Ok((name, url, prefixes))
     };
