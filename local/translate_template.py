@@ -20,9 +20,10 @@ class NoManagedPolicies:
 with open(sys.argv[1], encoding="utf-8") as source:
     template = yaml_parse(source.read())
 for resource in template["Resources"].values():
-    if resource["Type"] == "AWS::Serverless::Function":
-        # Local code has to be somewhere in S3 for the translator.
-        resource["Properties"]["CodeUri"] = "s3://bucket/key"
+    # Local code has to be somewhere in S3 for the translator.
+    for uri in ("CodeUri", "ContentUri"):
+        if uri in resource.get("Properties", {}):
+            resource["Properties"][uri] = "s3://bucket/key"
 translated = transform(template, {}, NoManagedPolicies())
 with open(sys.argv[2], "w", encoding="utf-8") as output:
     json.dump(translated, output, indent=1)

@@ -11,6 +11,9 @@ use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
 /// Name of the local stack.
 const STACK: &str = "ticklake";
 
+/// What every local stack says: the bucket's name, and the two parameters that are there for the local AWS (docs/local-stack.md).
+const LOCAL: [&str; 3] = ["LakeBucketName=ticklake-lake", "RequireTls=false", "NamedQueries=false"];
+
 /// Parameters of the template that differ between stacks.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -20,6 +23,19 @@ pub struct Parameters {
     pub crawler_mode: String,
     /// Who gets the mails; may be empty.
     pub subscriber: String,
+    /// Kafka's bootstrap brokers.
+    pub kafka: String,
+    /// Others, as `Name=value`.
+    pub more: Vec<String>,
+}
+
+/// What `sam build` is to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// The functions; agents are run as cargo builds them for this machine.
+    Functions,
+    /// The layers of agents and Kafka, too, as an operator deploys them.
+    All,
 }
 
 /// `template.yaml`, deployed.
@@ -31,14 +47,17 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Builds the functions with `sam build`.
+    /// Builds with `sam build`.
     ///
     /// # Errors
     /// The build fails; quotes its log.
-    pub async fn build(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    pub async fn build(what: Build, repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
         let mut build = sam_command(repository, tools, folder);
         // What is installed builds; nothing fetches a toolchain.
         build.arg("build").env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
+        if what == Build::Functions {
+            build.args(["--exclude", "AgentLayer", "--exclude", "KafkaLayer"]);
+        }
         processes.run("sam build", &mut build, &folder.join("sam-build.log")).await
     }
 
@@ -57,7 +76,7 @@ impl Deployment {
         let mut deploy = sam_command(repository, tools, folder);
         deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
         deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
-        deploy.arg("LakeBucketName=ticklake-lake");
+        deploy.arg(format!("KafkaBootstrapServers={}", parameters.kafka)).args(LOCAL).args(&parameters.more);
         if !parameters.subscriber.is_empty() {
             deploy.arg(format!("SubscriberEmail={}", parameters.subscriber));
         }

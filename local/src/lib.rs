@@ -24,7 +24,7 @@ mod tools;
 
 pub use aws::Aws;
 pub use crawl_worker::CrawlWorker;
-pub use deployment::{Deployment, Parameters, sam_command};
+pub use deployment::{Build, Deployment, Parameters, sam_command};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};
 pub use lake_contents::{LakeContents, LakeObject};

@@ -120,7 +120,7 @@ pub(crate) async fn kafka_jars(repository: &Repository, processes: &Processes) -
     let stamp = jars.join("complete");
     if !stamp.exists() {
         let mut maven = Command::new("mvn");
-        maven.args(["-q", "-B", "-f"]).arg(repository.path("local/kafka/pom.xml")).arg("dependency:copy-dependencies");
+        maven.args(["-q", "-B", "-f"]).arg(repository.path("ec2-agents/kafka/pom.xml")).arg("dependency:copy-dependencies");
         maven.arg(format!("-DoutputDirectory={}", jars.display())).arg("-DincludeScope=runtime");
         maven.arg(format!("-Dmaven.repo.local={}", repository.path(".tools/m2").display()));
         let log: &Path = &repository.path(".tools/maven.log");

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use local::{Deployment, Processes, Repository, Tools, without_cargo_variables};
+use local::{Build, Deployment, Processes, Repository, Tools, without_cargo_variables};
 use tokio::process::Command;
 
 use crate::steps::Steps;
@@ -27,7 +27,7 @@ pub(crate) async fn tools_and_build(steps: &mut Steps, repository: &Repository, 
     steps
         .step("build", "cargo build and sam build, some minutes the first time", async {
             agents(repository, processes, folder).await?;
-            Deployment::build(repository, &tools, processes, folder).await?;
+            Deployment::build(Build::Functions, repository, &tools, processes, folder).await?;
             Ok(("2 agents, 2 functions".to_owned(), ()))
         })
         .await?;

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::demo::SUBSCRIBER;
 use crate::up::function_environment;
 
+/// Brokers of a stack whose agents nobody starts.
+pub(crate) const NO_KAFKA: &str = "127.0.0.1:9";
+
 /// Deploys the template as it is by default.
 pub(crate) async fn deploy(
     ministack: Ministack,
@@ -18,7 +21,13 @@ pub(crate) async fn deploy(
     processes: &Processes,
     folder: &Path,
 ) -> Result<Stack> {
-    let parameters = Parameters { format: Format::Parquet, crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
+    let parameters = Parameters {
+        format: Format::Parquet,
+        crawler_mode: "typed".into(),
+        subscriber: SUBSCRIBER.into(),
+        kafka: NO_KAFKA.into(),
+        more: Vec::new(),
+    };
     Stack::deploy(ministack, repository, tools, processes, &StackOptions { folder: folder.to_path_buf(), parameters }).await
 }
 

@@ -48,7 +48,13 @@ pub(crate) async fn up(options: Options, processes: &Processes) -> Result<()> {
             let ministack = Ministack::start(&tools, processes, &folder).await?;
             let kafka = Kafka::start(options.kafka.into(), &repository, processes, &folder).await?;
             kafka.create_topic(TOPIC.0, TOPIC.1).await?;
-            let parameters = Parameters { format: options.format.into(), crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
+            let parameters = Parameters {
+                format: options.format.into(),
+                crawler_mode: "typed".into(),
+                subscriber: SUBSCRIBER.into(),
+                kafka: kafka.brokers().to_owned(),
+                more: Vec::new(),
+            };
             let options = StackOptions { folder: folder.clone(), parameters };
             let stack = Stack::deploy(ministack, &repository, &tools, processes, &options).await?;
             Ok((format!("stack ticklake: {}", count(stack.deployment.resources as u64, "resource")), (stack, kafka)))

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use local::{Deployment, Ministack, Processes, Repository, Stack, Tools};
+use local::{Build, Deployment, Ministack, Processes, Repository, Stack, Tools};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let tools = Tools::install(repository, processes).await?;
     let stack = steps
         .step("deploy", "sam build (minutes the first time), sam deploy", async {
-            Deployment::build(repository, &tools, processes, &folder).await?;
+            Deployment::build(Build::Functions, repository, &tools, processes, &folder).await?;
             let ministack = Ministack::start(&tools, processes, &folder).await?;
             Ok(("stack ticklake".to_owned(), sample::deploy(ministack, repository, &tools, processes, &folder).await?))
         })

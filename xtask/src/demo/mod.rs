@@ -90,7 +90,13 @@ async fn pipeline(
         .await?;
     let stack = steps
         .step("deploy", "sam deploy on template.yaml", async {
-            let parameters = Parameters { format: options.format.into(), crawler_mode: "typed".into(), subscriber: SUBSCRIBER.into() };
+            let parameters = Parameters {
+                format: options.format.into(),
+                crawler_mode: "typed".into(),
+                subscriber: SUBSCRIBER.into(),
+                kafka: kafka.brokers().to_owned(),
+                more: Vec::new(),
+            };
             let options = StackOptions { folder: folder.to_path_buf(), parameters };
             let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
             Ok((format!("sam deploy → stack ticklake: {}", count(stack.deployment.resources as u64, "resource")), stack))

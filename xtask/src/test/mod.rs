@@ -14,7 +14,7 @@ pub(crate) mod template;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use local::{Deployment, Processes, Repository, Tools};
+use local::{Build, Deployment, Processes, Repository, Tools};
 
 use crate::prepare;
 use checks::Checks;
@@ -40,7 +40,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("template: sam validate --lint", template::validate(repository, tools, processes, folder)).await;
     checks.run("template: cfn-lint on the translated template", template::lint_translated(repository, tools, processes, folder)).await;
     checks.run("build agents", prepare::agents(repository, processes, folder)).await;
-    checks.run("sam build", Deployment::build(repository, tools, processes, folder)).await;
+    checks.run("sam build", Deployment::build(Build::All, repository, tools, processes, folder)).await;
     checks.run("function zips", template::zip_sizes(repository)).await;
     checks.run("events through cargo-lambda", events::check(repository, tools, processes, folder)).await;
     checks.run("functions as they are deployed", functions::check(repository, tools, processes, folder)).await;

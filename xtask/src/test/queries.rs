@@ -9,6 +9,7 @@ use local::{Deployment, LakeContents, Ministack, Parameters, Processes, Reposito
 use tokio::time::sleep;
 
 use crate::demo::queries::{at, statements};
+use crate::sample;
 
 /// The moment that the queries are asked at: twenty past midnight.
 const NOW: &str = "2026-01-02 00:20:00";
@@ -101,7 +102,13 @@ pub(crate) async fn check(case: Case, repository: &Repository, tools: &Tools, pr
     let folder = folder.join(format!("queries-{}-{}", case.crawler_mode, case.format.name()));
     std::fs::create_dir_all(&folder)?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
-    let parameters = Parameters { format: case.format, crawler_mode: case.crawler_mode.into(), subscriber: String::new() };
+    let parameters = Parameters {
+        format: case.format,
+        crawler_mode: case.crawler_mode.into(),
+        subscriber: String::new(),
+        kafka: sample::NO_KAFKA.into(),
+        more: Vec::new(),
+    };
     let stack = Stack::deploy(ministack, repository, tools, processes, &StackOptions { folder, parameters }).await?;
     let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
     let partitions = put_ticks(case.format, &stack).await?;

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Boots an agent on Amazon Linux 2023. Wants AGENT (tick-consumer or tick-producer) and CONFIG (ssm:<name>) besides what lib.sh wants.
+set -Eeuo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=lib.sh
+. ./lib.sh
+begin
+
+dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate
+install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
+install --mode 0644 "../systemd/$AGENT.service" /etc/systemd/system/
+printf 'AWS_REGION=%s\nCONFIG=%s\n' "$AWS_REGION" "$CONFIG" > "/etc/ticklake/$AGENT.env"
+fill prometheus.yaml /etc/ticklake/prometheus.yaml
+watch "$AGENT.cloudwatch.json"
+systemctl daemon-reload
+systemctl enable --quiet "$AGENT.service"
+# The unit starts again until it gets through: Kafka may come up later than this instance.
+systemctl start --no-block "$AGENT.service"
+wait_for "$AGENT.service" "${PATIENCE:-900}"
+say "$AGENT is ready"
+signal true ready

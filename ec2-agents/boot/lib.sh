@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# What every boot does: keep a log, and tell CloudFormation and the log group how it ended.
+# Wants AWS_REGION, STACK, RESOURCE and LOG_GROUP from the user data.
+
+# Where the instance's own facts are asked for; the SDKs and the CLI know the same variable.
+IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
+BOOT_LOG=/var/log/ticklake/boot.log
+
+say() { echo "$(date --utc +%FT%TZ) $*"; }
+
+# Returns a fact of this instance, such as instance-id (IMDSv2).
+metadata() {
+  local token
+  token=$(curl --fail --silent --show-error --retry 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$IMDS/latest/api/token")
+  curl --fail --silent --show-error --retry 5 -H "X-aws-ec2-metadata-token: $token" "$IMDS/latest/meta-data/$1"
+}
+
+begin() {
+  mkdir -p "$(dirname "$BOOT_LOG")" /etc/ticklake
+  exec > >(tee -a "$BOOT_LOG") 2>&1
+  trap 'failed "line $LINENO: $BASH_COMMAND"' ERR
+  INSTANCE=$(metadata instance-id)
+  say "booting $INSTANCE as $RESOURCE of stack $STACK"
+}
+
+# Puts the end of the boot's log into the log group, by the CLI alone: whatever else failed, this should not. Then fails the deployment with the reason.
+failed() {
+  trap - ERR
+  say "boot failed: $1"
+  local events
+  events=$(tail -n 60 "$BOOT_LOG" | python3 -c '
+import json, sys, time
+print(json.dumps([{"timestamp": int(time.time() * 1000), "message": line.rstrip("\n") or " "} for line in sys.stdin]))')
+  aws logs create-log-stream --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE/boot" || true
+  aws logs put-log-events --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE/boot" --log-events "$events" > /dev/null || true
+  signal false "$1; see log group $LOG_GROUP, stream $INSTANCE/boot"
+  exit 1
+}
+
+# signal true|false REASON
+signal() {
+  /opt/aws/bin/cfn-signal --success "$1" --reason "$2" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$AWS_REGION"
+}
+
+# Fills the placeholders of a file: fill FROM TO
+fill() {
+  sed -e "s|@LOG_GROUP@|$LOG_GROUP|g; s|@STACK@|$STACK|g; s|@NODE@|${NODE:-}|g" "$1" > "$2"
+}
+
+# Starts the CloudWatch agent, which carries logs and metrics away, with a configuration of the layer.
+watch() {
+  fill "$1" /etc/ticklake/cloudwatch.json
+  /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/etc/ticklake/cloudwatch.json
+}
+
+# Waits until a unit is active: wait_for UNIT SECONDS
+wait_for() {
+  local deadline=$((SECONDS + $2))
+  until systemctl is-active --quiet "$1"; do
+    if ((SECONDS >= deadline)); then
+      journalctl --unit "$1" --lines 20 --no-pager || true
+      tail -n 20 "/var/log/ticklake/${1%.service}.log" || true
+      failed "$1 is not ready after $2 s"
+    fi
+    sleep 1
+  done
+}

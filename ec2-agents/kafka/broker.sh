@@ -1,0 +1,139 @@
+#!/bin/bash
+# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its volume and its name, then runs as broker and controller. Wants NODE, NODES, STACK_ID, ZONE, DOMAIN, VOLUME,
+# TOPIC, PARTITIONS and RETENTION_HOURS besides what lib.sh wants.
+set -Eeuo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=lib.sh
+. ./lib.sh
+DATA=/var/lib/kafka
+begin
+
+dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate java-21-amazon-corretto-headless xfsprogs
+install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
+install --mode 0644 ../systemd/kafka.service ../systemd/ticklake-topic.service /etc/systemd/system/
+getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
+
+# The volume outlives instances. The one before this may still be letting go of it.
+attach() {
+  local state
+  for _ in $(seq 60); do
+    state=$(aws ec2 describe-volumes --volume-ids "$VOLUME" --query 'Volumes[0].State' --output text)
+    if [[ $state == available ]]; then
+      aws ec2 attach-volume --volume-id "$VOLUME" --instance-id "$INSTANCE" --device /dev/sdf > /dev/null
+      return
+    fi
+    say "volume $VOLUME is $state, waiting"
+    sleep 5
+  done
+  failed "volume $VOLUME does not become available"
+}
+
+# On Nitro instances the volume is an NVMe device whose serial is its id.
+device() {
+  local path=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${VOLUME/-/}
+  for _ in $(seq 60); do
+    for path in "$path" "${DEVICE:-/dev/sdf}"; do
+      if [[ -b $path ]]; then
+        readlink --canonicalize "$path"
+        return
+      fi
+    done
+    sleep 1
+  done
+  failed "volume $VOLUME is attached, and no device appears"
+}
+
+mkdir -p "$DATA"
+is_new=false
+if ! mountpoint --quiet "$DATA"; then
+  attach
+  device=$(device)
+  # Only a volume without a file system is formatted; one that has data keeps it.
+  if ! blkid "$device" > /dev/null; then
+    mkfs.xfs -q "$device"
+    is_new=true
+  fi
+  mount -o noatime "$device" "$DATA"
+fi
+mkdir -p "$DATA/log"
+chown -R kafka:kafka "$DATA"
+
+# Whoever takes this broker's place takes its name. 15 s: how long clients may look for the old one.
+address=$(metadata local-ipv4)
+aws route53 change-resource-record-sets --hosted-zone-id "$ZONE" --change-batch "{\"Changes\": [{\"Action\": \"UPSERT\",
+  \"ResourceRecordSet\": {\"Name\": \"kafka-$NODE.$DOMAIN\", \"Type\": \"A\", \"TTL\": 15, \"ResourceRecords\": [{\"Value\": \"$address\"}]}}]}" > /dev/null
+say "kafka-$NODE.$DOMAIN is $address"
+
+voters=""
+bootstrap=""
+for node in $(seq "$NODES"); do
+  voters+="${voters:+,}$node@kafka-$node.$DOMAIN:9093"
+  bootstrap+="${bootstrap:+,}kafka-$node.$DOMAIN:9092"
+done
+copies=$NODES
+insync=$((NODES == 1 ? 1 : 2))
+# A quarter of the memory for the heap; the page cache has the rest.
+heap=$(awk '/MemTotal/ { printf "%dm", $2 / 4096 }' /proc/meminfo)
+cat > /etc/ticklake/kafka.properties << PROPERTIES
+process.roles=broker,controller
+node.id=$NODE
+controller.quorum.voters=$voters
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+advertised.listeners=PLAINTEXT://kafka-$NODE.$DOMAIN:9092
+controller.listener.names=CONTROLLER
+log.dirs=$DATA/log
+auto.create.topics.enable=false
+default.replication.factor=$copies
+min.insync.replicas=$insync
+offsets.topic.replication.factor=$copies
+transaction.state.log.replication.factor=$copies
+transaction.state.log.min.isr=$insync
+# A broker that is behind never leads: what was acknowledged stays.
+unclean.leader.election.enable=false
+PROPERTIES
+cat > /etc/ticklake/kafka.env << ENVIRONMENT
+HEAP=$heap
+BOOTSTRAP=$bootstrap
+NODES=$NODES
+TOPIC=$TOPIC
+PARTITIONS=$PARTITIONS
+RETENTION_HOURS=$RETENTION_HOURS
+ENVIRONMENT
+
+kafka() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
+
+# The same cluster id on every broker of the stack, made of the stack's.
+cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
+print(base64.urlsafe_b64encode(hashlib.sha256(sys.stdin.buffer.read()).digest()[:16]).decode().rstrip("="))')
+if [[ ! -e $DATA/log/meta.properties ]]; then
+  kafka kafka.tools.StorageTool format --cluster-id "$cluster" --config /etc/ticklake/kafka.properties
+  chown -R kafka:kafka "$DATA"
+fi
+
+watch kafka.cloudwatch.json
+systemctl daemon-reload
+systemctl enable --quiet kafka.service
+systemctl start kafka.service
+sleep 5
+wait_for kafka.service 60
+if [[ $NODE == 1 ]]; then
+  systemctl enable --quiet ticklake-topic.service
+  systemctl start --no-block ticklake-topic.service
+fi
+
+# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then. New ones come one by one, and the first
+# alone has no quorum to answer it.
+if [[ $is_new == false ]]; then
+  caught_up() {
+    local behind
+    behind=$(kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" --describe --under-replicated-partitions) && [[ -z $behind ]]
+  }
+  deadline=$((SECONDS + 900))
+  until caught_up; do
+    ((SECONDS < deadline)) || failed "partitions are still under-replicated after 900 s"
+    say "catching up"
+    sleep 10
+  done
+fi
+say "broker $NODE is ready"
+signal true ready
