@@ -4,6 +4,7 @@
 
 # Where the instance's own facts are asked for; the SDKs and the CLI know the same variable.
 IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
+IMDS=${IMDS%/}
 BOOT_LOG=/var/log/ticklake/boot.log
 
 say() { echo "$(date --utc +%FT%TZ) $*"; }

@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::Aws;
+use crate::imds::assume;
 
 /// The inline policy of a deployed role: what its component may do.
 pub struct Role {
@@ -17,7 +18,11 @@ pub struct Role {
 const MISJUDGED: &str = "local-aws";
 
 /// Actions whose batches AWS judges by them, and ministack by another name.
-const JUDGED_BY_ITSELF: [(&str, &str); 1] = [("sqs:DeleteMessage", "sqs:DeleteMessageBatch")];
+const JUDGED_BY_ITSELF: [(&str, &str); 3] = [
+    ("lambda:GetLayerVersion", "lambda:ListLayers"),
+    ("sqs:DeleteMessage", "sqs:DeleteMessageBatch"),
+    ("sqs:SendMessage", "sqs:SendMessageBatch"),
+];
 
 impl Role {
     /// Reads the role's one inline policy of the template.
@@ -37,6 +42,27 @@ impl Role {
         let text = percent_decode_str(read.policy_document()).decode_utf8()?;
         let document = serde_json::from_str(&text).with_context(|| format!("policy {policy} of {name}: {text}"))?;
         Ok(Self { iam, name: name.to_owned(), policy, document })
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the environment of a program that acts in this role.
+    ///
+    /// # Errors
+    /// The role cannot be assumed.
+    pub async fn environment(&self, aws: &Aws) -> Result<Vec<(&'static str, String)>> {
+        let credentials = assume(aws, &self.name).await?;
+        let of_role = |name: &'static str, own: String| match name {
+            "AWS_ACCESS_KEY_ID" => credentials.access_key_id().to_owned(),
+            "AWS_SECRET_ACCESS_KEY" => credentials.secret_access_key().to_owned(),
+            _ => own,
+        };
+        let mut environment: Vec<_> = aws.environment().into_iter().map(|(name, own)| (name, of_role(name, own))).collect();
+        environment.push(("AWS_SESSION_TOKEN", credentials.session_token().unwrap_or_default().to_owned()));
+        Ok(environment)
     }
 
     /// Returns every action that the policy allows.
@@ -67,8 +93,8 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a table of that name, and a batch of an
-    /// action by a name of its own.
+    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a table of that name, a log group's
+    /// by its name alone, and a batch of an action by a name of its own.
     ///
     /// # Errors
     /// IAM refuses.
@@ -81,8 +107,14 @@ impl Role {
             if !tables.is_empty() {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}));
             }
+            // AWS takes `log-group:<name>:*` for the group, too.
+            let groups: Vec<&str> = resources.iter().filter(|arn| arn.contains(":log-group:")).filter_map(|arn| arn.strip_suffix(":*")).collect();
+            if !groups.is_empty() {
+                statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}));
+            }
             let actions = strings(&statement["Action"]);
             for (_, twin) in JUDGED_BY_ITSELF.iter().filter(|(of, _)| actions.iter().any(|action| action == of)) {
+                let resources = if twin.contains(":List") { vec!["*".to_owned()] } else { resources.clone() };
                 statements.push(json!({"Effect": "Allow", "Action": twin, "Resource": resources}));
             }
         }

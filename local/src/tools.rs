@@ -1,10 +1,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{Processes, Repository};
+use crate::{Aws, Processes, Repository};
 
 /// Oldest Python that the pinned packages run on.
 const PYTHON: (u32, u32) = (3, 11);
@@ -44,6 +45,20 @@ impl Tools {
     /// Returns the path of one of the tools.
     pub fn path(&self, name: &str) -> PathBuf {
         self.bin.join(name)
+    }
+
+    /// Calls an operation of AWS for which this workspace has no client, such as `ec2 describe_volumes`; returns its answer.
+    ///
+    /// # Errors
+    /// AWS refuses; quotes its answer.
+    pub async fn aws(&self, aws: &Aws, service: &str, operation: &str, parameters: Value) -> Result<Value> {
+        let script = Repository::here().path("local/aws_call.py");
+        let mut call = Command::new(self.path("python"));
+        call.arg(script).args([service, operation, &parameters.to_string()]).envs(aws.environment());
+        let output = call.output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{service} {operation}: {}", said.lines().last().unwrap_or("no answer"));
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// Returns a `PATH` on which the tools come first.

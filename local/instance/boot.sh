@@ -1,0 +1,47 @@
+#!/bin/bash
+# Boots a copy of a root file system with systemd, in namespaces of its own; runs until it is killed. Needs root.
+#
+# usage: boot.sh IMAGE FOLDER
+#   IMAGE   the root file system (never written to)
+#   FOLDER  has `upper`, what the instance adds to the image; its console goes to standard output
+set -euo pipefail
+image=$1 folder=$2
+mkdir -p "$folder/work" "$folder/root"
+
+# The instance's processes are a control group of their own.
+mounts=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+group=$mounts/ticklake-$$
+mkdir "$group"
+trap 'rmdir "$group" 2> /dev/null || true' EXIT
+
+inside() {
+  set -euo pipefail
+  local image=$1 folder=$2 group=$3 root=$2/root
+  echo 1 > "$group/cgroup.procs"
+  mount -t overlay overlay -o "lowerdir=$image,upperdir=$folder/upper,workdir=$folder/work" "$root"
+  mount -t proc proc "$root/proc"
+  mount -t sysfs -o ro sysfs "$root/sys"
+  mount -t tmpfs -o mode=755 tmpfs "$root/run"
+  mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+  local device
+  for device in null zero full random urandom tty; do
+    touch "$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+  done
+  mkdir "$root/dev/shm" "$root/dev/pts"
+  mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+  ln -s pts/ptmx "$root/dev/ptmx"
+  ln -s /proc/self/fd "$root/dev/fd"
+  hostname ticklake
+  # shellcheck disable=SC2016 # expanded inside, where the control group is the namespace's root
+  exec unshare --cgroup bash -c 'set -e
+    mount -t cgroup2 cgroup2 "$0/sys/fs/cgroup"
+    cd "$0"
+    pivot_root . mnt
+    cd /
+    umount --lazy /mnt
+    container=ticklake exec /lib/systemd/systemd' "$root"
+}
+export -f inside
+# Whoever kills this kills all of it: its first process is the namespace's.
+exec unshare --mount --pid --uts --ipc --fork --kill-child --propagation private bash -c 'inside "$@"' boot "$image" "$folder" "$group"

@@ -1,0 +1,124 @@
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::geteuid;
+use tokio::process::Command;
+
+use crate::{ProcessId, Processes, Repository};
+
+/// Debian release of the image: its AWS CLI knows `AWS_ENDPOINT_URL`, as Amazon Linux's does.
+const RELEASE: &str = "trixie";
+/// What Amazon Linux 2023 has from the start, and what a boot installs there: systemd, curl, Python, the AWS CLI (and what it needs), Java, XFS.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
+
+/// A root file system like that of an EC2 instance with Amazon Linux, made by debootstrap: what user data runs on.
+pub struct InstanceImage {
+    root: PathBuf,
+    script: PathBuf,
+    additions: PathBuf,
+}
+
+/// An instance that boots or has booted: systemd in namespaces of its own. It shares the machine's network.
+pub struct Instance {
+    processes: Processes,
+    process: ProcessId,
+    folder: PathBuf,
+}
+
+impl InstanceImage {
+    /// Returns the image in `.tools/`, after making it where it is missing.
+    ///
+    /// # Errors
+    /// This is not root, debootstrap is missing, or Debian's packages cannot be fetched.
+    pub async fn prepare(repository: &Repository, processes: &Processes) -> Result<Self> {
+        ensure!(geteuid().is_root(), "instances are booted in namespaces and a root of their own, which takes root: run as root");
+        let root = repository.path(".tools").join(format!("instance-{RELEASE}"));
+        let image = Self {
+            script: repository.path("local/instance/boot.sh"),
+            additions: repository.path("local/instance/root"),
+            root: root.clone(),
+        };
+        let stamp = root.with_extension("packages");
+        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == PACKAGES) {
+            return Ok(image);
+        }
+        if root.exists() {
+            std::fs::remove_dir_all(&root).with_context(|| root.display().to_string())?;
+        }
+        let mut debootstrap = Command::new("debootstrap");
+        debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), RELEASE]).arg(&root).arg("http://deb.debian.org/debian");
+        let log = repository.path(".tools/debootstrap.log");
+        processes.run("debootstrap", &mut debootstrap, &log).await.context("on Debian: apt-get install debootstrap")?;
+        std::fs::write(&stamp, PACKAGES).with_context(|| stamp.display().to_string())?;
+        Ok(image)
+    }
+
+    /// Boots an instance with user data. `environment` is that of everything in it: the endpoints of the local AWS.
+    ///
+    /// # Errors
+    /// Its files cannot be written, or the namespaces are refused.
+    pub async fn boot(
+        &self,
+        processes: &Processes,
+        folder: &Path,
+        user_data: &str,
+        environment: &[(&str, String)],
+    ) -> Result<Instance> {
+        let upper = folder.join("upper");
+        std::fs::create_dir_all(&upper).with_context(|| upper.display().to_string())?;
+        let copied = Command::new("cp").arg("-a").arg(self.additions.join(".")).arg(&upper).status().await?;
+        ensure!(copied.success(), "cannot copy {} to {}", self.additions.display(), upper.display());
+        write(&upper.join("var/lib/cloud/user-data"), user_data)?;
+        let variables: Vec<String> = environment.iter().map(|(name, value)| format!("\"{name}={value}\"")).collect();
+        write(
+            &upper.join("etc/systemd/system.conf.d/environment.conf"),
+            &format!("[Manager]\nDefaultEnvironment={}\n", variables.join(" ")),
+        )?;
+        let wants = upper.join("etc/systemd/system/default.target.wants");
+        std::fs::create_dir_all(&wants)?;
+        std::os::unix::fs::symlink("../user-data.service", wants.join("user-data.service"))?;
+        let mut command = Command::new("bash");
+        command.arg(&self.script).arg(&self.root).arg(folder);
+        let process = processes.start("instance", &mut command, &folder.join("console.log")).await?;
+        Ok(Instance { processes: processes.clone(), process, folder: folder.to_path_buf() })
+    }
+}
+
+impl Instance {
+    /// Returns what a file of the instance holds, empty where there is none yet.
+    ///
+    /// # Errors
+    /// The instance has ended.
+    pub async fn read(&self, path: &str) -> Result<String> {
+        self.processes.expect_running(self.process).await?;
+        Ok(std::fs::read_to_string(self.folder.join("upper").join(path.trim_start_matches('/'))).unwrap_or_default())
+    }
+
+    /// Switches it off as EC2 does: systemd stops its units, then ends.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub async fn switch_off(&self) -> Result<()> {
+        // systemd is the child of the `unshare` that made its namespaces.
+        let children = format!("/proc/{0}/task/{0}/children", self.process);
+        let text = tokio::fs::read_to_string(&children).await.with_context(|| children.clone())?;
+        let first = text.split_whitespace().next().with_context(|| format!("{children}: no process"))?;
+        // poweroff.target (systemd(1), "Signals").
+        let told = Command::new("bash").args(["-c", "kill -s RTMIN+4 \"$0\"", first]).status().await?;
+        ensure!(told.success(), "cannot tell process {first} to switch off");
+        self.processes.wait(self.process).await?;
+        Ok(())
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let mut file = std::fs::File::create(path).with_context(|| path.display().to_string())?;
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The agents on EC2: the user data as it is deployed really boots, in a root and namespaces of its own, with the instance's role.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use local::{
+    Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Role, Stack, StackOptions,
+    Tools, wait_until,
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::demo::{SUBSCRIBER, TOPIC};
+
+/// How long a boot may take.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// A stack whose agents are booted.
+pub(crate) struct Fleet<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) tools: &'a Tools,
+    pub(crate) processes: &'a Processes,
+    pub(crate) folder: PathBuf,
+    pub(crate) stack: Stack,
+    _kafka: Kafka,
+}
+
+impl<'a> Fleet<'a> {
+    /// Deploys the template with agents.
+    pub(crate) async fn deploy(
+        repository: &'a Repository,
+        tools: &'a Tools,
+        processes: &'a Processes,
+        folder: PathBuf,
+        more: &[&str],
+    ) -> Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        let ministack = Ministack::start(tools, processes, &folder).await?;
+        let kafka = Kafka::start(KafkaKind::Mock, repository, processes, &folder).await?;
+        kafka.create_topic(TOPIC.0, TOPIC.1).await?;
+        let parameters = Parameters {
+            format: lake::Format::Parquet,
+            crawler_mode: "typed".into(),
+            subscriber: SUBSCRIBER.into(),
+            kafka: kafka.brokers().to_owned(),
+            more: ["Producer=synthetic", "BatchMaxAge=2s"].iter().chain(more).map(ToString::to_string).collect(),
+        };
+        let options = StackOptions { folder: folder.clone(), parameters };
+        let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
+        Ok(Self { repository, tools, processes, folder, stack, _kafka: kafka })
+    }
+
+    /// Returns the user data of the newest version of a launch template, as EC2 hands it to an instance.
+    pub(crate) async fn user_data(&self, output: &str) -> Result<String> {
+        let template = self.stack.deployment.output(output)?;
+        let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
+        let answer = self.tools.aws(&self.stack.ministack.aws, "ec2", "describe_launch_template_versions", parameters).await?;
+        let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
+        let encoded = encoded.with_context(|| format!("{template} has no user data"))?;
+        Ok(String::from_utf8(base64_decode(encoded)?)?)
+    }
+
+    /// Boots an instance in a role.
+    pub(crate) async fn boot(&self, image: &InstanceImage, name: &str, role: &Role, user_data: &str) -> Result<Booted> {
+        let aws = &self.stack.ministack.aws;
+        let imds = Imds::start(aws, &format!("i-{name}"), role.name()).await?;
+        let folder = self.folder.join(name);
+        let environment = [
+            ("AWS_ENDPOINT_URL", aws.endpoint().to_owned()),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url().to_owned()),
+            // The network is this machine's, and its ports are to be free ones.
+            ("TICK_CONSUMER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+            ("PATIENCE", "15".to_owned()),
+        ];
+        let instance = image.boot(self.processes, &folder, user_data, &environment).await?;
+        Ok(Booted { instance, folder, _imds: imds })
+    }
+
+    pub(crate) async fn role(&self, output: &str) -> Result<Role> {
+        Role::read(&self.stack.ministack.aws, self.stack.deployment.output(output)?).await
+    }
+}
+
+/// An instance and what it needs to live.
+pub(crate) struct Booted {
+    instance: Instance,
+    folder: PathBuf,
+    _imds: Imds,
+}
+
+impl Booted {
+    /// Waits until the boot has told CloudFormation how it ended.
+    async fn signal(&self) -> Result<String> {
+        let mut said = String::new();
+        let ended = wait_until("the boot's signal to CloudFormation", BOOT, || async {
+            Ok(!self.instance.read("/var/log/ticklake/cfn-signal").await?.is_empty())
+        });
+        ended.await.with_context(|| format!("logs in {}", self.folder.join("upper/var/log").display()))?;
+        said.push_str(&self.instance.read("/var/log/ticklake/cfn-signal").await?);
+        Ok(said)
+    }
+
+    /// Waits until it has booted.
+    async fn ready(&self) -> Result<()> {
+        let signal = self.signal().await?;
+        if !signal.contains("--success true") {
+            bail!("the boot failed: {signal}{}", self.instance.read("/var/log/ticklake/boot.log").await?);
+        }
+        Ok(())
+    }
+}
+
+/// Boots consumer and producer, until ticks land; switches them off, and the lake is whole. Then the boots that fail, and what they say.
+pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let image = InstanceImage::prepare(repository, processes).await?;
+    let fleet = Fleet::deploy(repository, tools, processes, folder.join("instances"), &[]).await?;
+    let (consumer, producer) = (fleet.user_data("ConsumerTemplateId").await?, fleet.user_data("ProducerTemplateId").await?);
+    for (name, text) in [("consumer", &consumer), ("producer", &producer)] {
+        let file = fleet.folder.join(format!("{name}.user-data"));
+        std::fs::write(&file, text)?;
+        processes.run("shellcheck", Command::new(tools.path("shellcheck")).arg(&file), &folder.join("shellcheck.log")).await?;
+    }
+    ticks_land(&fleet, &image, &consumer, &producer).await.context("boot to lake")?;
+    failures(&fleet, &image, &consumer).await.context("boots that fail")
+}
+
+async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, producer: &str) -> Result<()> {
+    let (consumer_role, producer_role) = (fleet.role("ConsumerRoleName").await?, fleet.role("ProducerRoleName").await?);
+    producer_role.grant_what_is_misjudged().await?;
+    let consumer = fleet.boot(image, "consumer", &consumer_role, consumer).await?;
+    let producer = fleet.boot(image, "producer", &producer_role, producer).await?;
+    consumer.ready().await.context("consumer")?;
+    producer.ready().await.context("producer")?;
+    let bucket = fleet.stack.deployment.output("LakeBucket")?;
+    let aws = &fleet.stack.ministack.aws;
+    wait_until("ticks in the lake", Duration::from_secs(30), || async {
+        let mut lake = LakeContents::default();
+        lake.refresh(aws, bucket).await?;
+        Ok(lake.rows("ticks/") > 300)
+    })
+    .await?;
+    producer.instance.switch_off().await.context("producer")?;
+    consumer.instance.switch_off().await.context("consumer")?;
+    let log = std::fs::read_to_string(consumer.folder.join("upper/var/log/ticklake/tick-consumer.log"))?;
+    ensure!(log.contains("leaving the group"), "the consumer did not leave its group: {log}");
+    let mut verify = Command::new(fleet.repository.binary("tick-consumer"));
+    verify.args(["--config", "ssm:/ticklake/tick-consumer", "verify"]).envs(consumer_role.environment(aws).await?);
+    fleet.processes.run("verify", &mut verify, &fleet.folder.join("verify.log")).await
+}
+
+/// A boot that fails says why: to CloudFormation, and in the log group.
+async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> Result<()> {
+    let role = fleet.role("ConsumerRoleName").await?;
+    role.without("lambda:GetLayerVersion").await?;
+    let booted = fleet.boot(image, "no-layer", &role, user_data).await?;
+    let signal = booted.signal().await?;
+    ensure!(signal.contains("--success false --reason cannot fetch the layer"), "without the layer: {signal}");
+    role.restore().await?;
+    let aws = &fleet.stack.ministack.aws;
+    let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
+    fleet.tools.aws(aws, "ssm", "put_parameter", wrong).await?;
+    for (number, denied) in [None, Some("logs:CreateLogStream"), Some("logs:PutLogEvents")].into_iter().enumerate() {
+        if let Some(action) = denied {
+            role.without(action).await?;
+        }
+        let name = format!("bad-config-{number}");
+        let booted = fleet.boot(image, &name, &role, user_data).await?;
+        let signal = booted.signal().await?;
+        ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 15 s"), "bad configuration: {signal}");
+        let query = json!({"logGroupName": "/ticklake/tick-consumer", "logStreamName": format!("i-{name}/boot")});
+        let told = fleet.tools.aws(aws, "logs", "get_log_events", query).await;
+        let says_why = |answer: &Value| answer["events"].to_string().contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`");
+        match (denied, &told) {
+            (None, Ok(answer)) => ensure!(says_why(answer), "the log group does not say why: {answer}"),
+            (None, Err(error)) => bail!("no log of the boot: {error:#}"),
+            (Some(action), Ok(answer)) => ensure!(!says_why(answer), "the boot is logged without {action}"),
+            (Some(_), Err(_)) => {}
+        }
+        role.restore().await?;
+    }
+    Ok(())
+}
+
+fn base64_decode(text: &str) -> Result<Vec<u8>> {
+    use base64::Engine as _;
+    Ok(base64::prelude::BASE64_STANDARD.decode(text)?)
+}
