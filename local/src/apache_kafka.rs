@@ -19,6 +19,7 @@ pub(crate) struct ApacheKafka {
     jars: String,
     folder: PathBuf,
     brokers: Vec<Broker>,
+    secured: Option<Secured>,
 }
 
 struct Broker {
@@ -26,26 +27,89 @@ struct Broker {
     process: ProcessId,
 }
 
+/// Ports of one broker.
+#[derive(Clone, Copy)]
+struct Ports {
+    plain: u16,
+    controller: u16,
+    tls: u16,
+    scram: u16,
+}
+
+/// How a secured broker is reached.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    /// Bootstrap server that speaks TLS.
+    pub tls: String,
+    /// Bootstrap server that speaks TLS and SASL/SCRAM-SHA-512.
+    pub scram: String,
+    /// PEM file with its certificate, which it signed itself.
+    pub ca_file: PathBuf,
+    /// Who may come in by SCRAM.
+    pub user: &'static str,
+    /// The password.
+    pub password: &'static str,
+}
+
+/// User and password of secured brokers, and the password of their key store.
+const LOGIN: (&str, &str) = ("ticklake", "open-sesame");
+
 impl ApacheKafka {
     /// Starts a cluster of `count` brokers and waits until it answers.
-    pub(crate) async fn start(count: u16, repository: &Repository, processes: &Processes, folder: &Path) -> Result<Self> {
+    pub(crate) async fn start(
+        count: u16,
+        is_secured: bool,
+        repository: &Repository,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<Self> {
         let jars = format!("{}/*", kafka_jars(repository, processes).await?.display());
         let mut ports = Vec::new();
         for _ in 0..count {
-            ports.push((free_port()?, free_port()?));
+            ports.push(Ports { plain: free_port()?, controller: free_port()?, tls: free_port()?, scram: free_port()? });
         }
-        let mut this = Self { processes: processes.clone(), jars, folder: folder.to_path_buf(), brokers: Vec::new() };
-        for (index, (port, _)) in ports.iter().enumerate() {
+        let mut this = Self { processes: processes.clone(), jars, folder: folder.to_path_buf(), brokers: Vec::new(), secured: None };
+        if is_secured {
+            this.secured = Some(this.secure(ports[0]).await?);
+        }
+        for (index, Ports { plain: port, .. }) in ports.iter().enumerate() {
             let properties = this.properties(index);
-            std::fs::write(&properties, settings(index, &ports, folder)).with_context(|| properties.display().to_string())?;
+            let text = settings(index, &ports, folder, this.secured.as_ref());
+            std::fs::write(&properties, text).with_context(|| properties.display().to_string())?;
             let mut format = this.java("kafka.tools.StorageTool");
             format.args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"]).arg(&properties);
+            if let Some(Secured { user, password, .. }) = this.secured {
+                format.arg("--add-scram").arg(format!("SCRAM-SHA-512=[name={user},password={password}]"));
+            }
             processes.run("kafka format", &mut format, &folder.join(format!("kafka-format-{index}.log"))).await?;
             let process = this.run(index).await?;
             this.brokers.push(Broker { port: *port, process });
         }
         this.wait().await?;
         Ok(this)
+    }
+
+    /// Returns how it is reached securely, where it is.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        self.secured.as_ref()
+    }
+
+    /// Makes a key and a certificate that signs itself.
+    async fn secure(&self, ports: Ports) -> Result<Secured> {
+        let (store, ca_file) = (self.folder.join("kafka.p12"), self.folder.join("kafka.pem"));
+        let keytool = |arguments: &[&str]| {
+            let mut keytool = Command::new("keytool");
+            keytool.args(arguments).args(["-alias", "broker", "-storetype", "PKCS12", "-storepass", LOGIN.1, "-keystore"]).arg(&store);
+            keytool
+        };
+        let log = self.folder.join("keytool.log");
+        let mut make = keytool(&["-genkeypair", "-keyalg", "EC", "-validity", "2", "-dname", "CN=localhost", "-ext", "san=ip:127.0.0.1"]);
+        self.processes.run("keytool", &mut make, &log).await?;
+        let mut export = keytool(&["-exportcert", "-rfc"]);
+        export.arg("-file").arg(&ca_file);
+        self.processes.run("keytool", &mut export, &log).await?;
+        let at = |port| format!("127.0.0.1:{port}");
+        Ok(Secured { tls: at(ports.tls), scram: at(ports.scram), ca_file, user: LOGIN.0, password: LOGIN.1 })
     }
 
     pub(crate) fn bootstrap(&self) -> String {
@@ -109,16 +173,29 @@ impl ApacheKafka {
     }
 }
 
-fn settings(index: usize, ports: &[(u16, u16)], folder: &Path) -> String {
-    let (port, controller) = ports[index];
+fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secured>) -> String {
+    let Ports { plain: port, controller, tls, scram } = ports[index];
+    let mut more = Vec::new();
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{port}");
+    if secured.is_some() {
+        listeners = format!("{listeners},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{scram}");
+        more = vec![
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL".to_owned(),
+            format!("ssl.keystore.location={}", folder.join("kafka.p12").display()),
+            "ssl.keystore.type=PKCS12".to_owned(),
+            format!("ssl.keystore.password={}", LOGIN.1),
+            "sasl.enabled.mechanisms=SCRAM-SHA-512".to_owned(),
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+        ];
+    }
     let copies = ports.len().min(3);
-    let voters: Vec<String> = ports.iter().zip(1..).map(|((_, port), id)| format!("{id}@127.0.0.1:{port}")).collect();
-    [
+    let voters: Vec<String> = ports.iter().zip(1..).map(|(ports, id)| format!("{id}@127.0.0.1:{}", ports.controller)).collect();
+    let settings = [
         "process.roles=broker,controller".to_owned(),
         format!("node.id={}", index + 1),
         format!("controller.quorum.voters={}", voters.join(",")),
-        format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
-        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
+        format!("listeners={listeners},CONTROLLER://127.0.0.1:{controller}"),
+        format!("advertised.listeners={listeners}"),
         "controller.listener.names=CONTROLLER".to_owned(),
         format!("log.dirs={}", folder.join(format!("kafka-{index}")).display()),
         format!("offsets.topic.replication.factor={copies}"),
@@ -141,6 +218,6 @@ fn settings(index: usize, ports: &[(u16, u16)], folder: &Path) -> String {
         "log.retention.check.interval.ms=500".to_owned(),
         "log.initial.task.delay.ms=500".to_owned(),
         "auto.create.topics.enable=false".to_owned(),
-    ]
-    .join("\n")
+    ];
+    settings.into_iter().chain(more).collect::<Vec<_>>().join("\n")
 }

@@ -11,8 +11,8 @@ use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
 /// Name of the local stack.
 const STACK: &str = "ticklake";
 
-/// What every local stack says: the bucket's name, and the two parameters that are there for the local AWS (docs/local-stack.md).
-const LOCAL: [&str; 3] = ["LakeBucketName=ticklake-lake", "RequireTls=false", "NamedQueries=false"];
+/// The two parameters that are there for the local AWS (docs/local-stack.md).
+const LOCAL: [&str; 2] = ["RequireTls=false", "NamedQueries=false"];
 
 /// Parameters of the template that differ between stacks.
 #[derive(Debug, Clone)]
@@ -77,6 +77,9 @@ impl Deployment {
         deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
         deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
         deploy.arg(format!("KafkaBootstrapServers={}", parameters.kafka)).args(LOCAL).args(&parameters.more);
+        if !parameters.more.iter().any(|parameter| parameter.starts_with("ExistingBucket=")) {
+            deploy.arg("LakeBucketName=ticklake-lake");
+        }
         if !parameters.subscriber.is_empty() {
             deploy.arg(format!("SubscriberEmail={}", parameters.subscriber));
         }

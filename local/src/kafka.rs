@@ -8,7 +8,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::apache_kafka::ApacheKafka;
+use crate::apache_kafka::{ApacheKafka, Secured};
 use crate::tools::check_java_and_maven;
 use crate::{ProcessId, Processes, Repository};
 
@@ -22,6 +22,8 @@ pub enum KafkaKind {
     Mock,
     /// One real Apache Kafka broker.
     Apache,
+    /// One that also speaks TLS and SASL/SCRAM.
+    ApacheSecured,
     /// Three of them: what survives the loss of one.
     ApacheCluster,
 }
@@ -45,7 +47,7 @@ impl KafkaKind {
     pub fn check(self) -> Result<()> {
         match self {
             Self::Mock => Ok(()),
-            Self::Apache | Self::ApacheCluster => check_java_and_maven(),
+            Self::Apache | Self::ApacheSecured | Self::ApacheCluster => check_java_and_maven(),
         }
     }
 }
@@ -61,10 +63,10 @@ impl Kafka {
                 let cluster = MockCluster::new(1).context("cannot start the mock cluster")?;
                 return Ok(Self { brokers: cluster.bootstrap_servers(), broker: Broker::Mock(cluster) });
             }
-            KafkaKind::Apache => 1,
+            KafkaKind::Apache | KafkaKind::ApacheSecured => 1,
             KafkaKind::ApacheCluster => 3,
         };
-        let kafka = ApacheKafka::start(count, repository, processes, folder).await?;
+        let kafka = ApacheKafka::start(count, kind == KafkaKind::ApacheSecured, repository, processes, folder).await?;
         Ok(Self { brokers: kafka.bootstrap(), broker: Broker::Apache(kafka) })
     }
 
@@ -78,6 +80,14 @@ impl Kafka {
         match &self.broker {
             Broker::Mock(_) => None,
             Broker::Apache(kafka) => kafka.process(),
+        }
+    }
+
+    /// Returns how it is reached securely, where it is.
+    pub fn secured(&self) -> Option<&Secured> {
+        match &self.broker {
+            Broker::Mock(_) => None,
+            Broker::Apache(kafka) => kafka.secured(),
         }
     }
 

@@ -24,6 +24,7 @@ mod stack;
 mod switchable_proxy;
 mod tools;
 
+pub use apache_kafka::Secured;
 pub use aws::Aws;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Build, Deployment, Parameters, sam_command};

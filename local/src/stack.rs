@@ -39,7 +39,7 @@ impl Stack {
     ) -> Result<Self> {
         let StackOptions { folder, parameters } = options;
         let deployment = Deployment::deploy(repository, tools, processes, &ministack.aws, folder, parameters).await?;
-        for role in ["StartCrawlerRoleName", "NotifyRoleName", "ConsumerRoleName"] {
+        for role in ["StartCrawlerRoleName", "NotifyRoleName", "ConsumerRoleName", "ProducerRoleName"] {
             Role::read(&ministack.aws, deployment.output(role)?).await?.grant_what_is_misjudged().await?;
         }
         let crawls = CrawlWorker::start(&ministack.aws, deployment.output("CrawlerName")?);

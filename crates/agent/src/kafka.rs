@@ -70,13 +70,13 @@ pub enum KafkaError {
     },
     /// No broker answered.
     #[error(
-        "cannot reach Kafka at {brokers}: {source}\n  set kafka.brokers (now {brokers:?}) to brokers that this machine can reach, or start them"
+        "cannot reach Kafka at {brokers}: {problem}\n  set kafka.brokers (now {brokers:?}) to brokers that this machine can reach, and kafka.security to what they speak"
     )]
     Unreachable {
         /// The brokers tried.
         brokers: String,
         /// What librdkafka says.
-        source: ClientError,
+        problem: String,
     },
     /// The topic does not exist.
     #[error(
@@ -167,7 +167,12 @@ impl Kafka {
     /// The settings are refused, no broker answers, or the topic does not exist.
     pub fn check_topic(&self) -> Result<usize, KafkaError> {
         let client = self.metadata_client()?;
-        let unreachable = |source| KafkaError::Unreachable { brokers: self.brokers.clone(), source };
+        let unreachable = |error: ClientError| {
+            // Why a connection failed (a certificate, a password, nobody there) is told to whoever polls.
+            client.poll(Duration::ZERO);
+            let problem = client.context().trouble().unwrap_or_else(|| error.to_string());
+            KafkaError::Unreachable { brokers: self.brokers.clone(), problem }
+        };
         // All topics: asking for one by name may create it on brokers that do so.
         let metadata = client.fetch_metadata(None, METADATA_TIMEOUT).map_err(unreachable)?;
         match metadata.topics().iter().find(|topic| topic.name() == self.topic) {

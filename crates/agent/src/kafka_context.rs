@@ -1,12 +1,12 @@
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError as ClientError;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use tracing::{debug, error, info, warn};
 
 use crate::msk_iam;
@@ -16,9 +16,16 @@ use crate::msk_iam;
 pub struct KafkaContext {
     /// When the last token expires, in milliseconds since the epoch.
     expires_ms: Arc<AtomicI64>,
+    /// What a connection failed for last.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl KafkaContext {
+    /// Returns what a connection failed for last.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// True while the last token is good.
     pub(crate) fn has_token(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -48,6 +55,10 @@ impl ClientContext for KafkaContext {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
+        // That all brokers are down follows from what came before it.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
         warn!(%error, reason, "Kafka is in trouble, the client goes on trying");
     }
 }

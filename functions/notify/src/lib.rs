@@ -147,11 +147,19 @@ impl EventFunction for Notify {
         counter!("Objects").increment(batch.len() as u64);
         counter!("Repeats").increment(batch.repeats);
         counter!("Ignored").increment(batch.ignored.len() as u64);
-        unannounced.extend(self.publish(digests, publish).await);
+        let mails = digests.len();
+        let unpublished = self.publish(digests, publish).await;
+        let is_heard = mails > 0 && unpublished.is_empty();
+        unannounced.extend(unpublished);
         let senders: BTreeMap<&Sender, &str> =
             unannounced.iter().flat_map(|(object, reason)| batch.senders([object]).map(move |sender| (sender, reason.as_str()))).collect();
         let done = batch.done(&senders);
-        let (not_deleted, ()) = tokio::join!(self.queue.delete(done, delete), self.publisher.hold());
+        let count_subscriptions = async {
+            if is_heard {
+                self.publisher.count_subscriptions().await;
+            }
+        };
+        let (not_deleted, (), ()) = tokio::join!(self.queue.delete(done, delete), self.publisher.hold(), count_subscriptions);
         counter!("DeleteFailures").increment(not_deleted);
         failed.extend(senders.iter().filter_map(|(sender, reason)| match sender {
             Sender::Invocation(place) => Some((*place, (*reason).to_owned())),

@@ -7,7 +7,7 @@ use aws_sdk_sns::config::retry::RetryConfig;
 use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
 use aws_sdk_sns::types::MessageAttributeValue;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::Digest;
@@ -48,6 +48,23 @@ impl Publisher {
             }
             warn!(reason, "cannot publish, trying again");
         }
+    }
+
+    /// Shows how many confirmed subscriptions the topic has: an alarm tells when one has vanished. Takes no longer than the hold.
+    pub(crate) async fn count_subscriptions(&self) {
+        let asked = self.sns.get_topic_attributes().topic_arn(&self.topic_arn).send();
+        let error = match timeout(HOLD, asked).await {
+            Err(_) => "no answer".to_owned(),
+            Ok(Err(error)) => aws_connect::brief(&error),
+            Ok(Ok(answer)) => {
+                let confirmed = answer.attributes().and_then(|attributes| attributes.get("SubscriptionsConfirmed"));
+                if let Some(confirmed) = confirmed.and_then(|confirmed| confirmed.parse::<u32>().ok()) {
+                    metrics::gauge!("Subscriptions").set(f64::from(confirmed));
+                }
+                return;
+            }
+        };
+        warn!(error, "cannot count the topic's subscriptions");
     }
 
     /// Waits until the next attempt may be made. An invocation ends with it, too: after it Lambda may run another.

@@ -19,7 +19,7 @@ use crate::prepare;
 use crate::steps::Steps;
 use crate::up::State;
 use agents::Produced;
-pub(crate) use checks::listed;
+pub(crate) use checks::{all_announced, all_crawled, all_landed, listed};
 pub(crate) use options::{FormatName, KafkaName, Options};
 use summary::Summary;
 use wording::{count, grouped};

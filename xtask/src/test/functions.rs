@@ -110,6 +110,8 @@ impl Functions<'_> {
         self.wait_for_mail(|listed| wanted.iter().all(|url| listed.contains_key(url))).await?;
         let metrics = self.metrics("notify-thousand.log")?;
         ensure!(metrics["Objects"] == 950 && metrics["Repeats"] == 50 && metrics["Mails"] == 1, "the metrics say {metrics}");
+        // The subscriber's e-mail and the two mailboxes.
+        ensure!(metrics["Subscriptions"] == 3, "the metrics say {metrics}");
         let more = self.listed().into_iter().find(|(_, times)| *times > 1);
         ensure!(more.is_none(), "listed more than once: {more:?}");
         let mail = self.stack.mailbox.mails().pop().context("no mail")?;

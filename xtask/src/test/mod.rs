@@ -9,6 +9,7 @@ mod events;
 mod functions;
 mod instances;
 mod load;
+mod operator;
 mod queries;
 mod roles;
 pub(crate) mod template;
@@ -47,6 +48,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("functions as they are deployed", functions::check(repository, tools, processes, folder)).await;
     checks.run("roles: each permission is needed", roles::check(repository, tools, processes, folder)).await;
     checks.run("load: 10,000 events in a minute", load::check(repository, tools, processes, folder)).await;
+    checks.run("operator: secured Kafka, roles, reconcile, update, delete", operator::check(repository, tools, processes, folder)).await;
     checks.run("instances boot from the deployed user data", instances::check(repository, tools, processes, folder)).await;
     for case in queries::CASES {
         checks.run(&format!("queries across midnight, {}", case.name()), queries::check(case, repository, tools, processes, folder)).await;

@@ -7,12 +7,14 @@ use tokio::process::Command;
 use crate::replay::FUNCTIONS;
 use crate::sample;
 
+/// Region of the local AWS, for tools that insist on one.
+pub(crate) const REGION: &str = "us-east-1";
 /// Largest zip of a function, in bytes.
 const ZIP: u64 = 3_000_000;
 
 pub(crate) async fn validate(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
     let mut sam = sam_command(repository, tools, folder);
-    sam.args(["validate", "--lint", "--region", "us-east-1"]);
+    sam.args(["validate", "--lint", "--region", REGION]);
     sam.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
     processes.run("sam validate", &mut sam, &folder.join("sam-validate.log")).await
 }
@@ -22,10 +24,10 @@ pub(crate) async fn lint_translated(repository: &Repository, tools: &Tools, proc
     let translated = folder.join("translated.json");
     let mut translate = Command::new(tools.path("python"));
     translate.arg(repository.path("local/translate_template.py")).arg(repository.path("template.yaml")).arg(&translated);
-    translate.env("AWS_DEFAULT_REGION", "us-east-1");
+    translate.env("AWS_DEFAULT_REGION", REGION);
     processes.run("translate", &mut translate, &folder.join("translate.log")).await?;
     let mut lint = Command::new(tools.path("cfn-lint"));
-    lint.args(["--regions", "us-east-1", "--template"]).arg(&translated);
+    lint.args(["--regions", REGION, "--template"]).arg(&translated);
     processes.run("cfn-lint", &mut lint, &folder.join("cfn-lint.log")).await
 }
 
