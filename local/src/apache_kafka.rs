@@ -56,13 +56,7 @@ const LOGIN: (&str, &str) = ("ticklake", "open-sesame");
 
 impl ApacheKafka {
     /// Starts a cluster of `count` brokers and waits until it answers.
-    pub(crate) async fn start(
-        count: u16,
-        is_secured: bool,
-        repository: &Repository,
-        processes: &Processes,
-        folder: &Path,
-    ) -> Result<Self> {
+    pub(crate) async fn start(count: u16, is_secured: bool, repository: &Repository, processes: &Processes, folder: &Path) -> Result<Self> {
         let jars = format!("{}/*", kafka_jars(repository, processes).await?.display());
         let mut ports = Vec::new();
         for _ in 0..count {
@@ -185,7 +179,8 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
             "ssl.keystore.type=PKCS12".to_owned(),
             format!("ssl.keystore.password={}", LOGIN.1),
             "sasl.enabled.mechanisms=SCRAM-SHA-512".to_owned(),
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                .to_owned(),
         ];
     }
     let copies = ports.len().min(3);

@@ -11,7 +11,8 @@ use crate::{ProcessId, Processes, Repository};
 /// Debian release of the image: its AWS CLI knows `AWS_ENDPOINT_URL`, as Amazon Linux's does.
 const RELEASE: &str = "trixie";
 /// What Amazon Linux 2023 has from the start, and what a boot installs there: systemd, curl, Python, the AWS CLI (and what it needs), Java, XFS.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
 
 /// A root file system like that of an EC2 instance with Amazon Linux, made by debootstrap: what user data runs on.
 pub struct InstanceImage {
@@ -59,13 +60,7 @@ impl InstanceImage {
     ///
     /// # Errors
     /// Its files cannot be written, or the namespaces are refused.
-    pub async fn boot(
-        &self,
-        processes: &Processes,
-        folder: &Path,
-        user_data: &str,
-        environment: &[(&str, String)],
-    ) -> Result<Instance> {
+    pub async fn boot(&self, processes: &Processes, folder: &Path, user_data: &str, environment: &[(&str, String)]) -> Result<Instance> {
         let upper = folder.join("upper");
         std::fs::create_dir_all(&upper).with_context(|| upper.display().to_string())?;
         let copied = Command::new("cp").arg("-a").arg(self.additions.join(".")).arg(&upper).status().await?;

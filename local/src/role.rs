@@ -108,7 +108,8 @@ impl Role {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}));
             }
             // AWS takes `log-group:<name>:*` for the group, too.
-            let groups: Vec<&str> = resources.iter().filter(|arn| arn.contains(":log-group:")).filter_map(|arn| arn.strip_suffix(":*")).collect();
+            let groups: Vec<&str> =
+                resources.iter().filter(|arn| arn.contains(":log-group:")).filter_map(|arn| arn.strip_suffix(":*")).collect();
             if !groups.is_empty() {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}));
             }

@@ -10,7 +10,7 @@ use crate::{Aws, Processes, Repository};
 /// Oldest Python that the pinned packages run on.
 const PYTHON: (u32, u32) = (3, 11);
 
-/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda and cfn-lint in one virtual environment, Apache Kafka's jars.
+/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild, cfn-lint and shellcheck in one virtual environment, checkov in another, Apache Kafka's jars.
 #[derive(Debug, Clone)]
 pub struct Tools {
     bin: PathBuf,
@@ -22,24 +22,15 @@ impl Tools {
     /// # Errors
     /// Python is missing or too old, or a package cannot be installed.
     pub async fn install(repository: &Repository, processes: &Processes) -> Result<Self> {
-        let folder = repository.path(".tools");
-        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let (venv, stamp) = (folder.join("venv"), folder.join("venv.requirements"));
-        let requirements = repository.path("local/requirements.txt");
-        let wanted = std::fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
-        let tools = Self { bin: venv.join("bin") };
-        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-            return Ok(tools);
-        }
-        let python = find_python()?;
-        let log = folder.join("install.log");
-        let missing = "on Debian: apt-get install python3 python3-venv";
-        processes.run("python venv", Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv), &log).await.context(missing)?;
-        let mut pip = Command::new(venv.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
-        processes.run("pip install", &mut pip, &log).await?;
-        std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
-        Ok(tools)
+        Ok(Self { bin: environment(repository, processes, "venv", "local/requirements.txt").await? })
+    }
+
+    /// Returns checkov, which wants other versions of packages than the other tools, after installing it where it is missing.
+    ///
+    /// # Errors
+    /// As for [`Tools::install`].
+    pub async fn install_checkov(repository: &Repository, processes: &Processes) -> Result<PathBuf> {
+        Ok(environment(repository, processes, "checkov", "local/requirements-checkov.txt").await?.join("checkov"))
     }
 
     /// Returns the path of one of the tools.
@@ -78,6 +69,27 @@ impl Tools {
         let lines = shown.iter().filter_map(|name| text.lines().find(|line| line.starts_with(name)));
         lines.map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Returns the programs of a virtual environment below `.tools/`, after making it where it is missing or has other packages.
+async fn environment(repository: &Repository, processes: &Processes, name: &str, requirements: &str) -> Result<PathBuf> {
+    let folder = repository.path(".tools");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let (venv, stamp) = (folder.join(name), folder.join(format!("{name}.requirements")));
+    let requirements = repository.path(requirements);
+    let wanted = std::fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(venv.join("bin"));
+    }
+    let python = find_python()?;
+    let log = folder.join("install.log");
+    let missing = "on Debian: apt-get install python3 python3-venv";
+    processes.run("python venv", Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv), &log).await.context(missing)?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
+    processes.run("pip install", &mut pip, &log).await?;
+    std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
+    Ok(venv.join("bin"))
 }
 
 fn find_python() -> Result<&'static str> {

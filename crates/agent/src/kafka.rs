@@ -61,7 +61,9 @@ pub enum KafkaError {
     #[error("{0}")]
     Conflict(&'static str),
     /// The secret cannot be read.
-    #[error("kafka.secret: cannot read {secret:?}: {problem}\n  wanted a secret {{\"username\": …, \"password\": …}} that this machine's role may read")]
+    #[error(
+        "kafka.secret: cannot read {secret:?}: {problem}\n  wanted a secret {{\"username\": …, \"password\": …}} that this machine's role may read"
+    )]
     Secret {
         /// Its name.
         secret: String,
@@ -101,8 +103,12 @@ impl Kafka {
         let has_user = self.options.contains_key("sasl.username");
         match (self.security, &self.secret) {
             (Security::Scram, None) if has_user => Ok(()),
-            (Security::Scram, None) => Err(KafkaError::Conflict("kafka.security: scram needs kafka.secret, or sasl.username and sasl.password in kafka.options")),
-            (Security::Scram, Some(_)) if has_user => Err(KafkaError::Conflict("kafka.secret and sasl.username in kafka.options exclude each other; leave one out")),
+            (Security::Scram, None) => {
+                Err(KafkaError::Conflict("kafka.security: scram needs kafka.secret, or sasl.username and sasl.password in kafka.options"))
+            }
+            (Security::Scram, Some(_)) if has_user => {
+                Err(KafkaError::Conflict("kafka.secret and sasl.username in kafka.options exclude each other; leave one out"))
+            }
             (Security::Scram, Some(secret)) => {
                 #[derive(Deserialize)]
                 struct Login {
@@ -112,12 +118,15 @@ impl Kafka {
                 let wrong = |problem| KafkaError::Secret { secret: secret.clone(), problem };
                 let text = aws::secret(secret).map_err(wrong)?;
                 // Not what serde says: it may quote the password.
-                let login: Login = serde_json::from_str(&text).map_err(|_| wrong("it is no JSON object with username and password".to_owned()))?;
+                let login: Login =
+                    serde_json::from_str(&text).map_err(|_| wrong("it is no JSON object with username and password".to_owned()))?;
                 self.options.extend([("sasl.username".to_owned(), login.username), ("sasl.password".to_owned(), login.password)]);
                 Ok(())
             }
             (_, Some(_)) => Err(KafkaError::Conflict("kafka.secret is for kafka.security: scram; leave one out")),
-            (Security::Plaintext, None) if self.ca_file.is_some() => Err(KafkaError::Conflict("kafka.ca_file is for kafka.security: tls, scram or msk-iam; set one")),
+            (Security::Plaintext, None) if self.ca_file.is_some() => {
+                Err(KafkaError::Conflict("kafka.ca_file is for kafka.security: tls, scram or msk-iam; set one"))
+            }
             (_, None) => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::client::{ClientContext, OAuthToken};

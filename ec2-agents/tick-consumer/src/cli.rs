@@ -147,7 +147,8 @@ impl Cli {
         ];
         let layers = Layers::new(settings.config.as_ref(), "TICK_CONSUMER")?;
         let layers = layers.flag("lake.retention_days", settings.retention_days)?;
-        let mut config: Config = flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()?;
+        let mut config: Config =
+            flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()?;
         config.kafka.resolve()?;
         config.check()?;
         Ok(config)

@@ -91,7 +91,9 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
     let config = Arc::clone(&setup.config);
     let (changes, mut changed) = mpsc::unbounded_channel();
     let shares = Shares::of(config.memory.limit.0, setup.partitions);
-    let consumer: TickConsumer = client_config(&config, &shares).create_with_context(Membership { changes, context: KafkaContext::default() }).context("kafka.options")?;
+    let consumer: TickConsumer = client_config(&config, &shares)
+        .create_with_context(Membership { changes, context: KafkaContext::default() })
+        .context("kafka.options")?;
     let consumer = Arc::new(consumer);
     consumer.subscribe(&[&config.kafka.topic])?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -72,8 +72,14 @@ fn answer(request: &Request<Incoming>, handle: &PrometheusHandle, readiness: &Re
 /// Every metric, with its unit in the name and its meaning.
 fn describe() {
     metrics::describe_gauge!("ticklake_lag_records", "Records of a partition that have not landed, markers included");
-    metrics::describe_gauge!("ticklake_stalled_seconds", "For how long a partition has had records that do not land, none of them; 0 while some do or all have");
-    metrics::describe_gauge!("ticklake_landing_delay_seconds", "From the Kafka timestamp of the newest batch's first record to its landing");
+    metrics::describe_gauge!(
+        "ticklake_stalled_seconds",
+        "For how long a partition has had records that do not land, none of them; 0 while some do or all have"
+    );
+    metrics::describe_gauge!(
+        "ticklake_landing_delay_seconds",
+        "From the Kafka timestamp of the newest batch's first record to its landing"
+    );
     metrics::describe_gauge!("ticklake_ready", "1 while the consumer is in its group and reads every partition it has");
     metrics::describe_gauge!("ticklake_next_offset", "The offset behind what has landed of a partition");
     metrics::describe_gauge!("ticklake_buffered_bytes", "Memory of batches, open and being sealed");

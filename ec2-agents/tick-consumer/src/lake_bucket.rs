@@ -190,8 +190,9 @@ impl LakeBucket {
         let mut keys = self.keys(Term::PREFIX);
         while let Some(key) = keys.try_next().await? {
             let (body, _) = self.get(&key).await?.with_context(|| format!("s3://{}/{key} is gone", self.name))?;
-            let term = Term::parse(&key, &body)
-                .with_context(|| format!("s3://{}/{key} is no record of the lake's retention, and another program wrote it: move it away", self.name))?;
+            let term = Term::parse(&key, &body).with_context(|| {
+                format!("s3://{}/{key} is no record of the lake's retention, and another program wrote it: move it away", self.name)
+            })?;
             terms.push(term);
         }
         Ok(Retention::new(terms))

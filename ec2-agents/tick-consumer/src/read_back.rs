@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use agent::{KafkaContext, Kafka};
+use agent::{Kafka, KafkaContext};
 use anyhow::{Context as _, Result, bail, ensure};
 use lake::Record;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};

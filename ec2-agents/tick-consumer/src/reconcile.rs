@@ -69,7 +69,9 @@ struct Target<'a> {
 pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Reconcile) -> Result<()> {
     let mut targets = Vec::new();
     let target = |name, setting: &'static str, url: &'_ Option<String>, prefixes| {
-        let url = url.clone().with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
+        let url = url
+            .clone()
+            .with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
         anyhow::Ok((name, url, prefixes))
     };
     if !wanted.only_notify {
@@ -78,10 +80,8 @@ pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Rec
     if !wanted.only_crawl {
         targets.push(target("notify", "events.notify_queue", &events.notify_queue, &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS][..])?);
     }
-    let mut targets: Vec<Target<'_>> = targets
-        .iter()
-        .map(|(name, url, prefixes)| Target { name, url, prefixes, waiting: Vec::new(), sent: 0 })
-        .collect();
+    let mut targets: Vec<Target<'_>> =
+        targets.iter().map(|(name, url, prefixes)| Target { name, url, prefixes, waiting: Vec::new(), sent: 0 }).collect();
     let sqs = Client::new(&aws_connect::load(ATTEMPT).await);
     let mut found = 0_u64;
     for prefix in [ObjectKey::DATA, ObjectKey::DEAD_LETTERS] {
@@ -103,7 +103,12 @@ pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Rec
             }
         }
     }
-    println!("{} objects came into s3://{} since {}", wording::grouped(found), bucket.name(), humantime::format_rfc3339_seconds(wanted.since.0));
+    println!(
+        "{} objects came into s3://{} since {}",
+        wording::grouped(found),
+        bucket.name(),
+        humantime::format_rfc3339_seconds(wanted.since.0)
+    );
     for target in &mut targets {
         target.send(&sqs).await?;
         let what = if wanted.dry_run { "events would go to" } else { "events sent to" };

@@ -87,7 +87,12 @@ async fn manifest(bucket: &LakeBucket, text: String) -> Result<(String, Option<A
     Ok((text, manifest))
 }
 
-async fn find<'a>(bucket: &LakeBucket, manifest: &ManifestKey, object: &'a ManifestObject, deep: bool) -> Result<(&'a ManifestObject, Found)> {
+async fn find<'a>(
+    bucket: &LakeBucket,
+    manifest: &ManifestKey,
+    object: &'a ManifestObject,
+    deep: bool,
+) -> Result<(&'a ManifestObject, Found)> {
     let key = object.key.to_string();
     let found = if deep {
         match bucket.get(&key).await? {

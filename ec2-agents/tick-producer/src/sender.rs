@@ -91,7 +91,9 @@ impl Sender {
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "20")
             .set("allow.auto.create.topics", "false");
-        let producer = client.create_with_context(Delivery { deliveries: Arc::clone(&deliveries), context: KafkaContext::default() }).context("kafka.options")?;
+        let producer = client
+            .create_with_context(Delivery { deliveries: Arc::clone(&deliveries), context: KafkaContext::default() })
+            .context("kafka.options")?;
         Ok(Self { producer, deliveries, topic: config.kafka.topic.clone(), sent: 0 })
     }
 

@@ -169,7 +169,8 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
         ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 15 s"), "bad configuration: {signal}");
         let query = json!({"logGroupName": "/ticklake/tick-consumer", "logStreamName": format!("i-{name}/boot")});
         let told = fleet.tools.aws(aws, "logs", "get_log_events", query).await;
-        let says_why = |answer: &Value| answer["events"].to_string().contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`");
+        let says_why =
+            |answer: &Value| answer["events"].to_string().contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`");
         match (denied, &told) {
             (None, Ok(answer)) => ensure!(says_why(answer), "the log group does not say why: {answer}"),
             (None, Err(error)) => bail!("no log of the boot: {error:#}"),

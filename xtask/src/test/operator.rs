@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes, Repository, Role, Stack, StackOptions, Tools, sam_command};
+use local::{
+    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes, Repository, Role, Stack, StackOptions, Tools, sam_command,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -56,7 +58,8 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     kafka.create_topic(TOPIC.0, TOPIC.1).await?;
     let secured = kafka.secured().context("the broker is not secured")?;
     let login = json!({"username": secured.user, "password": secured.password}).to_string();
-    let secret = tools.aws(&ministack.aws, "secretsmanager", "create_secret", json!({"Name": "ticklake/kafka", "SecretString": login})).await?;
+    let secret =
+        tools.aws(&ministack.aws, "secretsmanager", "create_secret", json!({"Name": "ticklake/kafka", "SecretString": login})).await?;
     let secret = secret["ARN"].as_str().context("the secret has no ARN")?.to_owned();
     let operator = Operator { repository, tools, processes, folder, kafka, secret };
     let stack = operator.deploy(ministack, &[], "2s").await?;

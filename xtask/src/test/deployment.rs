@@ -1,0 +1,150 @@
+//! What a deployment is made of, looked at without deploying it: scripts, binaries, and what the template says of things that stand elsewhere.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use local::{Processes, Repository, Tools};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Newest glibc symbols that Amazon Linux 2023 has.
+const GLIBC: (u32, u32) = (2, 34);
+
+/// Security settings of the template that checkov knows; `.checkov.yaml` has the exceptions and their reasons.
+pub(crate) async fn checkov(repository: &Repository, processes: &Processes, folder: &Path) -> Result<()> {
+    let checkov = Tools::install_checkov(repository, processes).await?;
+    let mut command = Command::new(checkov);
+    command.args(["--config-file", ".checkov.yaml"]).current_dir(repository.root());
+    processes.run("checkov", &mut command, &folder.join("checkov.log")).await
+}
+
+/// Every shell script in the tree.
+pub(crate) async fn scripts(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let mut shellcheck = Command::new(tools.path("shellcheck"));
+    let scripts = scripts_below(repository.root())?;
+    ensure!(scripts.len() >= 8, "only {scripts:?} were found");
+    shellcheck.args(["--external-sources", "--source-path=SCRIPTDIR", "--exclude=SC2153"]).args(&scripts);
+    // broker.sh takes lib.sh from the folder beside it, as the layer puts it there.
+    shellcheck.arg(format!("--source-path={}", repository.path("ec2-agents/boot").display()));
+    processes.run("shellcheck", &mut shellcheck, &folder.join("shellcheck.log")).await
+}
+
+fn scripts_below(root: &Path) -> Result<Vec<PathBuf>> {
+    let listed = std::process::Command::new("git").args(["ls-files", "-z"]).current_dir(root).output().context("git")?;
+    ensure!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
+    let files = listed.stdout.split(|byte| *byte == 0).map(|name| root.join(String::from_utf8_lossy(name).as_ref()));
+    let is_script = |path: &PathBuf| {
+        let begins = std::fs::read(path).is_ok_and(|text| text.starts_with(b"#!") && !text.starts_with(b"#!/usr/bin/env python"));
+        begins || path.extension().is_some_and(|extension| extension == "sh")
+    };
+    Ok(files.filter(is_script).collect())
+}
+
+/// The agents in the layer start on Amazon Linux 2023.
+pub(crate) async fn layer(repository: &Repository) -> Result<()> {
+    for agent in ["tick-consumer", "tick-producer"] {
+        let binary = repository.path(".aws-sam/build/AgentLayer/bin").join(agent);
+        let symbols = std::process::Command::new("objdump")
+            .arg("-T")
+            .arg(&binary)
+            .output()
+            .context("objdump; on Debian: apt-get install binutils")?;
+        ensure!(symbols.status.success(), "{}: {}", binary.display(), String::from_utf8_lossy(&symbols.stderr));
+        let text = String::from_utf8_lossy(&symbols.stdout).into_owned();
+        let version = |word: &str| {
+            let (major, minor) = word.trim_matches(['(', ')']).strip_prefix("GLIBC_")?.split_once('.')?;
+            Some((major.parse::<u32>().ok()?, minor.split('.').next()?.parse::<u32>().ok()?))
+        };
+        let newest = text.split_whitespace().filter_map(version).max().with_context(|| format!("{agent} needs no glibc"))?;
+        ensure!(newest <= GLIBC, "{agent} needs glibc {}.{}, and Amazon Linux 2023 has {}.{}", newest.0, newest.1, GLIBC.0, GLIBC.1);
+    }
+    Ok(())
+}
+
+/// The template repeats what stands elsewhere: the queries of `sql/`, names of metrics, sections of the runbook.
+pub(crate) async fn references(repository: &Repository, folder: &Path) -> Result<()> {
+    let translated = folder.join("translated.json");
+    let text = std::fs::read_to_string(&translated)
+        .with_context(|| format!("{}, which the lint of the translated template makes", translated.display()))?;
+    let template: Value = serde_json::from_str(&text)?;
+    let resources = template["Resources"].as_object().context("no resources")?;
+    let of_type = |kind: &'static str| resources.iter().filter(move |(_, resource)| resource["Type"] == kind);
+    queries(repository, of_type("AWS::Athena::NamedQuery").map(|(_, query)| &query["Properties"]))?;
+    let runbook = read(repository, "docs/runbook.md")?;
+    let sections: BTreeSet<String> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
+    let agent_metrics = read(repository, "ec2-agents/tick-consumer/src/http.rs")?;
+    let carried = read(repository, "ec2-agents/boot/tick-consumer.cloudwatch.json")?;
+    let broker = read(repository, "ec2-agents/kafka/kafka.cloudwatch.json")?;
+    let functions = [read_all(&repository.path("functions"))?, read_all(&repository.path("crates"))?].concat();
+    for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
+        let (properties, metric) = (&alarm["Properties"], alarm["Properties"]["MetricName"].as_str().unwrap_or_default());
+        let section =
+            properties["AlarmDescription"].as_str().and_then(|text| text.rsplit_once("docs/runbook.md#")).map(|(_, section)| section);
+        let section = section.with_context(|| format!("{name} names no section of docs/runbook.md"))?;
+        ensure!(sections.contains(section), "{name}: docs/runbook.md has no section #{section}");
+        let is_there = match properties["Namespace"].as_str() {
+            Some("ticklake") if metric.starts_with("ticklake_") => {
+                agent_metrics.contains(&format!("\"{metric}\"")) && carried.contains(&format!("^{metric}$"))
+            }
+            Some("ticklake") if metric.starts_with("disk_") => broker.contains("used_percent"),
+            Some("ticklake") => functions.contains(&format!("!(\"{metric}\"")),
+            _ => true,
+        };
+        ensure!(is_there, "{name} watches {metric}, which nothing sends");
+    }
+    let dashboard = of_type("AWS::CloudWatch::Dashboard").map(|(_, dashboard)| dashboard.to_string()).collect::<String>();
+    let shown = dashboard.split('"').map(|word| word.trim_matches('\\')).filter(|word| word.starts_with("ticklake_"));
+    for metric in shown.collect::<BTreeSet<_>>() {
+        ensure!(carried.contains(&format!("^{metric}$")), "the dashboard shows {metric}, which the CloudWatch agent does not carry");
+    }
+    parameters(&template)
+}
+
+/// Every parameter is in a group of the guided deployment.
+fn parameters(template: &Value) -> Result<()> {
+    let groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].as_array().context("no groups of parameters")?;
+    let grouped: BTreeSet<&str> =
+        groups.iter().filter_map(|group| group["Parameters"].as_array()).flatten().filter_map(Value::as_str).collect();
+    let all: BTreeSet<&str> = template["Parameters"].as_object().context("no parameters")?.keys().map(String::as_str).collect();
+    let difference: Vec<_> = grouped.symmetric_difference(&all).collect();
+    if difference.is_empty() { Ok(()) } else { bail!("in a group or a parameter, but not both: {difference:?}") }
+}
+
+fn queries<'a>(repository: &Repository, queries: impl Iterator<Item = &'a Value>) -> Result<()> {
+    let mut named = BTreeSet::new();
+    for query in queries {
+        let name = query["Name"].as_str().context("a query has no name")?;
+        let file = read(repository, &format!("sql/{name}.sql"))?;
+        ensure!(query["QueryString"].as_str().map(str::trim) == Some(file.trim()), "template.yaml's query {name} is not sql/{name}.sql");
+        named.insert(format!("{name}.sql"));
+    }
+    let files = std::fs::read_dir(repository.path("sql"))?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let files: BTreeSet<String> = files.filter(|name| name.ends_with(".sql")).collect();
+    ensure!(files == named, "template.yaml has the queries {named:?}, and sql/ {files:?}");
+    Ok(())
+}
+
+/// Returns the anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect::<String>();
+    kept.replace(' ', "-")
+}
+
+fn read(repository: &Repository, path: &str) -> Result<String> {
+    let path = repository.path(path);
+    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+fn read_all(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            text.push_str(&read_all(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(text)
+}
