@@ -178,7 +178,11 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
             format!("ssl.keystore.location={}", folder.join("kafka.p12").display()),
             "ssl.keystore.type=PKCS12".to_owned(),
             format!("ssl.keystore.password={}", LOGIN.1),
-            "sasl.enabled.mechanisms=SCRAM-SHA-512".to_owned(),
+            "sasl.enabled.mechanisms=SCRAM-SHA-512,OAUTHBEARER".to_owned(),
+            // Takes JSON web tokens that nobody signed, and refuses those of MSK: that one reached it is what can be seen.
+            "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+             unsecuredLoginStringClaim_sub=\"broker\";"
+                .to_owned(),
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
                 .to_owned(),
         ];

@@ -50,6 +50,35 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_lifecycle_took_has_landed_and_is_not_made_again() {
+    let bench = Bench::new().await;
+    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
+    bench.produce_ticks(0, 5).await;
+    let process = bench.start("consumer", &["--max-age", "300ms", "--retention-days", "30"]).await;
+    let lake = bench.landed(5).await;
+    bench.stop(process, "consumer").await;
+    let (key, _) = lake.below("ticks/").next().expect("an object");
+    s3.delete_object().bucket(BUCKET).key(key).send().await.expect("deleted");
+    let (is_whole, said) = bench.command(&["verify"]).await;
+    assert!(!is_whole && said.contains("is missing: 5 offsets"), "nothing expires before its time: {said}");
+    // A lifecycle that takes everything, for a while.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let (term, body) = lake::Term { since: now as i64, days: Some(0) }.to_object();
+    s3.put_object().bucket(BUCKET).key(term).body(body.into()).send().await.expect("a term");
+    let (is_whole, said) = bench.command(&["verify"]).await;
+    assert!(is_whole && said.contains("expired"), "{said}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.produce_ticks(0, 2).await;
+    let process = bench.start("after", &["--max-age", "300ms", "--retention-days", "30"]).await;
+    let lake = bench.landed(2).await;
+    bench.stop(process, "after").await;
+    assert_eq!(lake.rows("ticks/"), 2, "what expired was made again: {:?}", lake.objects.keys());
+    let report = bench.expect_whole().await;
+    assert_eq!((report["partitions"][0]["landed"].as_u64(), report["partitions"][0]["expired"].as_u64()), (Some(7), Some(1)), "{report}");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn skip_gives_up_what_has_not_landed_and_no_more() {
     let bench = Bench::new().await;
     bench.produce_ticks(1, 10).await;

@@ -143,6 +143,10 @@ impl Operator<'_> {
         let mut unknown = plain("tls");
         unknown.args(["--brokers", &secured.tls]).env_remove("TICK_CONSUMER_KAFKA__CA_FILE");
         self.refused(unknown, "unknown-certificate", "certificate verify failed").await?;
+        // Only MSK can take the token. Another broker shows that it came, before any other call: by refusing it.
+        let mut msk = plain("msk-iam");
+        msk.args(["--brokers", &secured.scram]);
+        self.refused(msk, "msk-iam", "invalid_token").await?;
         let wrong = json!({"Name": "ticklake/wrong", "SecretString": r#"{"username":"ticklake","password":"guess"}"#});
         self.tools.aws(&stack.ministack.aws, "secretsmanager", "create_secret", wrong).await?;
         let mut wrong = plain("scram");
