@@ -44,14 +44,12 @@ device() {
 }
 
 mkdir -p "$DATA"
-is_new=false
 if ! mountpoint --quiet "$DATA"; then
   attach
   device=$(device)
   # Only a volume without a file system is formatted; one that has data keeps it.
   if ! blkid "$device" > /dev/null; then
     mkfs.xfs -q "$device"
-    is_new=true
   fi
   mount -o noatime "$device" "$DATA"
 fi
@@ -105,7 +103,9 @@ kafka() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; 
 # The same cluster id on every broker of the stack, made of the stack's.
 cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
 print(base64.urlsafe_b64encode(hashlib.sha256(sys.stdin.buffer.read()).digest()[:16]).decode().rstrip("="))')
+is_new=false
 if [[ ! -e $DATA/log/meta.properties ]]; then
+  is_new=true
   kafka kafka.tools.StorageTool format --cluster-id "$cluster" --config /etc/ticklake/kafka.properties
   chown -R kafka:kafka "$DATA"
 fi

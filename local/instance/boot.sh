@@ -4,15 +4,15 @@
 # usage: boot.sh IMAGE FOLDER
 #   IMAGE   the root file system (never written to)
 #   FOLDER  has `upper`, what the instance adds to the image; its console goes to standard output
+# NETWORK names a network namespace to boot in; without it the instance shares this machine's network. VOLUME is a block device that it has as /dev/sdf.
 set -euo pipefail
 image=$1 folder=$2
 mkdir -p "$folder/work" "$folder/root"
 
-# The instance's processes are a control group of their own.
+# The instance's processes are a control group of their own. Those of instances that ended are left behind, and go here; those of others that run are busy.
 mounts=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-group=$mounts/ticklake-$$
-mkdir "$group"
-trap 'rmdir "$group" 2> /dev/null || true' EXIT
+find "$mounts" -mindepth 1 -depth -type d -path "$mounts/ticklake-*" -exec rmdir {} + 2> /dev/null || true
+group=$(mktemp --directory "$mounts/ticklake-XXXXXX")
 
 inside() {
   set -euo pipefail
@@ -28,11 +28,14 @@ inside() {
     touch "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
   done
+  if [[ -n ${VOLUME:-} ]]; then
+    touch "$root/dev/sdf"
+    mount --bind "$VOLUME" "$root/dev/sdf"
+  fi
   mkdir "$root/dev/shm" "$root/dev/pts"
   mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
   ln -s pts/ptmx "$root/dev/ptmx"
   ln -s /proc/self/fd "$root/dev/fd"
-  hostname ticklake
   # shellcheck disable=SC2016 # expanded inside, where the control group is the namespace's root
   exec unshare --cgroup bash -c 'set -e
     mount -t cgroup2 cgroup2 "$0/sys/fs/cgroup"
@@ -44,4 +47,5 @@ inside() {
 }
 export -f inside
 # Whoever kills this kills all of it: its first process is the namespace's.
-exec unshare --mount --pid --uts --ipc --fork --kill-child --propagation private bash -c 'inside "$@"' boot "$image" "$folder" "$group"
+in_network=(${NETWORK:+nsenter "--net=/run/netns/$NETWORK"})
+exec "${in_network[@]}" unshare --mount --pid --uts --ipc --fork --kill-child --propagation private bash -c 'inside "$@"' boot "$image" "$folder" "$group"

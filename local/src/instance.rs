@@ -21,11 +21,22 @@ pub struct InstanceImage {
     additions: PathBuf,
 }
 
-/// An instance that boots or has booted: systemd in namespaces of its own. It shares the machine's network.
+/// An instance that boots or has booted: systemd in namespaces of its own.
 pub struct Instance {
     processes: Processes,
     process: ProcessId,
     folder: PathBuf,
+}
+
+/// What an instance has besides the image.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hardware<'a> {
+    /// Name of a network namespace; without it the instance shares this machine's network.
+    pub network: Option<&'a str>,
+    /// A block device that it has as `/dev/sdf`.
+    pub volume: Option<&'a Path>,
+    /// Files besides those of the image: path and text.
+    pub files: &'a [(&'a str, String)],
 }
 
 impl InstanceImage {
@@ -60,7 +71,14 @@ impl InstanceImage {
     ///
     /// # Errors
     /// Its files cannot be written, or the namespaces are refused.
-    pub async fn boot(&self, processes: &Processes, folder: &Path, user_data: &str, environment: &[(&str, String)]) -> Result<Instance> {
+    pub async fn boot(
+        &self,
+        processes: &Processes,
+        folder: &Path,
+        user_data: &str,
+        environment: &[(&str, String)],
+        hardware: Hardware<'_>,
+    ) -> Result<Instance> {
         let upper = folder.join("upper");
         std::fs::create_dir_all(&upper).with_context(|| upper.display().to_string())?;
         let copied = Command::new("cp").arg("-a").arg(self.additions.join(".")).arg(&upper).status().await?;
@@ -74,7 +92,16 @@ impl InstanceImage {
         let wants = upper.join("etc/systemd/system/default.target.wants");
         std::fs::create_dir_all(&wants)?;
         std::os::unix::fs::symlink("../user-data.service", wants.join("user-data.service"))?;
+        for (path, text) in hardware.files {
+            write(&upper.join(path.trim_start_matches('/')), text)?;
+        }
         let mut command = Command::new("bash");
+        if let Some(network) = hardware.network {
+            command.env("NETWORK", network);
+        }
+        if let Some(volume) = hardware.volume {
+            command.env("VOLUME", volume);
+        }
         command.arg(&self.script).arg(&self.root).arg(folder);
         let process = processes.start("instance", &mut command, &folder.join("console.log")).await?;
         Ok(Instance { processes: processes.clone(), process, folder: folder.to_path_buf() })

@@ -94,7 +94,7 @@ impl Role {
     }
 
     /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a table of that name, a log group's
-    /// by its name alone, and a batch of an action by a name of its own.
+    /// by its name alone, volumes and instances without their tags, and a batch of an action by a name of its own.
     ///
     /// # Errors
     /// IAM refuses.
@@ -112,6 +112,10 @@ impl Role {
                 resources.iter().filter(|arn| arn.contains(":log-group:")).filter_map(|arn| arn.strip_suffix(":*")).collect();
             if !groups.is_empty() {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}));
+            }
+            // It knows no tags of what EC2 is asked to work on.
+            if statement["Condition"].to_string().contains("aws:ResourceTag") {
+                statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": "*"}));
             }
             let actions = strings(&statement["Action"]);
             for (_, twin) in JUDGED_BY_ITSELF.iter().filter(|(of, _)| actions.iter().any(|action| action == of)) {

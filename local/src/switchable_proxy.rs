@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use tokio::task::JoinHandle;
 
 /// A TCP proxy that can be switched off: what an outage of the service behind it looks like. Connections that are open break, new ones are refused.
 pub struct SwitchableProxy {
-    port: u16,
+    address: SocketAddr,
     on: Arc<watch::Sender<bool>>,
     acceptor: JoinHandle<()>,
 }
@@ -19,16 +20,21 @@ impl SwitchableProxy {
     /// # Errors
     /// No port is free.
     pub async fn start(target: &str) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let port = listener.local_addr()?.port();
+        Self::start_at("127.0.0.1", target).await
+    }
+
+    /// Listens on a free port of another address of this machine.
+    pub(crate) async fn start_at(host: &str, target: &str) -> Result<Self> {
+        let listener = TcpListener::bind((host, 0)).await?;
+        let address = listener.local_addr()?;
         let on = Arc::new(watch::channel(true).0);
         let acceptor = tokio::spawn(accept(listener, target.to_owned(), Arc::clone(&on)));
-        Ok(Self { port, on, acceptor })
+        Ok(Self { address, on, acceptor })
     }
 
     /// Returns the URL of the proxy.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// Switches the service on or off.

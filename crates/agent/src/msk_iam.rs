@@ -51,7 +51,8 @@ mod tests {
         let url = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(&token.token).expect("base64")).expect("UTF-8");
         let (host, query) = url.split_once('?').expect("a query");
         assert_eq!(host, "https://kafka.eu-central-1.amazonaws.com/");
-        let has = |name: &str, begins: &str| query.split('&').any(|pair| pair.strip_prefix(name).is_some_and(|value| value.starts_with(begins)));
+        let has =
+            |name: &str, begins: &str| query.split('&').any(|pair| pair.strip_prefix(name).is_some_and(|value| value.starts_with(begins)));
         assert!(has("Action=", "kafka-cluster%3AConnect"), "{url}");
         assert!(has("X-Amz-Algorithm=", "AWS4-HMAC-SHA256") && has("X-Amz-Expires=", "900"), "{url}");
         assert!(has("X-Amz-Credential=", "AKID%2F") && query.contains("%2Feu-central-1%2Fkafka-cluster%2Faws4_request"), "{url}");

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use local::{Aws, ProcessId, Processes, Repository};
+use local::{ProcessId, Processes, Repository, Role, Stack};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -34,21 +34,19 @@ impl Produced {
     }
 }
 
-/// Starts `tick-consumer` as on EC2: a process with flags and an environment.
-#[allow(clippy::too_many_arguments, reason = "one call, each argument a different part of the stack")]
+/// Starts `tick-consumer` as on EC2: with the settings and in the role that the template has for it, but for what makes the demo short.
 pub(crate) async fn start_consumer(
-    options: &Options,
     input: &Input,
     repository: &Repository,
     processes: &Processes,
     folder: &Path,
-    aws: &Aws,
-    brokers: &str,
-    bucket: &str,
+    stack: &Stack,
 ) -> Result<ProcessId> {
+    let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
+    let role = Role::read(aws, deployment.output("ConsumerRoleName")?).await?;
     let mut consumer = agent(repository, "tick-consumer", folder);
-    consumer.args(["--brokers", brokers, "--topic", TOPIC.0, "--bucket", bucket, "--max-age", "2s"]).envs(aws.environment());
-    consumer.args(["--format", &flag_value(options.format), "--max-rows", &input.rows_per_batch().to_string()]);
+    consumer.envs(role.environment(aws).await?).arg("--config").arg(format!("ssm:{}", deployment.output("ConsumerConfigName")?));
+    consumer.args(["--max-age", "2s", "--max-rows", &input.rows_per_batch().to_string(), "--listen", "127.0.0.1:0"]);
     processes.start("tick-consumer", &mut consumer, &folder.join("tick-consumer.log")).await
 }
 

@@ -104,7 +104,7 @@ async fn pipeline(
         .await?;
     let aws = &stack.ministack.aws;
     let bucket = stack.deployment.output("LakeBucket")?;
-    let consumer = agents::start_consumer(options, input, repository, processes, folder, aws, kafka.brokers(), bucket).await?;
+    let consumer = agents::start_consumer(input, repository, processes, folder, &stack).await?;
     let produced: Produced = steps
         .step("produce", "tick-producer sends to Kafka", async {
             let produced = agents::produce(options, input, repository, processes, folder, kafka.brokers()).await?;

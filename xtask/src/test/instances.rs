@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use local::{
-    Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Role, Stack, StackOptions,
-    Tools, wait_until,
+    Aws, Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Role,
+    Stack, StackOptions, Tools, wait_until,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -51,18 +53,12 @@ impl<'a> Fleet<'a> {
         Ok(Self { repository, tools, processes, folder, stack, _kafka: kafka })
     }
 
-    /// Returns the user data of the newest version of a launch template, as EC2 hands it to an instance.
     pub(crate) async fn user_data(&self, output: &str) -> Result<String> {
-        let template = self.stack.deployment.output(output)?;
-        let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-        let answer = self.tools.aws(&self.stack.ministack.aws, "ec2", "describe_launch_template_versions", parameters).await?;
-        let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
-        let encoded = encoded.with_context(|| format!("{template} has no user data"))?;
-        Ok(String::from_utf8(base64_decode(encoded)?)?)
+        latest_user_data(self.tools, &self.stack.ministack.aws, self.stack.deployment.output(output)?).await
     }
 
     /// Boots an instance in a role.
-    pub(crate) async fn boot(&self, image: &InstanceImage, name: &str, role: &Role, user_data: &str) -> Result<Booted> {
+    pub(crate) async fn boot(&self, image: &InstanceImage, name: &str, role: &Role, user_data: &str, patience: &str) -> Result<Booted> {
         let aws = &self.stack.ministack.aws;
         let imds = Imds::start(aws, &format!("i-{name}"), role.name()).await?;
         let folder = self.folder.join(name);
@@ -71,9 +67,9 @@ impl<'a> Fleet<'a> {
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url().to_owned()),
             // The network is this machine's, and its ports are to be free ones.
             ("TICK_CONSUMER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
-            ("PATIENCE", "15".to_owned()),
+            ("PATIENCE", patience.to_owned()),
         ];
-        let instance = image.boot(self.processes, &folder, user_data, &environment).await?;
+        let instance = image.boot(self.processes, &folder, user_data, &environment, Hardware::default()).await?;
         Ok(Booted { instance, folder, _imds: imds })
     }
 
@@ -117,9 +113,7 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     let fleet = Fleet::deploy(repository, tools, processes, folder.join("instances"), &[]).await?;
     let (consumer, producer) = (fleet.user_data("ConsumerTemplateId").await?, fleet.user_data("ProducerTemplateId").await?);
     for (name, text) in [("consumer", &consumer), ("producer", &producer)] {
-        let file = fleet.folder.join(format!("{name}.user-data"));
-        std::fs::write(&file, text)?;
-        processes.run("shellcheck", Command::new(tools.path("shellcheck")).arg(&file), &folder.join("shellcheck.log")).await?;
+        shellcheck(tools, processes, &fleet.folder, name, text).await?;
     }
     ticks_land(&fleet, &image, &consumer, &producer).await.context("boot to lake")?;
     failures(&fleet, &image, &consumer).await.context("boots that fail")
@@ -127,8 +121,8 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
 
 async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, producer: &str) -> Result<()> {
     let (consumer_role, producer_role) = (fleet.role("ConsumerRoleName").await?, fleet.role("ProducerRoleName").await?);
-    let consumer = fleet.boot(image, "consumer", &consumer_role, consumer).await?;
-    let producer = fleet.boot(image, "producer", &producer_role, producer).await?;
+    let consumer = fleet.boot(image, "consumer", &consumer_role, consumer, "60").await?;
+    let producer = fleet.boot(image, "producer", &producer_role, producer, "60").await?;
     consumer.ready().await.context("consumer")?;
     producer.ready().await.context("producer")?;
     let bucket = fleet.stack.deployment.output("LakeBucket")?;
@@ -152,7 +146,7 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
 async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> Result<()> {
     let role = fleet.role("ConsumerRoleName").await?;
     role.without("lambda:GetLayerVersion").await?;
-    let booted = fleet.boot(image, "no-layer", &role, user_data).await?;
+    let booted = fleet.boot(image, "no-layer", &role, user_data, "4").await?;
     let signal = booted.signal().await?;
     ensure!(signal.contains("--success false --reason cannot fetch the layer"), "without the layer: {signal}");
     role.restore().await?;
@@ -164,9 +158,9 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
             role.without(action).await?;
         }
         let name = format!("bad-config-{number}");
-        let booted = fleet.boot(image, &name, &role, user_data).await?;
+        let booted = fleet.boot(image, &name, &role, user_data, "4").await?;
         let signal = booted.signal().await?;
-        ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 15 s"), "bad configuration: {signal}");
+        ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 4 s"), "bad configuration: {signal}");
         let query = json!({"logGroupName": "/ticklake/tick-consumer", "logStreamName": format!("i-{name}/boot")});
         let told = fleet.tools.aws(aws, "logs", "get_log_events", query).await;
         let says_why =
@@ -182,7 +176,18 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
     Ok(())
 }
 
-fn base64_decode(text: &str) -> Result<Vec<u8>> {
-    use base64::Engine as _;
-    Ok(base64::prelude::BASE64_STANDARD.decode(text)?)
+/// Returns the user data of the newest version of a launch template, as EC2 hands it to an instance.
+pub(crate) async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Result<String> {
+    let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
+    let answer = tools.aws(aws, "ec2", "describe_launch_template_versions", parameters).await?;
+    let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
+    let decoded = BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
+    Ok(String::from_utf8(decoded)?)
+}
+
+/// Checks user data as it is deployed.
+pub(crate) async fn shellcheck(tools: &Tools, processes: &Processes, folder: &Path, name: &str, user_data: &str) -> Result<()> {
+    let file = folder.join(format!("{name}.user-data"));
+    std::fs::write(&file, user_data)?;
+    processes.run("shellcheck", Command::new(tools.path("shellcheck")).arg(&file), &folder.join(format!("{name}-shellcheck.log"))).await
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that checks the project. Every check runs, whatever became of the one before; the last line counts.
 
+mod brokers;
 mod cargo_tests;
 mod chaos;
 mod checks;
@@ -55,6 +56,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("load: 10,000 events in a minute", load::check(repository, tools, processes, folder)).await;
     checks.run("operator: secured Kafka, roles, reconcile, update, delete", operator::check(repository, tools, processes, folder)).await;
     checks.run("instances boot from the deployed user data", instances::check(repository, tools, processes, folder)).await;
+    checks.run("a broker of the stack's own boots and is replaced", brokers::check(repository, tools, processes, folder)).await;
     for case in queries::CASES {
         checks.run(&format!("queries across midnight, {}", case.name()), queries::check(case, repository, tools, processes, folder)).await;
     }

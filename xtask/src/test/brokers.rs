@@ -1,0 +1,218 @@
+//! The stack's own Kafka: a broker boots from the user data of the template, on a volume of its own, and another takes its place.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use local::{
+    Deployment, Hardware, Imds, Instance, InstanceImage, Ministack, Network, Processes, Repository, Role, Tools, sam_command, wait_until,
+};
+use serde_json::json;
+use tokio::process::Command;
+
+use super::instances::{latest_user_data, shellcheck};
+
+/// How long a boot may take: Kafka formats, starts, and its topic is created.
+const BOOT: Duration = Duration::from_secs(180);
+/// Size of the volume, in bytes; a sparse file.
+const VOLUME: u64 = 2 << 30;
+
+/// Each action of a broker's role without which it does not come up, and what it says then.
+const NEEDED: [(&str, &str); 3] = [
+    ("ec2:DescribeVolumes", "DescribeVolumes"),
+    ("ec2:AttachVolume", "AttachVolume"),
+    ("route53:ChangeResourceRecordSets", "ChangeResourceRecordSets"),
+];
+/// What the boots of the agents show, and what the CloudWatch agent and Session Manager do.
+const TRIED_ELSEWHERE: [&str; 9] = [
+    "lambda:GetLayerVersion",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "cloudwatch:PutMetricData",
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+];
+
+/// A file as a block device.
+struct Loop(PathBuf);
+
+impl Loop {
+    async fn of(file: &Path) -> Result<Self> {
+        std::fs::File::create(file)?.set_len(VOLUME)?;
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(file).output().await.context("losetup")?;
+        ensure!(made.status.success(), "losetup: {}", String::from_utf8_lossy(&made.stderr));
+        Ok(Self(PathBuf::from(String::from_utf8(made.stdout)?.trim())))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // One that is gone is what this asks for.
+        let _ = std::process::Command::new("losetup").arg("--detach").arg(&self.0).output();
+    }
+}
+
+struct Cluster<'a> {
+    tools: &'a Tools,
+    processes: &'a Processes,
+    folder: PathBuf,
+    image: InstanceImage,
+    ministack: Ministack,
+    deployment: Deployment,
+    role: Role,
+    volume: String,
+    disk: Loop,
+    user_data: String,
+}
+
+struct Broker {
+    instance: Instance,
+    _imds: Imds,
+    _network: Network,
+}
+
+pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let folder = folder.join("brokers");
+    std::fs::create_dir_all(&folder)?;
+    let image = InstanceImage::prepare(repository, processes).await?;
+    let ministack = Ministack::start(tools, processes, &folder).await?;
+    let tags = json!([{"ResourceType": "volume", "Tags": [{"Key": "ticklake:stack", "Value": "ticklake"}]}]);
+    let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});
+    let volume = tools.aws(&ministack.aws, "ec2", "create_volume", volume).await?;
+    let volume = volume["VolumeId"].as_str().context("no volume")?.to_owned();
+    let deployment = deploy(repository, tools, processes, &ministack, &volume, &folder).await?;
+    let role = Role::read(&ministack.aws, deployment.output("KafkaRoleName")?).await?;
+    role.grant_what_is_misjudged().await?;
+    let user_data = latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
+    shellcheck(tools, processes, &folder, "broker", &user_data).await?;
+    let disk = Loop::of(&folder.join("volume.img")).await?;
+    let cluster = Cluster { tools, processes, folder, image, ministack, deployment, role, volume, disk, user_data };
+    cluster.permissions().await.context("the brokers' role")?;
+    cluster.boots_and_is_replaced().await
+}
+
+/// Deploys the template with a broker of its own, as far as the local AWS takes it.
+async fn deploy(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    ministack: &Ministack,
+    volume: &str,
+    folder: &Path,
+) -> Result<Deployment> {
+    let built = repository.path(".aws-sam/build");
+    let template = built.join("brokers.json");
+    let mut make = Command::new(tools.path("python"));
+    make.arg(repository.path("local/broker_template.py")).arg(built.join("template.yaml")).arg(volume).arg(&template);
+    processes.run("broker_template.py", &mut make, &folder.join("template.log")).await?;
+    let mut deploy = sam_command(repository, tools, folder);
+    deploy.args(["deploy", "--stack-name", "ticklake", "--no-progressbar", "--template-file"]).arg(&template);
+    deploy.arg("--config-file").arg(repository.path("samconfig.toml"));
+    deploy.args(["--parameter-overrides", "RequireTls=false", "NamedQueries=false", "Consumers=0", "KafkaImageId=ami-0123456789abcdef0"]);
+    processes.run("sam deploy", deploy.envs(ministack.aws.environment()), &folder.join("sam-deploy.log")).await?;
+    Deployment::find(&ministack.aws).await
+}
+
+impl Cluster<'_> {
+    async fn boot(&self, name: &str) -> Result<Broker> {
+        let aws = &self.ministack.aws;
+        let launched = json!({"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1});
+        let launched = self.tools.aws(aws, "ec2", "run_instances", launched).await?;
+        let id = launched["Instances"][0]["InstanceId"].as_str().context("no instance")?;
+        let imds = Imds::start(aws, id, self.role.name()).await?;
+        let services = [aws.endpoint(), imds.url().trim_end_matches('/')].map(|url| url.trim_start_matches("http://").to_owned());
+        let network = Network::start(&services.each_ref().map(String::as_str)).await?;
+        let port = aws.endpoint().rsplit(':').next().context("an endpoint without a port")?;
+        let way = |service| network.way_to(service).context("no way to a service");
+        let forward = format!("[Service]\nExecStart=/usr/local/bin/forward {port} {}\n", way(0)?);
+        let environment =
+            [("AWS_ENDPOINT_URL", aws.endpoint().to_owned()), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{}/", way(1)?))];
+        // In place of Route 53's resolver.
+        let files = [
+            ("/etc/systemd/system/forward.service", forward),
+            ("/etc/hosts", "127.0.0.1 localhost ticklake kafka-1.ticklake.internal\n".to_owned()),
+        ];
+        let hardware = Hardware { network: Some(network.name()), volume: Some(&self.disk.0), files: &files };
+        let instance = self.image.boot(self.processes, &self.folder.join(name), &self.user_data, &environment, hardware).await?;
+        Ok(Broker { instance, _imds: imds, _network: network })
+    }
+
+    async fn switch_off(&self, broker: &Broker) -> Result<()> {
+        broker.instance.switch_off().await?;
+        // EC2 does so when an instance ends.
+        let volume = json!({"VolumeIds": [self.volume]});
+        let volumes = self.tools.aws(&self.ministack.aws, "ec2", "describe_volumes", volume).await?;
+        if volumes["Volumes"][0]["State"] == "in-use" {
+            self.tools.aws(&self.ministack.aws, "ec2", "detach_volume", json!({"VolumeId": self.volume})).await?;
+        }
+        Ok(())
+    }
+
+    async fn permissions(&self) -> Result<()> {
+        let is_known = |action: &String| NEEDED.iter().any(|(needed, _)| needed == action) || TRIED_ELSEWHERE.contains(&action.as_str());
+        let unknown = self.role.actions().into_iter().find(|action| !is_known(action));
+        ensure!(unknown.is_none(), "the brokers' role allows {unknown:?}, and nothing here shows that it is needed");
+        for (action, said) in NEEDED {
+            self.role.without(action).await?;
+            let broker = self.boot(&format!("without-{}", said.to_lowercase())).await?;
+            let signal = signal(&broker).await.with_context(|| format!("without {action}"))?;
+            let log = broker.instance.read("/var/log/ticklake/boot.log").await?;
+            ensure!(signal.contains("--success false") && log.contains(said), "without {action}: {signal}{log}");
+            self.role.restore().await?;
+            self.switch_off(&broker).await?;
+            println!("     broker without {action}: {}", signal.trim());
+        }
+        Ok(())
+    }
+
+    /// A new broker formats its volume and creates the topic. The one that takes its place finds both.
+    async fn boots_and_is_replaced(&self) -> Result<()> {
+        let first = self.boot("first").await?;
+        ready(&first).await.context("first broker")?;
+        wait_until("the topic", BOOT, || async {
+            Ok(first.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Created topic ticks."))
+        })
+        .await?;
+        let zone = json!({"HostedZoneId": self.deployment.output("KafkaZoneId")?});
+        let records = self.tools.aws(&self.ministack.aws, "route53", "list_resource_record_sets", zone).await?.to_string();
+        ensure!(records.contains("kafka-1.ticklake.internal.") && records.contains("127.0.0.1"), "Route 53 has {records}");
+        self.switch_off(&first).await?;
+        drop(first);
+        let kafka = first_log(&self.folder.join("first"))?;
+        ensure!(kafka.contains("shut down completed"), "Kafka did not stop cleanly: {}", kafka.lines().last().unwrap_or_default());
+        let second = self.boot("second").await?;
+        ready(&second).await.context("second broker")?;
+        let log = second.instance.read("/var/log/ticklake/boot.log").await?;
+        ensure!(!log.contains("Formatting metadata directory"), "the second broker formatted the volume: {log}");
+        wait_until("the topic's settings", BOOT, || async {
+            Ok(second.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Completed updating config for topic ticks"))
+        })
+        .await?;
+        let topic = second.instance.read("/var/log/ticklake/kafka-topic.log").await?;
+        ensure!(!topic.contains("Created topic"), "the topic was created anew: {topic}");
+        self.switch_off(&second).await
+    }
+}
+
+fn first_log(folder: &Path) -> Result<String> {
+    let path = folder.join("upper/var/log/ticklake/kafka.log");
+    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// Waits for the boot's signal to CloudFormation.
+async fn signal(broker: &Broker) -> Result<String> {
+    let path = "/var/log/ticklake/cfn-signal";
+    wait_until("the boot's signal to CloudFormation", BOOT, || async { Ok(!broker.instance.read(path).await?.is_empty()) }).await?;
+    broker.instance.read(path).await
+}
+
+async fn ready(broker: &Broker) -> Result<()> {
+    let signal = signal(broker).await?;
+    if !signal.contains("--success true") {
+        bail!("the boot failed: {signal}{}", broker.instance.read("/var/log/ticklake/boot.log").await?);
+    }
+    Ok(())
+}
