@@ -118,17 +118,33 @@ impl Instance {
         Ok(std::fs::read_to_string(self.folder.join("upper").join(path.trim_start_matches('/'))).unwrap_or_default())
     }
 
+    /// Runs a command in it, as somebody in a session there does.
+    ///
+    /// # Errors
+    /// The command fails; quotes what it said.
+    pub async fn run(&self, command: &[&str]) -> Result<String> {
+        let first = self.first_process().await?;
+        let output = Command::new("nsenter").args(["--target", &first, "--all", "--"]).args(command).output().await.context("nsenter")?;
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        ensure!(output.status.success(), "{} failed ({}): {said}", command.join(" "), output.status);
+        Ok(said)
+    }
+
+    /// Returns the id of systemd, the child of the `unshare` that made its namespaces.
+    async fn first_process(&self) -> Result<String> {
+        let children = format!("/proc/{0}/task/{0}/children", self.process);
+        let text = tokio::fs::read_to_string(&children).await.with_context(|| children.clone())?;
+        Ok(text.split_whitespace().next().with_context(|| format!("{children}: no process"))?.to_owned())
+    }
+
     /// Switches it off as EC2 does: systemd stops its units, then ends.
     ///
     /// # Errors
     /// It has ended already.
     pub async fn switch_off(&self) -> Result<()> {
-        // systemd is the child of the `unshare` that made its namespaces.
-        let children = format!("/proc/{0}/task/{0}/children", self.process);
-        let text = tokio::fs::read_to_string(&children).await.with_context(|| children.clone())?;
-        let first = text.split_whitespace().next().with_context(|| format!("{children}: no process"))?;
+        let first = self.first_process().await?;
         // poweroff.target (systemd(1), "Signals").
-        let told = Command::new("bash").args(["-c", "kill -s RTMIN+4 \"$0\"", first]).status().await?;
+        let told = Command::new("bash").args(["-c", "kill -s RTMIN+4 \"$0\"", &first]).status().await?;
         ensure!(told.success(), "cannot tell process {first} to switch off");
         self.processes.wait(self.process).await?;
         Ok(())

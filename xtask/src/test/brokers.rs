@@ -10,7 +10,7 @@ use local::{
 use serde_json::json;
 use tokio::process::Command;
 
-use super::instances::{latest_user_data, shellcheck};
+use super::instances::{latest_user_data, shellcheck, verify_unit};
 
 /// How long a boot may take: Kafka formats, starts, and its topic is created.
 const BOOT: Duration = Duration::from_secs(180);
@@ -172,6 +172,9 @@ impl Cluster<'_> {
     async fn boots_and_is_replaced(&self) -> Result<()> {
         let first = self.boot("first").await?;
         ready(&first).await.context("first broker")?;
+        for unit in ["kafka.service", "ticklake-topic.service"] {
+            verify_unit(&first.instance, unit).await?;
+        }
         wait_until("the topic", BOOT, || async {
             Ok(first.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Created topic ticks."))
         })

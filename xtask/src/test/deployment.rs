@@ -8,6 +8,8 @@ use local::{Processes, Repository, Tools};
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::template::translate;
+
 /// Newest glibc symbols that Amazon Linux 2023 has.
 const GLIBC: (u32, u32) = (2, 34);
 
@@ -63,10 +65,8 @@ pub(crate) async fn layer(repository: &Repository) -> Result<()> {
 }
 
 /// The template repeats what stands elsewhere: the queries of `sql/`, names of metrics, sections of the runbook.
-pub(crate) async fn references(repository: &Repository, folder: &Path) -> Result<()> {
-    let translated = folder.join("translated.json");
-    let text = std::fs::read_to_string(&translated)
-        .with_context(|| format!("{}, which the lint of the translated template makes", translated.display()))?;
+pub(crate) async fn references(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(translate(repository, tools, processes, folder).await?)?;
     let template: Value = serde_json::from_str(&text)?;
     let resources = template["Resources"].as_object().context("no resources")?;
     let of_type = |kind: &'static str| resources.iter().filter(move |(_, resource)| resource["Type"] == kind);
@@ -98,7 +98,28 @@ pub(crate) async fn references(repository: &Repository, folder: &Path) -> Result
     for metric in shown.collect::<BTreeSet<_>>() {
         ensure!(carried.contains(&format!("^{metric}$")), "the dashboard shows {metric}, which the CloudWatch agent does not carry");
     }
+    create_only(&template)?;
     parameters(&template)
+}
+
+/// The bucket's policy lets nobody overwrite what the consumers write: its prefixes are those of their role.
+fn create_only(template: &Value) -> Result<()> {
+    let prefixes = |statement: &Value| -> BTreeSet<String> {
+        let resources = statement["Resource"].as_array().into_iter().flatten();
+        resources.filter_map(|resource| resource["Fn::Sub"].as_str()?.split_once("/").map(|(_, prefix)| prefix.to_owned())).collect()
+    };
+    let policy = &template["Resources"]["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"];
+    let denies = policy.as_array().and_then(|statements| statements.iter().find(|statement| statement["Sid"] == "CreateOnly"));
+    let denies = denies.context("the bucket's policy has no statement CreateOnly")?;
+    let condition = serde_json::json!({"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}});
+    ensure!(denies["Effect"] == "Deny" && denies["Principal"] == "*" && denies["Condition"] == condition, "CreateOnly is {denies}");
+    let role = &template["Resources"]["ConsumerRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+    let puts =
+        |statement: &&Value| statement["Action"].as_array().is_some_and(|actions| actions.iter().any(|action| action == "s3:PutObject"));
+    let writes = role.as_array().and_then(|statements| statements.iter().find(puts)).context("the consumer's role writes nothing")?;
+    let (denied, written) = (prefixes(denies), prefixes(writes));
+    ensure!(denied == written && !denied.is_empty(), "consumers write to {written:?}, and {denied:?} cannot be overwritten");
+    Ok(())
 }
 
 /// Every parameter is in a group of the guided deployment.

@@ -125,6 +125,9 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
     let producer = fleet.boot(image, "producer", &producer_role, producer, "60").await?;
     consumer.ready().await.context("consumer")?;
     producer.ready().await.context("producer")?;
+    for (booted, unit) in [(&consumer, "tick-consumer.service"), (&producer, "tick-producer.service")] {
+        verify_unit(&booted.instance, unit).await?;
+    }
     let bucket = fleet.stack.deployment.output("LakeBucket")?;
     let aws = &fleet.stack.ministack.aws;
     wait_until("ticks in the lake", Duration::from_secs(30), || async {
@@ -183,6 +186,14 @@ pub(crate) async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -
     let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
     let decoded = BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
     Ok(String::from_utf8(decoded)?)
+}
+
+/// Lets systemd look at a unit where it is installed.
+pub(crate) async fn verify_unit(instance: &Instance, unit: &str) -> Result<()> {
+    let said = instance.run(&["systemd-analyze", "verify", &format!("/etc/systemd/system/{unit}")]).await?;
+    // What it only warns of is no failure to it.
+    ensure!(!said.contains(unit), "systemd-analyze verify: {said}");
+    Ok(())
 }
 
 /// Checks user data as it is deployed.

@@ -44,7 +44,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("template: sam validate --lint", template::validate(repository, tools, processes, folder)).await;
     checks.run("template: cfn-lint on the translated template", template::lint_translated(repository, tools, processes, folder)).await;
     checks.run("template: checkov", deployment::checkov(repository, processes, folder)).await;
-    checks.run("template: queries, metrics, runbook", deployment::references(repository, folder)).await;
+    checks.run("template: queries, metrics, runbook", deployment::references(repository, tools, processes, folder)).await;
     checks.run("scripts: shellcheck", deployment::scripts(repository, tools, processes, folder)).await;
     checks.run("build agents", prepare::agents(repository, processes, folder)).await;
     checks.run("sam build", Deployment::build(Build::All, repository, tools, processes, folder)).await;

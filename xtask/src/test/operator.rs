@@ -20,7 +20,8 @@ const TICKS: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
-const TRIED_ELSEWHERE: [(&str, &str); 8] = [
+const TRIED_ELSEWHERE: [(&str, &str); 9] = [
+    ("kms:Decrypt", "by nothing here: the secret is under Secrets Manager's own key"),
     ("lambda:GetLayerVersion", "by the boots"),
     ("logs:CreateLogStream", "by the boots"),
     ("logs:PutLogEvents", "by the boots"),

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use local::{Processes, Repository, Tools, sam_command};
@@ -19,16 +19,22 @@ pub(crate) async fn validate(repository: &Repository, tools: &Tools, processes: 
     processes.run("sam validate", &mut sam, &folder.join("sam-validate.log")).await
 }
 
-/// Translates the template as CloudFormation does and lints what comes out: in SAM's own source cfn-lint misses most mistakes.
+/// Lints the translated template: in SAM's own source cfn-lint misses most mistakes.
 pub(crate) async fn lint_translated(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let translated = translate(repository, tools, processes, folder).await?;
+    let mut lint = Command::new(tools.path("cfn-lint"));
+    lint.args(["--regions", REGION, "--template"]).arg(&translated);
+    processes.run("cfn-lint", &mut lint, &folder.join("cfn-lint.log")).await
+}
+
+/// Translates the template as CloudFormation does; returns the file.
+pub(crate) async fn translate(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<PathBuf> {
     let translated = folder.join("translated.json");
     let mut translate = Command::new(tools.path("python"));
     translate.arg(repository.path("local/translate_template.py")).arg(repository.path("template.yaml")).arg(&translated);
     translate.env("AWS_DEFAULT_REGION", REGION);
     processes.run("translate", &mut translate, &folder.join("translate.log")).await?;
-    let mut lint = Command::new(tools.path("cfn-lint"));
-    lint.args(["--regions", REGION, "--template"]).arg(&translated);
-    processes.run("cfn-lint", &mut lint, &folder.join("cfn-lint.log")).await
+    Ok(translated)
 }
 
 /// Measures the functions as they are uploaded.
