@@ -2,8 +2,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_glue::Client;
-use aws_sdk_glue::types::{CrawlerState, LastCrawlStatus, PartitionValueList};
+use aws_sdk_glue::types::{Crawler, CrawlerState, LastCrawlStatus, PartitionValueList};
 use lake::LakePartition;
+use metrics::gauge;
+use tracing::warn;
 
 use crate::Settings;
 use crate::handling::{CrawlerSeen, Told};
@@ -28,6 +30,11 @@ impl Catalog {
         let answer = self.glue.get_crawler().name(name).send().await;
         let answer = answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("GetCrawler {name}"))?;
         let crawler = answer.crawler().with_context(|| format!("GetCrawler {name}: no crawler in the answer"))?;
+        let failure = failure(crawler);
+        gauge!("LastCrawlFailed").set(f64::from(u8::from(failure.is_some())));
+        if let Some(reason) = failure {
+            warn!(crawler = name, reason, "the last crawl failed; another is started where objects wait for it");
+        }
         let last = crawler.last_crawl().filter(|crawl| crawl.status() == Some(&LastCrawlStatus::Succeeded));
         let succeeded = last.and_then(|crawl| crawl.start_time()).and_then(|time| (*time).try_into().ok());
         Ok(Told::Crawler(CrawlerSeen { is_running: crawler.state() != Some(&CrawlerState::Ready), succeeded }))
@@ -74,5 +81,28 @@ impl Catalog {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_crawler_running_exception()) => Ok(Told::AlreadyRunning),
             Err(error) => Err(anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("StartCrawler {crawler}")),
         }
+    }
+}
+
+/// Returns why the last crawl failed, where it did.
+fn failure(crawler: &Crawler) -> Option<&str> {
+    let last = crawler.last_crawl().filter(|crawl| crawl.status() == Some(&LastCrawlStatus::Failed))?;
+    Some(last.error_message().unwrap_or("Glue gives no reason"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_glue::types::LastCrawlInfo;
+
+    use super::*;
+
+    #[test]
+    fn only_a_crawl_that_failed_has_a_reason() {
+        let crawler =
+            |status| Crawler::builder().last_crawl(LastCrawlInfo::builder().status(status).error_message("no access").build()).build();
+        assert_eq!(failure(&crawler(LastCrawlStatus::Failed)), Some("no access"));
+        assert_eq!(failure(&crawler(LastCrawlStatus::Succeeded)), None);
+        assert_eq!(failure(&crawler(LastCrawlStatus::Cancelled)), None);
+        assert_eq!(failure(&Crawler::builder().build()), None, "none has run yet");
     }
 }

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use local::{
     Deployment, Hardware, Imds, Instance, InstanceImage, Ministack, Network, Processes, Repository, Role, Tools, sam_command, wait_until,
 };
 use serde_json::json;
 use tokio::process::Command;
 
-use super::instances::{latest_user_data, shellcheck, verify_unit};
+use super::instances::{latest_user_data, ready, shellcheck, signal, verify_unit};
 
 /// How long a boot may take: Kafka formats, starts, and its topic is created.
 const BOOT: Duration = Duration::from_secs(180);
@@ -158,7 +158,7 @@ impl Cluster<'_> {
         for (action, said) in NEEDED {
             self.role.without(action).await?;
             let broker = self.boot(&format!("without-{}", said.to_lowercase())).await?;
-            let signal = signal(&broker).await.with_context(|| format!("without {action}"))?;
+            let signal = signal(&broker.instance).await.with_context(|| format!("without {action}"))?;
             let log = broker.instance.read("/var/log/ticklake/boot.log").await?;
             ensure!(signal.contains("--success false") && log.contains(said), "without {action}: {signal}{log}");
             self.role.restore().await?;
@@ -171,7 +171,7 @@ impl Cluster<'_> {
     /// A new broker formats its volume and creates the topic. The one that takes its place finds both.
     async fn boots_and_is_replaced(&self) -> Result<()> {
         let first = self.boot("first").await?;
-        ready(&first).await.context("first broker")?;
+        ready(&first.instance).await.context("first broker")?;
         for unit in ["kafka.service", "ticklake-topic.service"] {
             verify_unit(&first.instance, unit).await?;
         }
@@ -187,7 +187,7 @@ impl Cluster<'_> {
         let kafka = first_log(&self.folder.join("first"))?;
         ensure!(kafka.contains("shut down completed"), "Kafka did not stop cleanly: {}", kafka.lines().last().unwrap_or_default());
         let second = self.boot("second").await?;
-        ready(&second).await.context("second broker")?;
+        ready(&second.instance).await.context("second broker")?;
         let log = second.instance.read("/var/log/ticklake/boot.log").await?;
         ensure!(!log.contains("Formatting metadata directory"), "the second broker formatted the volume: {log}");
         wait_until("the topic's settings", BOOT, || async {
@@ -203,19 +203,4 @@ impl Cluster<'_> {
 fn first_log(folder: &Path) -> Result<String> {
     let path = folder.join("upper/var/log/ticklake/kafka.log");
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
-}
-
-/// Waits for the boot's signal to CloudFormation.
-async fn signal(broker: &Broker) -> Result<String> {
-    let path = "/var/log/ticklake/cfn-signal";
-    wait_until("the boot's signal to CloudFormation", BOOT, || async { Ok(!broker.instance.read(path).await?.is_empty()) }).await?;
-    broker.instance.read(path).await
-}
-
-async fn ready(broker: &Broker) -> Result<()> {
-    let signal = signal(broker).await?;
-    if !signal.contains("--success true") {
-        bail!("the boot failed: {signal}{}", broker.instance.read("/var/log/ticklake/boot.log").await?);
-    }
-    Ok(())
 }

@@ -123,7 +123,10 @@ impl Functions<'_> {
         process.stop().await?;
         ensure!(sample::failed(&answer)?.len() == 1000, "start-crawler acknowledged what no catalog covers: {answer}");
         let metrics = self.metrics("start-crawler-thousand.log")?;
-        ensure!(metrics["Deferred"] == 1000 && metrics["OldestUncoveredSeconds"].as_f64() > Some(0.0), "the metrics say {metrics}");
+        ensure!(
+            metrics["LastCrawlFailed"] == 0 && metrics["Deferred"] == 1000 && metrics["OldestUncoveredSeconds"].as_f64() > Some(0.0),
+            "the metrics say {metrics}"
+        );
         Ok(())
     }
 

@@ -88,23 +88,24 @@ pub(crate) struct Booted {
 impl Booted {
     /// Waits until the boot has told CloudFormation how it ended.
     async fn signal(&self) -> Result<String> {
-        let mut said = String::new();
-        let ended = wait_until("the boot's signal to CloudFormation", BOOT, || async {
-            Ok(!self.instance.read("/var/log/ticklake/cfn-signal").await?.is_empty())
-        });
-        ended.await.with_context(|| format!("logs in {}", self.folder.join("upper/var/log").display()))?;
-        said.push_str(&self.instance.read("/var/log/ticklake/cfn-signal").await?);
-        Ok(said)
+        signal(&self.instance).await.with_context(|| format!("logs in {}", self.folder.join("upper/var/log").display()))
     }
+}
 
-    /// Waits until it has booted.
-    async fn ready(&self) -> Result<()> {
-        let signal = self.signal().await?;
-        if !signal.contains("--success true") {
-            bail!("the boot failed: {signal}{}", self.instance.read("/var/log/ticklake/boot.log").await?);
-        }
-        Ok(())
+/// Waits until a boot has told CloudFormation how it ended; returns what it said.
+pub(crate) async fn signal(instance: &Instance) -> Result<String> {
+    let path = "/var/log/ticklake/cfn-signal";
+    wait_until("the boot's signal to CloudFormation", BOOT, || async { Ok(!instance.read(path).await?.is_empty()) }).await?;
+    instance.read(path).await
+}
+
+/// Waits until an instance has booted.
+pub(crate) async fn ready(instance: &Instance) -> Result<()> {
+    let signal = signal(instance).await?;
+    if !signal.contains("--success true") {
+        bail!("the boot failed: {signal}{}", instance.read("/var/log/ticklake/boot.log").await?);
     }
+    Ok(())
 }
 
 /// Boots consumer and producer, until ticks land; switches them off, and the lake is whole. Then the boots that fail, and what they say.
@@ -123,8 +124,8 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
     let (consumer_role, producer_role) = (fleet.role("ConsumerRoleName").await?, fleet.role("ProducerRoleName").await?);
     let consumer = fleet.boot(image, "consumer", &consumer_role, consumer, "60").await?;
     let producer = fleet.boot(image, "producer", &producer_role, producer, "60").await?;
-    consumer.ready().await.context("consumer")?;
-    producer.ready().await.context("producer")?;
+    ready(&consumer.instance).await.context("consumer")?;
+    ready(&producer.instance).await.context("producer")?;
     for (booted, unit) in [(&consumer, "tick-consumer.service"), (&producer, "tick-producer.service")] {
         verify_unit(&booted.instance, unit).await?;
     }

@@ -235,7 +235,7 @@ impl Operator<'_> {
         let mut left = LakeContents::default();
         left.refresh(&ministack.aws, "ticklake-lake").await?;
         ensure!(left.rows("ticks/") >= TICKS, "the bucket has {} rows left", left.rows("ticks/"));
-        let stack = self.deploy(ministack, &["ExistingBucket=ticklake-lake"], "2s").await?;
+        let stack = self.deploy(ministack, &["ExistingBucket=ticklake-lake", "CrawlerLogGroup=exists"], "2s").await?;
         ensure!(stack.deployment.output("LakeBucket")? == "ticklake-lake", "the stack has another bucket");
         let consumer = self.consume(&stack, "consumer-after").await?;
         self.produce(&stack).await?;
