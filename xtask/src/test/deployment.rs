@@ -39,8 +39,9 @@ fn scripts_below(root: &Path) -> Result<Vec<PathBuf>> {
     ensure!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
     let files = listed.stdout.split(|byte| *byte == 0).map(|name| root.join(String::from_utf8_lossy(name).as_ref()));
     let is_script = |path: &PathBuf| {
-        let begins = std::fs::read(path).is_ok_and(|text| text.starts_with(b"#!") && !text.starts_with(b"#!/usr/bin/env python"));
-        begins || path.extension().is_some_and(|extension| extension == "sh")
+        let text = std::fs::read(path).unwrap_or_default();
+        let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        first.starts_with(b"#!") && first.ends_with(b"bash") || path.extension().is_some_and(|extension| extension == "sh")
     };
     Ok(files.filter(is_script).collect())
 }
