@@ -9,9 +9,9 @@ set -euo pipefail
 image=$1 folder=$2
 mkdir -p "$folder/work" "$folder/root"
 
-# The instance's processes are a control group of their own. Those of instances that ended are left behind, and go here; those of others that run are busy.
+# The instance's processes are a control group of their own. Those of instances that ended are left behind, and go here after a while; those of others that run are busy.
 mounts=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-find "$mounts" -mindepth 1 -depth -type d -path "$mounts/ticklake-*" -exec rmdir {} + 2> /dev/null || true
+find "$mounts" -mindepth 1 -depth -type d -path "$mounts/ticklake-*" -mmin +10 -exec rmdir {} + 2> /dev/null || true
 group=$(mktemp --directory "$mounts/ticklake-XXXXXX")
 
 inside() {

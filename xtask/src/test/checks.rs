@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures::future::{LocalBoxFuture, join_all};
 use local::Processes;
 
 /// Time between two signs of life.
@@ -48,7 +49,27 @@ impl Checks {
             () = signs => unreachable!("signs of life have no end"),
         };
         self.processes.stop_all().await;
-        let seconds = started.elapsed().as_secs_f64();
+        self.tell(name, started.elapsed(), outcome);
+    }
+
+    /// Runs checks at the same time that mostly wait, each for a stack of its own.
+    pub(crate) async fn run_together(&mut self, checks: Vec<(&str, LocalBoxFuture<'_, Result<()>>)>) {
+        let is_wanted = |name: &str| self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+        let started = Instant::now();
+        let run = checks.into_iter().filter(|(name, _)| is_wanted(name)).map(|(name, check)| async move {
+            println!("---- {name}");
+            let outcome = check.await;
+            (name, started.elapsed(), outcome)
+        });
+        let outcomes = join_all(run).await;
+        self.processes.stop_all().await;
+        for (name, took, outcome) in outcomes {
+            self.tell(name, took, outcome.map(|()| Counts { passed: 1, failed: 0 }));
+        }
+    }
+
+    fn tell(&mut self, name: &str, took: Duration, outcome: Result<Counts>) {
+        let seconds = took.as_secs_f64();
         match outcome {
             Ok(Counts { passed, failed }) => {
                 (self.passed, self.failed) = (self.passed + passed, self.failed + failed);

@@ -108,6 +108,11 @@ pub(crate) async fn ready(instance: &Instance) -> Result<()> {
     Ok(())
 }
 
+/// Makes the image that instances boot from.
+pub(crate) async fn image(repository: &Repository, processes: &Processes) -> Result<()> {
+    InstanceImage::prepare(repository, processes).await.map(|_| ())
+}
+
 /// Boots consumer and producer, until ticks land; switches them off, and the lake is whole. Then the boots that fail, and what they say.
 pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
     let image = InstanceImage::prepare(repository, processes).await?;
@@ -150,7 +155,7 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
 async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> Result<()> {
     let role = fleet.role("ConsumerRoleName").await?;
     role.without("lambda:GetLayerVersion").await?;
-    let booted = fleet.boot(image, "no-layer", &role, user_data, "4").await?;
+    let booted = fleet.boot(image, "no-layer", &role, user_data, "8").await?;
     let signal = booted.signal().await?;
     ensure!(signal.contains("--success false --reason cannot fetch the layer"), "without the layer: {signal}");
     role.restore().await?;
@@ -162,9 +167,9 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
             role.without(action).await?;
         }
         let name = format!("bad-config-{number}");
-        let booted = fleet.boot(image, &name, &role, user_data, "4").await?;
+        let booted = fleet.boot(image, &name, &role, user_data, "8").await?;
         let signal = booted.signal().await?;
-        ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 4 s"), "bad configuration: {signal}");
+        ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 8 s"), "bad configuration: {signal}");
         let query = json!({"logGroupName": "/ticklake/tick-consumer", "logStreamName": format!("i-{name}/boot")});
         let told = fleet.tools.aws(aws, "logs", "get_log_events", query).await;
         let says_why =

@@ -18,6 +18,7 @@ pub(crate) mod template;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use futures::future::LocalBoxFuture;
 use local::{Build, Deployment, Processes, Repository, Tools};
 
 use crate::prepare;
@@ -54,9 +55,13 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("functions as they are deployed", functions::check(repository, tools, processes, folder)).await;
     checks.run("roles: each permission is needed", roles::check(repository, tools, processes, folder)).await;
     checks.run("load: 10,000 events in a minute", load::check(repository, tools, processes, folder)).await;
-    checks.run("operator: secured Kafka, roles, reconcile, update, delete", operator::check(repository, tools, processes, folder)).await;
-    checks.run("instances boot from the deployed user data", instances::check(repository, tools, processes, folder)).await;
-    checks.run("a broker of the stack's own boots and is replaced", brokers::check(repository, tools, processes, folder)).await;
+    checks.run("an image for instances", instances::image(repository, processes)).await;
+    let together: Vec<(_, LocalBoxFuture<'_, _>)> = vec![
+        ("operator: secured Kafka, roles, reconcile, update, delete", Box::pin(operator::check(repository, tools, processes, folder))),
+        ("instances boot from the deployed user data", Box::pin(instances::check(repository, tools, processes, folder))),
+        ("a broker of the stack's own boots and is replaced", Box::pin(brokers::check(repository, tools, processes, folder))),
+    ];
+    checks.run_together(together).await;
     for case in queries::CASES {
         checks.run(&format!("queries across midnight, {}", case.name()), queries::check(case, repository, tools, processes, folder)).await;
     }
