@@ -22,6 +22,7 @@ mod topic;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,9 @@ use lake_bucket::LakeBucket;
 use readiness::Readiness;
 pub use reconcile::Reconcile;
 use topic::Topic;
+
+/// Time between two attempts to record the lake's retention.
+const RECORD_AGAIN: Duration = Duration::from_secs(5);
 
 /// Validates the connections that [`run`] needs, and says what it found.
 ///
@@ -63,17 +67,20 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         () = shutdown.cancelled() => return Ok(()),
     };
     let (partitions, bucket) = connected;
-    bucket.record_retention(config.lake.retention_days).await?;
     tracing::info!(topic = config.kafka.topic, partitions, group = config.group.id, bucket = config.lake.bucket, "consuming");
     let topic = Arc::new(Topic::new(&config.kafka)?);
-    let kafka = config.kafka.clone();
+    let (kafka, lake, retention_days) = (config.kafka.clone(), bucket.clone(), config.lake.retention_days);
     let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, readiness };
-    // Beside the work: brokers may take their time to answer, and what has landed by then is right all the same.
+    // Beside the work: brokers and S3 may take their time to answer, and what has landed by then is right all the same.
     let refusal = async {
-        match topic::refuse_compaction(&kafka).await {
-            Ok(()) => std::future::pending().await,
-            Err(refusal) => refusal,
+        if let Err(refusal) = topic::refuse_compaction(&kafka).await {
+            return refusal;
         }
+        while let Err(error) = lake.record_retention(retention_days).await {
+            tracing::warn!(error = format!("{error:#}"), "cannot record the lake's retention, trying again");
+            tokio::time::sleep(RECORD_AGAIN).await;
+        }
+        std::future::pending().await
     };
     let stop = shutdown.child_token();
     let mut serving = std::pin::pin!(group::serve(setup, stop.clone()));
