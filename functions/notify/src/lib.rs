@@ -135,19 +135,19 @@ impl EventFunction for Notify {
         let mut unannounced: BTreeMap<ObjectVersion, String> =
             panicked.map(|object| (object, "the object made the function panic".to_owned())).collect();
         let digests = Digest::compose(announced.into_iter().flatten().collect(), &self.table);
+        let mails = digests.len();
         info!(
             messages = invocation.messages.len(),
             objects = batch.len(),
             fetched = batch.len() - own,
             repeats = batch.repeats,
             ignored = Ignored::summary(&batch.ignored),
-            mails = digests.len(),
+            mails,
             "batch read"
         );
         counter!("Objects").increment(batch.len() as u64);
         counter!("Repeats").increment(batch.repeats);
         counter!("Ignored").increment(batch.ignored.len() as u64);
-        let mails = digests.len();
         let unpublished = self.publish(digests, publish).await;
         let is_heard = mails > 0 && unpublished.is_empty();
         unannounced.extend(unpublished);

@@ -38,16 +38,7 @@ impl Checks {
         }
         println!("---- {name}");
         let started = Instant::now();
-        let signs = async {
-            loop {
-                tokio::time::sleep(SIGN).await;
-                println!("     … {} s", started.elapsed().as_secs());
-            }
-        };
-        let outcome = tokio::select! {
-            outcome = check => outcome,
-            () = signs => unreachable!("signs of life have no end"),
-        };
+        let outcome = with_signs(started, check).await;
         self.processes.stop_all().await;
         self.tell(name, started.elapsed(), outcome);
     }
@@ -61,7 +52,7 @@ impl Checks {
             let outcome = check.await;
             (name, started.elapsed(), outcome)
         });
-        let outcomes = join_all(run).await;
+        let outcomes = with_signs(started, join_all(run)).await;
         self.processes.stop_all().await;
         for (name, took, outcome) in outcomes {
             self.tell(name, took, outcome.map(|()| Counts { passed: 1, failed: 0 }));
@@ -86,5 +77,19 @@ impl Checks {
     pub(crate) fn close(&self) -> bool {
         println!("\n{} passed, {} failed", self.passed, self.failed);
         self.failed == 0 && self.passed > 0
+    }
+}
+
+/// Waits for work, and shows every so often that it goes on.
+async fn with_signs<T>(started: Instant, work: impl Future<Output = T>) -> T {
+    let signs = async {
+        loop {
+            tokio::time::sleep(SIGN).await;
+            println!("     … {} s", started.elapsed().as_secs());
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = signs => unreachable!("signs of life have no end"),
     }
 }
