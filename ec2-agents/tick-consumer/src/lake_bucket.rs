@@ -185,7 +185,7 @@ impl LakeBucket {
     }
 
     /// Returns the lake's retention as it is recorded.
-    async fn retention(&self) -> Result<Retention> {
+    pub(crate) async fn retention(&self) -> Result<Retention> {
         let mut terms = Vec::new();
         let mut keys = self.keys(Term::PREFIX);
         while let Some(key) = keys.try_next().await? {
@@ -225,6 +225,6 @@ impl LakeBucket {
 }
 
 /// Returns the seconds since the epoch.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
 }

@@ -53,13 +53,14 @@ impl FromStr for Since {
     }
 }
 
-/// Where events of a prefix go, and what went.
+/// A queue, and what goes there.
 struct Target<'a> {
     name: &'static str,
     url: &'a str,
     prefixes: &'static [&'static str],
+    /// Events so far, sent or waiting.
+    events: u64,
     waiting: Vec<SendMessageBatchRequestEntry>,
-    sent: u64,
 }
 
 /// Lists the lake and sends the events.
@@ -68,20 +69,12 @@ struct Target<'a> {
 /// S3 or SQS does not answer, or refuses. What was sent stays sent; another run sends it once more.
 pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Reconcile) -> Result<()> {
     let mut targets = Vec::new();
-    let target = |name, setting: &'static str, url: &'_ Option<String>, prefixes| {
-        let url = url
-            .clone()
-            .with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
-        anyhow::Ok((name, url, prefixes))
-    };
     if !wanted.only_notify {
-        targets.push(target("start-crawler", "events.crawl_queue", &events.crawl_queue, &[ObjectKey::DATA][..])?);
+        targets.push(Target::new("start-crawler", "events.crawl_queue", &events.crawl_queue, &[ObjectKey::DATA])?);
     }
     if !wanted.only_crawl {
-        targets.push(target("notify", "events.notify_queue", &events.notify_queue, &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS][..])?);
+        targets.push(Target::new("notify", "events.notify_queue", &events.notify_queue, &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS])?);
     }
-    let mut targets: Vec<Target<'_>> =
-        targets.iter().map(|(name, url, prefixes)| Target { name, url, prefixes, waiting: Vec::new(), sent: 0 }).collect();
     let sqs = Client::new(&aws_connect::load(ATTEMPT).await);
     let mut found = 0_u64;
     for prefix in [ObjectKey::DATA, ObjectKey::DEAD_LETTERS] {
@@ -93,7 +86,7 @@ pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Rec
             }
             found += 1;
             for target in targets.iter_mut().filter(|target| target.prefixes.contains(&prefix)) {
-                target.sent += 1;
+                target.events += 1;
                 if !wanted.dry_run {
                     target.add(bucket.name(), &object)?;
                 }
@@ -112,12 +105,19 @@ pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Rec
     for target in &mut targets {
         target.send(&sqs).await?;
         let what = if wanted.dry_run { "events would go to" } else { "events sent to" };
-        println!("{} {what} {} ({})", wording::grouped(target.sent), target.name, target.url);
+        println!("{} {what} {} ({})", wording::grouped(target.events), target.name, target.url);
     }
     Ok(())
 }
 
-impl Target<'_> {
+impl<'a> Target<'a> {
+    fn new(name: &'static str, setting: &str, url: &'a Option<String>, prefixes: &'static [&'static str]) -> Result<Self> {
+        let url = url.as_deref();
+        let url =
+            url.with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
+        Ok(Self { name, url, prefixes, events: 0, waiting: Vec::new() })
+    }
+
     fn add(&mut self, bucket: &str, object: &Listed) -> Result<()> {
         let body = event(bucket, object)?;
         let entry = SendMessageBatchRequestEntry::builder().id(self.waiting.len().to_string()).message_body(body).build()?;

@@ -17,7 +17,7 @@ const TELL: Duration = Duration::from_secs(3);
 /// The topic as the brokers have it: its id and its partitions' bounds. One client of its own, in no group, shared by all partitions.
 pub(crate) struct Topic {
     client: Arc<BaseConsumer<KafkaContext>>,
-    kafka: Kafka,
+    kafka: Arc<Kafka>,
     id: Mutex<Known>,
 }
 
@@ -32,7 +32,7 @@ struct Known {
 impl Topic {
     /// Returns the topic; no broker is asked yet.
     pub(crate) fn new(kafka: &Kafka) -> Result<Self> {
-        Ok(Self { client: Arc::new(kafka.metadata_client()?), kafka: kafka.clone(), id: Mutex::default() })
+        Ok(Self { client: Arc::new(kafka.metadata_client()?), kafka: Arc::new(kafka.clone()), id: Mutex::default() })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -50,7 +50,7 @@ impl Topic {
             return Ok(id.clone());
         }
         let told = Instant::now();
-        let (client, kafka, broker) = (Arc::clone(&self.client), self.kafka.clone(), known.broker.take());
+        let (client, kafka, broker) = (Arc::clone(&self.client), Arc::clone(&self.kafka), known.broker.take());
         let answer = tokio::task::spawn_blocking(move || {
             kafka.sign_in(&client);
             let broker = match broker {
@@ -71,7 +71,7 @@ impl Topic {
 
     /// Returns a partition's bounds, and the topic's id after them.
     pub(crate) async fn log(&self, partition: i32) -> Result<Log> {
-        let (client, kafka) = (Arc::clone(&self.client), self.kafka.clone());
+        let (client, kafka) = (Arc::clone(&self.client), Arc::clone(&self.kafka));
         let look = move || {
             kafka.sign_in(&client);
             client.fetch_watermarks(&kafka.topic, partition, LOOK)

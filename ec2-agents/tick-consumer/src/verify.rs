@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _};
-use lake::{Audit, Found, Manifest, ManifestKey, ManifestObject, ObjectKey};
+use lake::{Audit, Found, Manifest, ManifestKey, ManifestObject, ObjectKey, Retention};
 use wording::grouped;
 
-use crate::lake_bucket::LakeBucket;
+use crate::lake_bucket::{LakeBucket, Listed, now};
 
 /// Manifests that are read at the same time.
 const MANIFESTS: usize = 16;
@@ -42,11 +42,12 @@ impl Report {
 pub(crate) async fn walk(bucket: &LakeBucket, deep: bool) -> Result<Report> {
     let mut progress = Progress { manifests: 0, objects: 0, said: Instant::now() };
     let mut partitions = BTreeMap::new();
+    let retention = bucket.retention().await?;
     for topic in bucket.folders(ManifestKey::root()).await? {
         for partition in bucket.folders(&format!("{}{topic}/", ManifestKey::root())).await? {
             let number: i32 =
                 partition.parse().with_context(|| format!("{}{topic}/{partition}/ is no partition's folder", ManifestKey::root()))?;
-            let audit = audit(bucket, &topic, number, deep, &mut progress).await?;
+            let audit = audit(bucket, &topic, number, &retention, deep, &mut progress).await?;
             partitions.insert((topic.clone(), number), audit);
         }
     }
@@ -54,22 +55,30 @@ pub(crate) async fn walk(bucket: &LakeBucket, deep: bool) -> Result<Report> {
     Ok(Report { partitions, strangers })
 }
 
-async fn audit(bucket: &LakeBucket, topic: &str, partition: i32, deep: bool, progress: &mut Progress) -> Result<Audit> {
+async fn audit(
+    bucket: &LakeBucket,
+    topic: &str,
+    partition: i32,
+    retention: &Retention,
+    deep: bool,
+    progress: &mut Progress,
+) -> Result<Audit> {
     let mut audit = Audit::default();
     let prefix = ManifestKey::prefix(topic, partition);
-    let mut manifests = bucket.keys(&prefix).map_ok(|text| manifest(bucket, text)).try_buffered(MANIFESTS);
-    while let Some((key, manifest)) = manifests.try_next().await? {
+    let mut manifests = bucket.listed(&prefix).map_ok(|listed| manifest(bucket, listed)).try_buffered(MANIFESTS);
+    while let Some((listed, manifest)) = manifests.try_next().await? {
         let Some(manifest) = manifest else {
-            audit.fault(format!("{key} is no manifest"));
+            audit.fault(format!("{} is no manifest", listed.key().unwrap_or_default()));
             continue;
         };
         audit.manifest(&manifest);
-        let place = manifest.key();
+        let may_have_expired = listed.last_modified().is_some_and(|created| retention.may_have_expired(created.secs(), now()));
         progress.manifests += 1;
         let at_once = if deep { OBJECTS.1 } else { OBJECTS.0 };
-        let found = futures::stream::iter(&manifest.objects).map(|object| find(bucket, &place, object, deep)).buffer_unordered(at_once);
+        let found = futures::stream::iter(&manifest.objects).map(|object| find(bucket, object, deep)).buffer_unordered(at_once);
         let mut found = std::pin::pin!(found);
         while let Some((object, found)) = found.try_next().await? {
+            let found = if may_have_expired && matches!(found, Found::Nothing) { Found::Expired } else { found };
             audit.object(&manifest, object, &found);
             progress.objects += 1;
             progress.sign();
@@ -79,24 +88,19 @@ async fn audit(bucket: &LakeBucket, topic: &str, partition: i32, deep: bool, pro
     Ok(audit)
 }
 
-async fn manifest(bucket: &LakeBucket, text: String) -> Result<(String, Option<Arc<Manifest>>)> {
-    let manifest = match ManifestKey::parse(&text) {
+async fn manifest(bucket: &LakeBucket, listed: Listed) -> Result<(Listed, Option<Arc<Manifest>>)> {
+    let manifest = match listed.key().and_then(ManifestKey::parse) {
         Some(key) => bucket.manifest(&key).await?,
         None => None,
     };
-    Ok((text, manifest))
+    Ok((listed, manifest))
 }
 
-async fn find<'a>(
-    bucket: &LakeBucket,
-    manifest: &ManifestKey,
-    object: &'a ManifestObject,
-    deep: bool,
-) -> Result<(&'a ManifestObject, Found)> {
+async fn find<'a>(bucket: &LakeBucket, object: &'a ManifestObject, deep: bool) -> Result<(&'a ManifestObject, Found)> {
     let key = object.key.to_string();
     let found = if deep {
         match bucket.get(&key).await? {
-            None => nothing(bucket, manifest).await?,
+            None => Found::Nothing,
             Some((_, None)) => Found::Foreign,
             Some((body, Some(metadata))) => {
                 let kind = object.key.kind();
@@ -109,16 +113,12 @@ async fn find<'a>(
         }
     } else {
         match bucket.head(&key).await? {
-            None => nothing(bucket, manifest).await?,
+            None => Found::Nothing,
             Some(None) => Found::Foreign,
             Some(Some(metadata)) => Found::Object { metadata, rows: None },
         }
     };
     Ok((object, found))
-}
-
-async fn nothing(bucket: &LakeBucket, manifest: &ManifestKey) -> Result<Found> {
-    Ok(if bucket.may_have_expired(manifest).await? { Found::Expired } else { Found::Nothing })
 }
 
 /// Looks for objects that no manifest knows.
