@@ -51,7 +51,7 @@ struct Settings {
     /// csv.date_order: dmy or mdy, for dates such as 08/01/2010 in a file that can't tell
     #[arg(long, global = true)]
     date_order: Option<String>,
-    /// csv.rejects: where rows go that are no ticks [default: data.rejects.csv beside data.csv]
+    /// csv.rejects: file for rows that are not valid ticks, or too large for Kafka [default: data.rejects.csv beside data.csv]
     #[arg(long, global = true, value_name = "FILE")]
     rejects: Option<String>,
     /// csv.strict: stop at the first row that is no tick

@@ -11,7 +11,7 @@ mod source;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use tick::EventTime;
+use tick::{EventTime, Tick};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command};
@@ -19,8 +19,8 @@ pub use config::{Compression, Config, Csv, EventTimes, Order, Send, SourceKind, 
 use progress::Progress;
 use rejects::Rejects;
 pub use report::Report;
-use sender::Sender;
-use source::{Item, Source};
+use sender::{Handed, Sender};
+use source::{Item, Reason, RejectedRow, Source};
 
 /// Validates the source and the connection that [`run`] needs, and says what it found.
 ///
@@ -38,64 +38,102 @@ pub fn check(config: &Config) -> Result<()> {
 /// Sends the source's ticks until it ends or `shutdown` is cancelled, then waits for what is on its way.
 ///
 /// # Errors
-/// The source or Kafka cannot be reached at the start, the source cannot be read on, or a row is no tick and `csv.strict` is set.
+/// The source or Kafka cannot be reached at the start, the source cannot be read on, a rejected row cannot be kept, or
+/// a row is rejected and `csv.strict` is set. Whatever stops it, the ticks before it are sent and counted first.
 pub fn run(config: &Config, shutdown: &CancellationToken) -> Result<Report> {
-    let mut source = Source::open(config)?;
+    let source = Source::open(config)?;
     config.kafka.check_topic()?;
-    let mut sender = Sender::new(config)?;
-    agent::tell_ready();
-    let mut rejects = Rejects::new(config, &source);
-    let mut progress = Progress::new(&source);
-    let mut report = Report::new(source.name());
-    let mut sent: u64 = 0;
-    let started = Instant::now();
-    let stopped_by = loop {
-        if shutdown.is_cancelled() {
-            break None;
-        }
-        let item = match source.next() {
-            Ok(Some(item)) => item,
-            Ok(None) if config.send.repeat && report.rows_read > 0 => {
-                source = Source::open(config)?;
-                continue;
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        };
-        report.rows_read += 1;
-        match item {
-            Item::Blank => report.rows_skipped += 1,
-            Item::Rejected(row) => {
-                report.rows_rejected += 1;
-                if config.csv.strict {
-                    break Some(anyhow::anyhow!(
-                        "{}\n  csv.strict is set: stopped at the first row that is no tick",
-                        row.message(source.name())
-                    ));
-                }
-                rejects.keep(&row)?;
-            }
-            Item::Tick(mut tick) => {
-                if let Some(rate) = config.send.rate {
-                    wait_until(started + Duration::from_secs_f64(sent as f64 / rate), shutdown);
-                }
-                if config.send.event_time == EventTimes::Now {
-                    tick.event_time = EventTime::now();
-                }
-                sender.send(&tick, shutdown)?;
-                sent += 1;
-            }
-        }
-        progress.update(source.position(), sent, sender.outstanding());
+    let mut run = Run {
+        config,
+        shutdown,
+        sender: Sender::new(config)?,
+        rejects: Rejects::new(config, &source),
+        progress: Progress::new(&source),
+        report: Report::new(source.name()),
+        source,
+        sent: 0,
+        started: Instant::now(),
     };
-    sender.finish(shutdown, |outstanding| progress.update(source.position(), sent, outstanding));
-    progress.finish();
-    report.rejects_file = rejects.finish()?;
-    report.delivered(&sender, started.elapsed());
-    match stopped_by {
-        Some(error) => Err(error).with_context(|| format!("after {report}")),
-        None if report.rows_read == 0 && !shutdown.is_cancelled() => bail!("{} has a header but no rows", source.name()),
-        None => Ok(report),
+    agent::tell_ready();
+    let sent = run.send_all();
+    run.finish(sent)
+}
+
+/// A source on its way to Kafka.
+struct Run<'a> {
+    config: &'a Config,
+    shutdown: &'a CancellationToken,
+    source: Source,
+    sender: Sender,
+    rejects: Rejects,
+    progress: Progress,
+    report: Report,
+    sent: u64,
+    started: Instant,
+}
+
+impl Run<'_> {
+    /// Hands every tick of the source over.
+    fn send_all(&mut self) -> Result<()> {
+        while !self.shutdown.is_cancelled() {
+            let Some(item) = self.source.next()? else {
+                if !self.config.send.repeat || self.report.rows_read == 0 {
+                    break;
+                }
+                self.source = Source::open(self.config)?;
+                continue;
+            };
+            self.report.rows_read += 1;
+            match item {
+                Item::Blank => self.report.rows_skipped += 1,
+                Item::Rejected(row) => self.reject(&row)?,
+                Item::Tick(tick) => self.send(tick)?,
+            }
+            self.progress.update(self.source.position(), self.sent, self.sender.outstanding());
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, mut tick: Tick) -> Result<()> {
+        if let Some(rate) = self.config.send.rate {
+            wait_until(self.started + Duration::from_secs_f64(self.sent as f64 / rate), self.shutdown);
+        }
+        if self.config.send.event_time == EventTimes::Now {
+            tick.event_time = EventTime::now();
+        }
+        match self.sender.send(&tick, self.shutdown)? {
+            Handed::Over => self.sent += 1,
+            Handed::TooLarge { bytes, limit } => {
+                let reason = Reason::TooLarge { bytes, limit };
+                let message = reason.to_string();
+                let row = self.source.reject(reason).with_context(|| format!("a tick of {}: {message}", tick.symbol))?;
+                self.reject(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, row: &RejectedRow) -> Result<()> {
+        self.report.rows_rejected += 1;
+        if self.config.csv.strict {
+            bail!("{}\n  csv.strict is set: stopped at the first row that is rejected", row.message(self.source.name()));
+        }
+        self.rejects.keep(row)
+    }
+
+    /// Waits for what is on its way, and returns the report; with it the error that ended the source, if one did.
+    fn finish(mut self, sent: Result<()>) -> Result<Report> {
+        let (position, count) = (self.source.position(), self.sent);
+        self.sender.finish(self.shutdown, |outstanding| self.progress.update(position, count, outstanding));
+        self.progress.finish();
+        let mut report = self.report;
+        let kept = self.rejects.finish().map(|file| report.rejects_file = file);
+        report.delivered(&self.sender, self.started.elapsed());
+        sent.and(kept).with_context(|| format!("after {report}"))?;
+        if report.rows_read == 0 && !self.shutdown.is_cancelled() {
+            bail!("{} has a header but no rows", self.source.name());
+        }
+        Ok(report)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::source::{RejectedRow, Source};
 /// Rows whose reason is shown; the file keeps all.
 const SHOWN: u64 = 10;
 
-/// Keeps the rows that are no ticks, below their header, just as they stood: mended, the file can be sent.
+/// Keeps rejected rows below their header, unchanged: once they are corrected, the file can be sent.
 pub(crate) struct Rejects {
     path: PathBuf,
     source: String,

@@ -17,7 +17,7 @@ pub struct Report {
     pub rows_read: u64,
     /// Blank rows.
     pub rows_skipped: u64,
-    /// Rows that are no ticks.
+    /// Rows that are not valid ticks, or too large for Kafka.
     pub rows_rejected: u64,
     /// Ticks that Kafka acknowledged.
     pub rows_sent: u64,

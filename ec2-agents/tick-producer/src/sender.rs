@@ -18,6 +18,8 @@ use crate::config::Config;
 
 /// Failures whose reason is kept.
 const REASONS: usize = 5;
+/// librdkafka's default of `message.max.bytes`.
+const MESSAGE_LIMIT: usize = 1_000_000;
 /// How long what is on its way may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -75,7 +77,22 @@ pub(crate) struct Sender {
     producer: ThreadedProducer<Delivery>,
     deliveries: Arc<Deliveries>,
     topic: String,
+    /// Most bytes of a message, key and value.
+    message_limit: usize,
     sent: u64,
+}
+
+/// The answer to a tick that was handed over.
+pub(crate) enum Handed {
+    /// librdkafka has it.
+    Over,
+    /// Its message is too large for librdkafka, which has refused it.
+    TooLarge {
+        /// Bytes of the message.
+        bytes: usize,
+        /// Most bytes of a message.
+        limit: usize,
+    },
 }
 
 impl Sender {
@@ -91,21 +108,28 @@ impl Sender {
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "20")
             .set("allow.auto.create.topics", "false");
+        let message_limit = client.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(MESSAGE_LIMIT);
         let producer = client
             .create_with_context(Delivery { deliveries: Arc::clone(&deliveries), context: KafkaContext::default() })
             .context("kafka.options")?;
-        Ok(Self { producer, deliveries, topic: config.kafka.topic.clone(), sent: 0 })
+        Ok(Self { producer, deliveries, topic: config.kafka.topic.clone(), message_limit, sent: 0 })
     }
 
     /// Hands a tick to librdkafka; waits while its queue is full, until `shutdown`.
-    pub(crate) fn send(&mut self, tick: &Tick, shutdown: &CancellationToken) -> Result<()> {
+    ///
+    /// # Errors
+    /// librdkafka refuses the tick for another reason than its size.
+    pub(crate) fn send(&mut self, tick: &Tick, shutdown: &CancellationToken) -> Result<Handed> {
         let value = tick.to_json();
         let mut record = BaseRecord::to(&self.topic).key(tick.symbol.as_str()).payload(&value);
         loop {
             match self.producer.send(record) {
                 Ok(()) => {
                     self.sent += 1;
-                    return Ok(());
+                    return Ok(Handed::Over);
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                    return Ok(Handed::TooLarge { bytes: tick.symbol.as_str().len() + value.len(), limit: self.message_limit });
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if !shutdown.is_cancelled() => {
                     std::thread::sleep(Duration::from_millis(5));
@@ -114,7 +138,7 @@ impl Sender {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     // Never acknowledged: counted as such.
                     self.sent += 1;
-                    return Ok(());
+                    return Ok(Handed::Over);
                 }
                 Err((error, _)) => {
                     return Err(error).with_context(|| format!("cannot send a tick of {} to topic {:?}", tick.symbol, self.topic));

@@ -107,6 +107,39 @@ async fn the_first_ten_rejected_rows_are_shown() {
     outcome.says(true, &["rejected: … and 2 more", "1 ticks sent, 12 rejected"]);
 }
 
+/// One row of a thousand too large for Kafka took up to 100,000 queued ticks with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_too_large_for_kafka_is_rejected_and_the_others_are_sent() {
+    let bench = Bench::new().await;
+    std::fs::write(bench.path("producer.yaml"), "kafka: {options: {message.max.bytes: 1000}}\n").expect("a file");
+    let row = |note: &str| format!("A,2010-01-08,1,{note}\n");
+    let csv = format!("symbol,date,close,note\n{}{}{}", row("a").repeat(1_000), row(&"x".repeat(2_000)), row("b"));
+    bench.send(&csv, &["--config", "producer.yaml"]).await.says(
+        true,
+        &[
+            "rejected: line 1,002 of data.csv: got a message of 2,085 bytes, ",
+            "wanted at most 1,000 (message.max.bytes in kafka.options)",
+            "1,002 rows of data.csv → 1,001 ticks sent, 1 rejected (kept in data.rejects.csv)",
+        ],
+    );
+    assert_eq!(read(&bench.path("data.rejects.csv")).lines().last().map(str::len), Some("A,2010-01-08,1,".len() + 2_000));
+}
+
+/// The rows before it were queued, and went with the process without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_before_a_full_disk_are_sent_and_counted() {
+    let bench = Bench::new().await;
+    // More than what a buffer holds back.
+    let csv = format!("{HEADER}{}{}{ROW}", ROW.repeat(1_000), format!("HSI,2010-01-09,{}\n", "x".repeat(1_000)).repeat(100));
+    bench.send(&csv, &["--rejects", "/dev/full"]).await.says(
+        false,
+        &[
+            "rows of data.csv → 1,000 ticks sent, ",
+            "/dev/full: cannot keep the rejected rows; name another file with --rejects: No space left",
+        ],
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn strict_stops_at_the_first_bad_row() {
     let bench = Bench::new().await;

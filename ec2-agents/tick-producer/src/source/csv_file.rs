@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use tick::{CsvLine, CsvMapping, DateOrder, DateOrderEvidence};
 
-use super::{Item, RejectedRow};
+use super::{Item, Reason, RejectedRow};
 use crate::config::Order;
 
 /// A CSV file of ticks, read line by line.
@@ -17,6 +17,8 @@ pub(crate) struct CsvFile {
     splitter: CsvLine,
     header: Vec<u8>,
     line: u64,
+    /// The line that was read last.
+    raw: Vec<u8>,
     position: u64,
     length: u64,
 }
@@ -37,25 +39,30 @@ impl CsvFile {
             Some(Order::Mdy) => Some(DateOrder::Mdy),
             None => date_order(path, &mapping)?,
         };
-        Ok(Self { name, reader, mapping, order, splitter: CsvLine::default(), header, line: 1, position, length })
+        Ok(Self { name, reader, mapping, order, splitter: CsvLine::default(), header, line: 1, raw: Vec::new(), position, length })
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Item>> {
-        let mut raw = Vec::with_capacity(256);
-        let read = self.reader.read_until(b'\n', &mut raw);
+        self.raw.clear();
+        let read = self.reader.read_until(b'\n', &mut self.raw);
         if read.with_context(|| format!("{}: cannot read on after line {}", self.name, self.line))? == 0 {
             return Ok(None);
         }
         self.line += 1;
-        self.position += raw.len() as u64;
-        if CsvLine::is_blank(&raw) {
+        self.position += self.raw.len() as u64;
+        if CsvLine::is_blank(&self.raw) {
             return Ok(Some(Item::Blank));
         }
-        let tick = self.splitter.split(&raw).and_then(|row| self.mapping.tick(&row, self.order));
+        let tick = self.splitter.split(&self.raw).and_then(|row| self.mapping.tick(&row, self.order));
         Ok(Some(match tick {
             Ok(tick) => Item::Tick(tick),
-            Err(error) => Item::Rejected(RejectedRow { line: self.line, error, raw }),
+            Err(error) => Item::Rejected(self.reject(Reason::Invalid(error))),
         }))
+    }
+
+    /// Returns the row that was read last as one that cannot be sent.
+    pub(crate) fn reject(&self, reason: Reason) -> RejectedRow {
+        RejectedRow { line: self.line, reason, raw: self.raw.clone() }
     }
 
     pub(crate) fn name(&self) -> &str {

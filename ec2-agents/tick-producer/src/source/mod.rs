@@ -1,6 +1,8 @@
 mod csv_file;
 mod random_walk;
 
+use std::fmt;
+
 use anyhow::Result;
 use tick::{RowError, Tick};
 
@@ -24,21 +26,48 @@ pub(crate) enum Item {
     Rejected(RejectedRow),
 }
 
-/// A row that is no tick.
+/// A row that cannot be sent.
 pub(crate) struct RejectedRow {
     /// Its line in the file, from 1 on.
     pub(crate) line: u64,
-    /// Why it is no tick.
-    pub(crate) error: RowError,
+    /// Why it cannot be sent.
+    pub(crate) reason: Reason,
     /// The line as it stands in the file, line end included.
     pub(crate) raw: Vec<u8>,
+}
+
+/// Why a row cannot be sent.
+pub(crate) enum Reason {
+    /// It is not a valid tick.
+    Invalid(RowError),
+    /// Its tick is larger than a Kafka message may be.
+    TooLarge {
+        /// Bytes of the message.
+        bytes: usize,
+        /// Most bytes of a message.
+        limit: usize,
+    },
 }
 
 impl RejectedRow {
     /// Returns what a person reads of it.
     pub(crate) fn message(&self, file: &str) -> String {
-        let separator = if matches!(self.error, RowError::Field(_)) { ", " } else { ": " };
-        format!("line {} of {file}{separator}{}", wording::grouped(self.line), self.error)
+        let separator = if matches!(self.reason, Reason::Invalid(RowError::Field(_))) { ", " } else { ": " };
+        format!("line {} of {file}{separator}{}", wording::grouped(self.line), self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => error.fmt(f),
+            Self::TooLarge { bytes, limit } => write!(
+                f,
+                "got a message of {} bytes, wanted at most {} (message.max.bytes in kafka.options)",
+                wording::grouped(*bytes as u64),
+                wording::grouped(*limit as u64)
+            ),
+        }
     }
 }
 
@@ -55,6 +84,14 @@ impl Source {
         match self {
             Self::Csv(file) => file.next(),
             Self::Synthetic(walk) => Ok(walk.next().map(Item::Tick)),
+        }
+    }
+
+    /// Returns the row that was read last as one that cannot be sent; `None` if the source has no rows.
+    pub(crate) fn reject(&self, reason: Reason) -> Option<RejectedRow> {
+        match self {
+            Self::Csv(file) => Some(file.reject(reason)),
+            Self::Synthetic(_) => None,
         }
     }
 
