@@ -27,7 +27,7 @@ pub struct Kafka {
     pub secret: Option<String>,
     /// PEM file with the certificates of those who sign the brokers'; without it the system's.
     pub ca_file: Option<String>,
-    /// Further librdkafka settings, passed on as they stand. Never logged.
+    /// Further librdkafka settings, passed on unchanged; see [`Kafka::refuse_options`]. Never logged.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
 }
@@ -60,6 +60,14 @@ pub enum KafkaError {
     /// Two settings cannot both hold, or one needs another.
     #[error("{0}")]
     Conflict(&'static str),
+    /// `kafka.options` has a setting that the agent makes itself.
+    #[error("kafka.options: {option} cannot be set here: {instead}")]
+    Reserved {
+        /// The librdkafka setting.
+        option: &'static str,
+        /// Why, or which setting to use instead.
+        instead: &'static str,
+    },
     /// The secret cannot be read.
     #[error(
         "kafka.secret: cannot read {secret:?}: {problem}\n  wanted a secret {{\"username\": …, \"password\": …}} that this machine's role may read"
@@ -94,7 +102,29 @@ pub enum KafkaError {
     },
 }
 
+/// librdkafka settings that every agent makes itself.
+const RESERVED: [(&str, &str); 2] = [("bootstrap.servers", USE_BROKERS), ("metadata.broker.list", USE_BROKERS)];
+const USE_BROKERS: &str = "use kafka.brokers";
+/// Those that follow from `kafka.security`, unless it is `plaintext`.
+const RESERVED_BY_SECURITY: [(&str, &str); 3] =
+    [("security.protocol", USE_SECURITY), ("sasl.mechanisms", USE_SECURITY), ("sasl.mechanism", USE_SECURITY)];
+const USE_SECURITY: &str = "it follows from kafka.security; leave one of the two out";
+
 impl Kafka {
+    /// Refuses librdkafka settings in `kafka.options` that the agent makes itself: `reserved` has their names, each
+    /// with the reason or the setting to use instead.
+    ///
+    /// # Errors
+    /// One of them is set.
+    pub fn refuse_options(&self, reserved: &[(&'static str, &'static str)]) -> Result<(), KafkaError> {
+        let by_security = if self.security == Security::Plaintext { &[][..] } else { &RESERVED_BY_SECURITY };
+        let mut all = RESERVED.iter().chain(by_security).chain(reserved);
+        match all.find(|(option, _)| self.options.contains_key(*option)) {
+            Some((option, instead)) => Err(KafkaError::Reserved { option, instead }),
+            None => Ok(()),
+        }
+    }
+
     /// Fetches user and password where [`Security::Scram`] wants them. Called once, before any client is made. Blocks.
     ///
     /// # Errors
@@ -216,6 +246,17 @@ mod tests {
         let scram = config("{brokers: b, security: scram, options: {sasl.username: u}}");
         assert_eq!((scram.get("sasl.mechanisms"), scram.get("ssl.ca.location")), (Some("SCRAM-SHA-512"), Some("probe")));
         assert_eq!(config("{brokers: b, security: msk-iam}").get("sasl.mechanisms"), Some("OAUTHBEARER"));
+    }
+
+    #[test]
+    fn options_that_the_agent_relies_on_are_refused_with_the_reason() {
+        let refused = |yaml: &str| resolve(yaml).expect(yaml).refuse_options(&[("acks", "why")]).map_err(|error| error.to_string());
+        let error = |option: &str, instead: &str| Err(format!("kafka.options: {option} cannot be set here: {instead}"));
+        assert_eq!(refused("{brokers: b, options: {acks: 1}}"), error("acks", "why"));
+        assert_eq!(refused("{brokers: b, options: {bootstrap.servers: x}}"), error("bootstrap.servers", USE_BROKERS));
+        assert_eq!(refused("{brokers: b, security: tls, options: {security.protocol: ssl}}"), error("security.protocol", USE_SECURITY));
+        // Security that kafka.security has no word for.
+        assert_eq!(refused("{brokers: b, options: {security.protocol: sasl_ssl, sasl.mechanisms: PLAIN, linger.ms: 5}}"), Ok(()));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use agent::{HumanDuration, HumanSize, Kafka};
 use lake::{Format, Granularity, PartitionBy, Routing, Rules, SealPolicy};
 use serde::Deserialize;
 
+use crate::reserved_options::RESERVED_OPTIONS;
+
 /// The consumer's configuration: what `consumer.yaml`, the environment and the flags add up to.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +185,7 @@ impl Config {
     /// # Errors
     /// Two settings cannot both hold.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.kafka.refuse_options(&RESERVED_OPTIONS)?;
         let limit = self.memory.limit.0;
         anyhow::ensure!(limit >= crate::memory::LEAST, "memory.limit: {} MiB is too little to work with; set 96MiB or more", limit >> 20);
         Ok(())

@@ -144,7 +144,7 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
     outcome.and(stopped)
 }
 
-fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
+pub(crate) fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
     let mut client = config.kafka.client_config();
     client.set("group.id", &config.group.id);
     match config.group.protocol {

@@ -108,6 +108,7 @@ impl Cli {
             .flag("send.event_time", flags.event_time.as_ref())?
             .flag("send.compression", flags.compression.as_ref())?
             .load()?;
+        config.kafka.refuse_options(&crate::sender::RESERVED_OPTIONS)?;
         config.kafka.resolve()?;
         config.validated().map_err(anyhow::Error::msg)
     }

@@ -20,6 +20,17 @@ use crate::config::Config;
 const REASONS: usize = 5;
 /// librdkafka's default of `message.max.bytes`.
 const MESSAGE_LIMIT: usize = 1_000_000;
+/// librdkafka settings that the producer makes itself, each with the reason or the setting to use instead.
+pub(crate) const RESERVED_OPTIONS: [(&str, &str); 7] = [
+    ("enable.idempotence", ONCE),
+    ("acks", ONCE),
+    ("request.required.acks", ONCE),
+    ("compression.type", "use send.compression"),
+    ("compression.codec", "use send.compression"),
+    ("partitioner", "a symbol's ticks go where Java clients send them, so that they stay in order"),
+    ("allow.auto.create.topics", "a topic that is missing is an error, and is never created"),
+];
+const ONCE: &str = "the producer relies on it to send each tick once and in order";
 /// How long what is on its way may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -106,8 +117,10 @@ impl Sender {
             .set("compression.type", config.send.compression.name())
             // Java clients send a key to the same partition.
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", "20")
             .set("allow.auto.create.topics", "false");
+        if ["linger.ms", "queue.buffering.max.ms"].iter().all(|name| client.get(name).is_none()) {
+            client.set("linger.ms", "20");
+        }
         let message_limit = client.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(MESSAGE_LIMIT);
         let producer = client
             .create_with_context(Delivery { deliveries: Arc::clone(&deliveries), context: KafkaContext::default() })

@@ -183,6 +183,11 @@ async fn settings_that_cannot_be_used_name_setting_and_remedy() {
         .run(&["--config", "producer.yaml", "--csv", "x"])
         .await
         .says(false, &["producer.yaml: ", "unknown field `topik`", "expected one of"]);
+    std::fs::write(bench.path("producer.yaml"), "kafka:\n  options: {acks: 0}\n").expect("a file");
+    bench
+        .run(&["--config", "producer.yaml", "--csv", "x"])
+        .await
+        .says(false, &["kafka.options: acks cannot be set here: the producer relies on it to send each tick once"]);
     bench.run(&[]).await.says(false, &["csv.path: missing", "--csv FILE"]);
     bench.run(&["--source", "synthetic", "--csv", "x"]).await.says(false, &["csv.path and source: synthetic exclude each other"]);
     bench.run(&["--csv", "x", "--rate", "fast"]).await.says(false, &["--rate"]);
