@@ -28,6 +28,20 @@ pub struct Rules {
     pub skip_tombstones: bool,
 }
 
+impl Rules {
+    /// Returns the tick that a record's value holds.
+    ///
+    /// # Errors
+    /// Says why the record is a dead letter.
+    pub fn tick(&self, value: &[u8]) -> Result<Tick, String> {
+        let (got, most) = (value.len() as u64, self.max_record_bytes);
+        if got > most {
+            return Err(format!("{got} bytes, wanted at most {most} (setting records.max_bytes)"));
+        }
+        Tick::from_json(value).map_err(|error: TickError| error.to_string())
+    }
+}
+
 /// The records of a contiguous offset range of one Kafka partition, validated and routed as they come.
 ///
 /// Every record of the range is in it exactly once: as a row, as a dead letter, or as a tombstone that is left out. Offsets that the log does not have
@@ -85,7 +99,7 @@ impl Batch {
             self.runs += self.tombstones.runs().len() - before;
             return None;
         }
-        match self.tick(value) {
+        match self.rules.tick(value) {
             Ok(tick) => {
                 let kafka_timestamp = record.timestamp_ms.and_then(EventTime::from_millis);
                 let time = match self.rules.routing.by {
@@ -107,14 +121,6 @@ impl Batch {
                 self.dead_letters.last()
             }
         }
-    }
-
-    fn tick(&self, value: &[u8]) -> Result<Tick, String> {
-        let (got, most) = (value.len() as u64, self.rules.max_record_bytes);
-        if got > most {
-            return Err(format!("{got} bytes, wanted at most {most} (setting records.max_bytes)"));
-        }
-        Tick::from_json(value).map_err(|error: TickError| error.to_string())
     }
 
     /// Returns the first and the last offset, or `None` for an empty batch.

@@ -1,7 +1,7 @@
 //! Shows the dead letters of a lake, and produces chosen ones again.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use agent::KafkaContext;
@@ -14,7 +14,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde::{Deserialize, Serialize};
-use tick::Tick;
 
 use crate::config::Config;
 use crate::lake_bucket::{LakeBucket, Put};
@@ -90,7 +89,7 @@ impl Found {
 pub(crate) async fn list(config: &Config, bucket: &LakeBucket, choice: &Choice) -> Result<()> {
     let topic = &config.kafka.topic;
     let mut count = 0_u64;
-    let mut print = |found: Found| {
+    each(bucket, topic, choice, async |found| {
         count += 1;
         let value = found.letter.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
         let mut shown: String = value.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
@@ -98,14 +97,15 @@ pub(crate) async fn list(config: &Config, bucket: &LakeBucket, choice: &Choice) 
             shown.push('…');
         }
         println!("{:<16} {}   {shown}", found.name(), found.letter.reason);
-    };
-    each(bucket, topic, choice, &mut print).await?;
+        Ok(())
+    })
+    .await?;
     println!("{} of topic {topic}", wording::count(count, "dead letter"));
     Ok(())
 }
 
-/// Calls `take` with every dead letter of a topic that is chosen.
-async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, take: &mut impl FnMut(Found)) -> Result<()> {
+/// Calls `take` with one chosen dead letter of a topic after the other. No more than one object of them is held.
+async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, mut take: impl AsyncFnMut(Found) -> Result<()>) -> Result<()> {
     let mut keys = bucket.keys(ObjectKey::DEAD_LETTERS);
     while let Some(key) = keys.try_next().await? {
         let Ok(parsed) = ObjectKey::parse(&key) else { continue };
@@ -113,13 +113,12 @@ async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, take: &mut impl
             continue;
         }
         let Some((body, _)) = bucket.get(&key).await? else { continue };
-        let mut text = String::new();
-        GzDecoder::new(body.as_ref()).read_to_string(&mut text).with_context(|| format!("s3://{}/{key}", bucket.name()))?;
-        for line in text.lines() {
+        for line in BufReader::new(GzDecoder::new(body.as_ref())).lines() {
+            let line = line.with_context(|| format!("s3://{}/{key}", bucket.name()))?;
             let (_, partition, letter) =
-                DeadLetter::from_json(line).with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
+                DeadLetter::from_json(&line).with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
             if choice.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason)) {
-                take(Found { partition, letter });
+                take(Found { partition, letter }).await?;
             }
         }
     }
@@ -132,21 +131,12 @@ async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, take: &mut impl
 /// A letter that was named does not exist, or Kafka or S3 does not answer. What was produced before is registered.
 pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay) -> Result<()> {
     let topic = &config.kafka.topic;
-    let mut letters: BTreeMap<String, Found> = BTreeMap::new();
-    each(bucket, topic, &wanted.choice, &mut |found| {
-        if wanted.all || wanted.letters.contains(&found.name()) {
-            letters.insert(found.name(), found);
-        }
-    })
-    .await?;
-    if let Some(missing) = wanted.letters.iter().find(|name| !letters.contains_key(*name)) {
-        bail!("topic {topic:?} has no dead letter {missing:?}; tick-consumer dead-letters list names them");
-    }
     let mut producer = config.kafka.client_config();
     producer.set("enable.idempotence", "true").set("message.timeout.ms", PATIENCE.as_millis().to_string());
     let producer: Producer = producer.create_with_context(KafkaContext::default()).context("kafka.options")?;
     let (mut replayed, mut left) = (0_u64, 0_u64);
-    for (name, found) in letters {
+    let mut again = async |found: Found| {
+        let name = found.name();
         match replay_one(config, bucket, &producer, &found, wanted).await.with_context(|| format!("dead letter {name}"))? {
             Ok(Done { partition, offset }) => {
                 replayed += 1;
@@ -156,6 +146,27 @@ pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay
                 left += 1;
                 println!("{name:<16} left alone: {reason}");
             }
+        }
+        anyhow::Ok(())
+    };
+    if wanted.all {
+        each(bucket, topic, &wanted.choice, &mut again).await?;
+    } else {
+        // A name that is wrong stops the command before it has produced any of the others.
+        let mut letters: BTreeMap<String, Found> = BTreeMap::new();
+        each(bucket, topic, &wanted.choice, async |found| {
+            let name = found.name();
+            if wanted.letters.contains(&name) {
+                letters.insert(name, found);
+            }
+            Ok(())
+        })
+        .await?;
+        if let Some(missing) = wanted.letters.iter().find(|name| !letters.contains_key(*name)) {
+            bail!("topic {topic:?} has no dead letter {missing:?}; tick-consumer dead-letters list names them");
+        }
+        for found in letters.into_values() {
+            again(found).await?;
         }
     }
     println!("{} produced again, {} left alone", wording::grouped(replayed), wording::grouped(left));
@@ -172,8 +183,8 @@ async fn replay_one(
 ) -> Result<std::result::Result<Done, String>> {
     let topic = &config.kafka.topic;
     let Found { partition, letter } = found;
-    if let Err(error) = Tick::from_json(letter.value.as_deref().unwrap_or_default()) {
-        return Ok(Err(format!("it would be a dead letter again: {error}")));
+    if let Err(reason) = config.rules().tick(letter.value.as_deref().unwrap_or_default()) {
+        return Ok(Err(format!("it would be a dead letter again: {reason}")));
     }
     let origin = format!("{topic}/{partition}/{}", letter.offset);
     let (intent_key, done_key) = (format!("_replays/{origin}/intent.json"), format!("_replays/{origin}/done.json"));

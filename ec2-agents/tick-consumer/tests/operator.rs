@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use bench::{BUCKET, Bench};
@@ -123,6 +124,13 @@ async fn dead_letters_are_listed_and_produced_again_once() {
     assert!(said.contains("1 dead letter of topic ticks") && said.contains("1:1 "), "{said}");
     let (is_done, said) = bench.command(&["dead-letters", "replay", "1:7"]).await;
     assert!(!is_done && said.contains("has no dead letter \"1:7\""), "{said}");
+    // Under rules that would take it for too large again.
+    let (is_done, said) = bench.command(&["dead-letters", "replay", "--all", "--config", &config.display().to_string()]).await;
+    assert!(
+        is_done && said.contains("it would be a dead letter again: 109 bytes, wanted at most 60 (setting records.max_bytes)"),
+        "{said}"
+    );
+    assert!(said.contains("0 produced again, 3 left alone"), "{said}");
     let (is_done, said) = bench.command(&["dead-letters", "replay", "--all"]).await;
     assert!(
         is_done && said.contains("1:1              produced again, now 1:3") && said.contains("1 produced again, 2 left alone"),
@@ -143,6 +151,34 @@ async fn dead_letters_are_listed_and_produced_again_once() {
     bench.stop(process, "large").await;
     assert_eq!((lake.rows("ticks/"), lake.rows("dead-letter/")), (1, 3));
     bench.expect_whole().await;
+    bench.end().await;
+}
+
+/// `--all` held every letter of the lake at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_dead_letters_are_replayed_within_the_memory_of_a_few() {
+    let bench = Bench::new().await;
+    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
+    let value = "x".repeat(1 << 20);
+    for object in 0..40 {
+        let mut letters = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        for offset in object * 8..object * 8 + 8 {
+            let letter = serde_json::json!({ "topic": "ticks", "kafka_partition": 0, "kafka_offset": offset, "kafka_timestamp_ms": 0,
+                "reason": "not a JSON object", "key": null, "value": value, "headers": [] });
+            writeln!(letters, "{letter}").expect("written");
+        }
+        let key = format!("dead-letter/dt=1970-01-01/hr=00/ticks-0-{:020}-{:020}.json.gz", object * 8, object * 8 + 7);
+        s3.put_object().bucket(BUCKET).key(key).body(letters.finish().expect("gzip").into()).send().await.expect("an object");
+    }
+    let process = bench.start("replay", &["dead-letters", "replay", "--all"]).await;
+    let mut peak = 0;
+    while let Err(_running) = tokio::time::timeout(Duration::from_millis(10), bench.processes.wait(process)).await {
+        peak = bench::peak_mebibytes(process).unwrap_or(peak);
+    }
+    let said = bench.said("replay");
+    assert!(said.contains("0 produced again, 320 left alone"), "{said}");
+    println!("320 MiB of dead letters: {peak} MiB at most");
+    assert!(0 < peak && peak < 128, "{peak} MiB");
     bench.end().await;
 }
 

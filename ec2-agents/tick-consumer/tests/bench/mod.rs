@@ -28,6 +28,13 @@ pub struct Bench {
     pub producer: FutureProducer,
 }
 
+/// Returns the most memory that a process had so far, in MiB; `None` if it has ended.
+pub fn peak_mebibytes(process: ProcessId) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024)
+}
+
 impl Bench {
     pub async fn new() -> Self {
         Self::with(KafkaKind::Mock).await
