@@ -32,6 +32,9 @@ pub struct Audit {
     pub faults: u64,
     /// The first of them, in words.
     pub told: Vec<String>,
+    /// The topic id of the manifest taken before.
+    #[serde(skip)]
+    topic_id: Option<String>,
 }
 
 /// What was found where a manifest says that there is an object.
@@ -60,6 +63,13 @@ impl Audit {
             Some(from) if *last + 1 < from => self.fault(format!("no manifest accounts for offsets {} to {}", last + 1, from - 1)),
             Some(from) if *last + 1 > from => self.fault(format!("two manifests account for offsets {from} to {last}")),
             _ => {}
+        }
+        if let Some(newer) = self.topic_id.replace(manifest.topic_id.clone()).filter(|newer| *newer != manifest.topic_id) {
+            self.fault(format!(
+                "{} names topic id {}, and the manifest after it names {newer}: the chain mixes two topics",
+                manifest.key(),
+                manifest.topic_id
+            ));
         }
         self.to = self.to.or(Some(*last));
         self.from = Some(*first);
@@ -197,6 +207,18 @@ mod tests {
     fn what_expired_has_landed() {
         let audit = audit(&[manifest(5, 9), manifest(0, 4)], |manifest| if manifest.first == 0 { Found::Expired } else { whole(manifest) });
         assert_eq!((audit.landed, audit.objects, audit.expired, audit.faults), (10, 1, 1, 0));
+    }
+
+    /// Offsets follow each other, and every object is there: only the ids tell that they are of two topics.
+    #[test]
+    fn a_chain_that_mixes_topic_ids_is_a_fault() {
+        let of_topic = |id: &str, first, last| Manifest { topic_id: id.to_owned(), ..manifest(first, last) };
+        let audit = audit(&[of_topic("new", 8, 9), of_topic("new", 5, 7), of_topic("old", 2, 4), of_topic("old", 0, 1)], whole);
+        assert_eq!(
+            audit.told,
+            ["_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest after it names new: the chain mixes two topics"]
+        );
+        assert_eq!(audit.faults, 1);
     }
 
     #[test]
