@@ -32,6 +32,17 @@ pub enum Fault {
     Conflict,
 }
 
+/// Which PUTs keep their `If-None-Match`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    /// All of them.
+    Kept,
+    /// None: a store that ignores conditions.
+    Dropped,
+    /// Only the probe that a consumer begins with: it starts, and then works without conditions.
+    KeptForProbes,
+}
+
 /// A proxy in front of S3 or another service of AWS that does to requests what networks and overloaded services do, and counts them. Which, it draws from a seed.
 pub struct FaultProxy {
     port: u16,
@@ -45,8 +56,7 @@ struct World {
     dice: Mutex<Dice>,
     /// Requests that are still to arrive.
     late: AtomicU64,
-    /// Forgets `If-None-Match`: what a consumer without conditional PUTs would do.
-    is_unconditional: bool,
+    conditions: Conditions,
 }
 
 struct Dice {
@@ -55,6 +65,8 @@ struct Dice {
     rate: u8,
     /// Every request may be held up for so many milliseconds: what lies between two of them grows wide enough to be hit.
     latency: u64,
+    /// Every PUT with this in its path meets this fault.
+    certain: Option<(&'static str, Fault)>,
     thrown: BTreeMap<Fault, u64>,
     /// Requests by their `X-Amz-Target`, which names the operation of services that speak JSON.
     targets: BTreeMap<String, u64>,
@@ -65,13 +77,20 @@ impl FaultProxy {
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start(endpoint: &str, seed: u64, is_unconditional: bool) -> Result<Self> {
+    pub async fn start(endpoint: &str, seed: u64, conditions: Conditions) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let dice = Mutex::new(Dice { rng: Rng::with_seed(seed), rate: 0, latency: 0, thrown: BTreeMap::new(), targets: BTreeMap::new() });
+        let dice = Mutex::new(Dice {
+            rng: Rng::with_seed(seed),
+            rate: 0,
+            latency: 0,
+            certain: None,
+            thrown: BTreeMap::new(),
+            targets: BTreeMap::new(),
+        });
         let client = Client::builder(TokioExecutor::new()).build_http();
         let target = endpoint.trim_end_matches('/').to_owned();
-        let world = Arc::new(World { target, client, dice, late: AtomicU64::new(0), is_unconditional });
+        let world = Arc::new(World { target, client, dice, late: AtomicU64::new(0), conditions });
         let acceptor = tokio::spawn(accept(listener, Arc::clone(&world)));
         Ok(Self { port, world, acceptor })
     }
@@ -89,6 +108,11 @@ impl FaultProxy {
     /// Sets for how many milliseconds a request may be held up, fault or not.
     pub fn set_latency(&self, milliseconds: u64) {
         self.world.dice().latency = milliseconds;
+    }
+
+    /// Lets every PUT with this in its path meet a fault, or none any more.
+    pub fn set_certain(&self, certain: Option<(&'static str, Fault)>) {
+        self.world.dice().certain = certain;
     }
 
     /// Returns how often each fault was injected.
@@ -136,9 +160,10 @@ impl World {
     }
 
     /// Draws a fault, and for how long it lasts where it lasts.
-    fn draw(&self, method: &Method) -> Option<(Fault, Duration)> {
+    fn draw(&self, method: &Method, path: &str) -> Option<(Fault, Duration)> {
         let mut dice = self.dice();
-        if dice.rng.u8(0..100) >= dice.rate {
+        let certain = dice.certain.filter(|(part, _)| *method == Method::PUT && path.contains(part));
+        if certain.is_none() && dice.rng.u8(0..100) >= dice.rate {
             return None;
         }
         // More is to be learned from PUTs.
@@ -154,7 +179,7 @@ impl World {
             ],
             _ => &[Fault::InternalError, Fault::SlowDown, Fault::Slow, Fault::LostAnswer],
         };
-        let fault = choice[dice.rng.usize(0..choice.len())];
+        let fault = certain.map_or_else(|| choice[dice.rng.usize(0..choice.len())], |(_, fault)| fault);
         *dice.thrown.entry(fault).or_default() += 1;
         Some((fault, Duration::from_millis(dice.rng.u64(100..3_000))))
     }
@@ -164,13 +189,18 @@ impl World {
         let body = body.collect().await?.to_bytes();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         parts.uri = format!("{}{path}", self.target).parse::<Uri>()?;
-        if self.is_unconditional {
+        let keeps_condition = match self.conditions {
+            Conditions::Kept => true,
+            Conditions::Dropped => false,
+            Conditions::KeptForProbes => parts.uri.path().contains("/_probe/"),
+        };
+        if !keeps_condition {
             parts.headers.remove("if-none-match");
         }
         if let Some(target) = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
             *self.dice().targets.entry(target.to_owned()).or_default() += 1;
         }
-        let (fault, latency) = (self.draw(&parts.method), self.latency());
+        let (fault, latency) = (self.draw(&parts.method, parts.uri.path()), self.latency());
         tokio::time::sleep(latency).await;
         let request = Request::from_parts(parts, Full::new(body));
         match fault {

@@ -29,7 +29,7 @@ pub use apache_kafka::Secured;
 pub use aws::Aws;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Build, Deployment, Parameters, sam_command};
-pub use fault_proxy::{Fault, FaultProxy};
+pub use fault_proxy::{Conditions, Fault, FaultProxy};
 pub use imds::Imds;
 pub use instance::{Hardware, Instance, InstanceImage};
 pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};

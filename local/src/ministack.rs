@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::processes::wait_until;
-use crate::{Aws, FaultProxy, ProcessId, Processes, Tools};
+use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Tools};
 
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with it.
 pub struct Ministack {
@@ -35,7 +35,7 @@ impl Ministack {
     /// It cannot be started, or does not answer within 30 s.
     pub async fn start_behind_proxy(tools: &Tools, processes: &Processes, folder: &Path) -> Result<(Self, FaultProxy)> {
         let port = free_port()?;
-        let proxy = FaultProxy::start(&endpoint(port), 0, false).await?;
+        let proxy = FaultProxy::start(&endpoint(port), 0, Conditions::Kept).await?;
         Ok((Self::start_at(port, &proxy.url(), tools, processes, folder).await?, proxy))
     }
 

@@ -216,7 +216,9 @@ mod tests {
         let audit = audit(&[of_topic("new", 8, 9), of_topic("new", 5, 7), of_topic("old", 2, 4), of_topic("old", 0, 1)], whole);
         assert_eq!(
             audit.told,
-            ["_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest after it names new: the chain mixes two topics"]
+            [
+                "_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest after it names new: the chain mixes two topics"
+            ]
         );
         assert_eq!(audit.faults, 1);
     }

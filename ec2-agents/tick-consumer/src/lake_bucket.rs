@@ -33,9 +33,9 @@ pub(crate) struct LakeBucket {
 pub(crate) enum Put {
     /// The object was created.
     Created,
-    /// S3 refuses: there is one already, or another PUT of the same key is under way.
+    /// S3 refuses: there is one already.
     Refused,
-    /// Nobody knows whether it was created.
+    /// Nobody knows whether it was created; after a 409 that is so as another PUT of the same key is under way.
     Unknown(anyhow::Error),
 }
 
@@ -99,8 +99,7 @@ impl LakeBucket {
     async fn create(&self, put: PutObjectFluentBuilder, key: &str) -> Put {
         match put.bucket(&self.name).key(key).if_none_match("*").send().await {
             Ok(_) => Put::Created,
-            // 409: another conditional PUT of the key is under way.
-            Err(SdkError::ServiceError(error)) if matches!(error.raw().status().as_u16(), 409 | 412) => Put::Refused,
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 412 => Put::Refused,
             Err(error) => Put::Unknown(anyhow!("PUT s3://{}/{key}: {}", self.name, aws_connect::brief(&error))),
         }
     }

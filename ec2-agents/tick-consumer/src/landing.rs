@@ -27,7 +27,8 @@ pub(crate) struct Landing {
     protocol: Protocol,
     /// The objects of the manifest that is being completed.
     objects: Vec<Object>,
-    attempts: AtomicU32,
+    /// PUTs in a row whose outcome nobody knows. A look at what is there follows each of them, so that its success says nothing of the next PUT.
+    unheard: AtomicU32,
 }
 
 /// What became of a batch.
@@ -44,8 +45,8 @@ pub(crate) enum Sealed {
 
 impl Landing {
     pub(crate) fn new(bucket: LakeBucket, topic: Arc<Topic>, kafka: Kafka, partition: i32) -> Self {
-        let (protocol, objects, attempts) = (Protocol::new(), Vec::new(), AtomicU32::new(0));
-        Self { bucket, topic, kafka, partition, protocol, objects, attempts }
+        let (protocol, objects, unheard) = (Protocol::new(), Vec::new(), AtomicU32::new(0));
+        Self { bucket, topic, kafka, partition, protocol, objects, unheard }
     }
 
     /// Finds the end of what has landed, completing the newest batch where its consumer did not. Returns the offset to go on at.
@@ -179,12 +180,16 @@ impl Landing {
     async fn created(&self, put: Put) -> Answer {
         match put {
             Put::Created => {
-                self.attempts.store(0, Ordering::Relaxed);
+                self.unheard.store(0, Ordering::Relaxed);
                 Answer::Created
             }
-            Put::Refused => Answer::Refused,
+            Put::Refused => {
+                self.unheard.store(0, Ordering::Relaxed);
+                Answer::Refused
+            }
             Put::Unknown(error) => {
-                self.wait("put an object", &error).await;
+                let attempts = self.unheard.fetch_add(1, Ordering::Relaxed);
+                self.wait("put an object", attempts, &error).await;
                 Answer::Refused
             }
         }
@@ -216,20 +221,17 @@ impl Landing {
 
     /// Tries until it succeeds. What can never succeed is an error at once.
     async fn retried<T, F: Future<Output = Result<T>>>(&self, what: &str, mut attempt: impl FnMut() -> F) -> Result<T> {
+        let mut attempts = 0;
         loop {
             match attempt().await {
-                Ok(value) => {
-                    self.attempts.store(0, Ordering::Relaxed);
-                    return Ok(value);
-                }
-                Err(error) if is_final(&error) => return Err(error),
-                Err(error) => self.wait(what, &error).await,
+                Err(error) if !is_final(&error) => self.wait(what, attempts, &error).await,
+                done => return done,
             }
+            attempts += 1;
         }
     }
 
-    async fn wait(&self, what: &str, error: &anyhow::Error) {
-        let attempts = self.attempts.fetch_add(1, Ordering::Relaxed);
+    async fn wait(&self, what: &str, attempts: u32, error: &anyhow::Error) {
         let wait = (RETRY.0 * 2u32.saturating_pow(attempts.min(10))).min(RETRY.1);
         metrics::counter!("ticklake_retries_total", "what" => what.to_owned()).increment(1);
         warn!(

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bench::{BUCKET, Bench, PATIENCE};
-use local::KafkaKind;
+use local::{Conditions, Fault, FaultProxy, KafkaKind};
 
 mod bench;
 
@@ -122,6 +122,26 @@ async fn an_outage_of_s3_delays_rows_and_loses_none() {
     bench.s3.switch(true);
     let lake = bench.landed(40).await;
     bench.expect_once(&lake, 3, 40).await;
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+/// Each 409 was answered at once by the whole object, hundreds of times a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_of_s3_is_answered_by_the_object_again_only_after_a_wait() {
+    let bench = Bench::new().await;
+    let proxy = FaultProxy::start(bench.ministack.aws.endpoint(), 1, Conditions::Kept).await.expect("a proxy");
+    proxy.set_certain(Some(("/ticks/", Fault::Conflict)));
+    let process = bench.start_at(&proxy.url(), "consumer", &["--max-age", "300ms"]).await;
+    bench.produce_ticks(0, 5).await;
+    bench.wait_for("consumer", "cannot put an object, trying again").await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // After 0.1, 0.2, 0.4, 0.8, 1.6 and 3.2 s.
+    let puts = proxy.thrown().get(&Fault::Conflict).copied().unwrap_or_default();
+    assert!((4..=7).contains(&puts), "{puts} PUTs: {}", bench.said("consumer"));
+    proxy.set_certain(None);
+    let lake = bench.landed(5).await;
+    bench.expect_once(&lake, 0, 5).await;
     bench.stop(process, "consumer").await;
     bench.end().await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use local::{Fault, FaultProxy, Kafka, Ministack, ProcessId, Processes, Repository};
+use local::{Conditions, Fault, FaultProxy, Kafka, Ministack, ProcessId, Processes, Repository};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -168,7 +168,8 @@ pub(crate) async fn run(
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
     aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(&topic).send().await?;
-    let proxy = FaultProxy::start(ministack.aws.endpoint(), plan.seed, unconditional).await?;
+    let conditions = if unconditional { Conditions::KeptForProbes } else { Conditions::Kept };
+    let proxy = FaultProxy::start(ministack.aws.endpoint(), plan.seed, conditions).await?;
     let mut consumers = Consumers {
         plan,
         topic: topic.clone(),

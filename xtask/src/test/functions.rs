@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::primitives::DateTimeFormat;
 use aws_sdk_sqs::types::QueueAttributeName;
-use local::{FaultProxy, FunctionProcess, Mailbox, Ministack, Processes, Repository, Stack, Tools, wait_until};
+use local::{Conditions, FaultProxy, FunctionProcess, Mailbox, Ministack, Processes, Repository, Stack, Tools, wait_until};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -207,7 +207,7 @@ impl Functions<'_> {
 
     /// SNS answers with errors, late, or not at all, but not always: the mail goes out.
     async fn trouble_with_sns(&self) -> Result<()> {
-        let proxy = FaultProxy::start(self.stack.ministack.aws.endpoint(), 4, false).await?;
+        let proxy = FaultProxy::start(self.stack.ministack.aws.endpoint(), 4, Conditions::Kept).await?;
         proxy.set_rate(50);
         let mut process = self.start("notify", "trouble", &[("AWS_ENDPOINT_URL_SNS", &proxy.url())]).await?;
         for name in ["first", "second", "third"] {

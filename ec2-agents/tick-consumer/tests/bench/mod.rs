@@ -67,8 +67,13 @@ impl Bench {
 
     /// Starts a consumer that reaches S3 through the proxy.
     pub async fn start(&self, name: &str, arguments: &[&str]) -> ProcessId {
+        self.start_at(&self.s3.url(), name, arguments).await
+    }
+
+    /// Starts a consumer that reaches S3 at an endpoint.
+    pub async fn start_at(&self, endpoint: &str, name: &str, arguments: &[&str]) -> ProcessId {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tick-consumer"));
-        command.env_clear().envs(self.ministack.aws.environment()).env("AWS_ENDPOINT_URL", self.s3.url()).current_dir(self.folder.path());
+        command.env_clear().envs(self.ministack.aws.environment()).env("AWS_ENDPOINT_URL", endpoint).current_dir(self.folder.path());
         command.env("TICK_CONSUMER_KAFKA__BROKERS", self.kafka.brokers()).env("TICK_CONSUMER_LAKE__BUCKET", BUCKET);
         command.env("TICK_CONSUMER_LAKE__FORMAT", "json").args(arguments);
         self.processes.start(name, &mut command, &self.log(name)).await.expect("a process")
