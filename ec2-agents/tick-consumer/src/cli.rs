@@ -78,6 +78,9 @@ struct Settings {
     /// lake.bucket: bucket of the lake
     #[arg(long, global = true)]
     bucket: Option<String>,
+    /// lake.path_style: the bucket's name goes into the path of requests, as MinIO and Ceph behind one host name want it
+    #[arg(long, global = true)]
+    path_style: bool,
     /// lake.format: parquet, json or csv [default: parquet]
     #[arg(long, global = true)]
     format: Option<String>,
@@ -147,6 +150,7 @@ impl Cli {
         ];
         let layers = Layers::new(settings.config.as_ref(), "TICK_CONSUMER")?;
         let layers = layers.flag("lake.retention_days", settings.retention_days)?;
+        let layers = layers.flag("lake.path_style", settings.path_style.then_some(true))?;
         let mut config: Config =
             flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()?;
         config.kafka.resolve()?;

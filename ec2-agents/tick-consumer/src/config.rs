@@ -73,6 +73,9 @@ pub struct Lake {
     /// How long a lake partition is.
     #[serde(default, deserialize_with = "agent::word")]
     pub granularity: Granularity,
+    /// Puts the bucket's name into the path of each request instead of the host name: for MinIO, Ceph and others behind one host name.
+    #[serde(default)]
+    pub path_style: bool,
     /// For how many days the bucket's lifecycle keeps data and dead letters, the template's `RawDataDays`; without it, for ever.
     pub retention_days: Option<u32>,
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use aws_connect::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -11,12 +12,18 @@ use futures::{Stream, TryStreamExt as _};
 use lake::{Manifest, ManifestKey, Object, ObjectMetadata, Retention, Term};
 use tokio::time::Instant;
 
+use crate::config::Lake;
+use crate::landing::attempt;
+
 /// One attempt of one S3 call; a batch's object is at most some tens of megabytes.
 const ATTEMPT: Duration = Duration::from_secs(60);
 /// How long a start waits for the bucket.
 const START: Duration = Duration::from_secs(10);
 /// Time between two looks at it.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// Where probe objects go.
+const PROBES: &str = "_probe/";
 
 /// What a listing says of an object.
 pub(crate) type Listed = aws_sdk_s3::types::Object;
@@ -41,10 +48,10 @@ pub(crate) enum Put {
 
 impl LakeBucket {
     /// Returns the bucket after a look at it. An S3 that does not answer, or is overloaded, is asked again for [`START`].
-    pub(crate) async fn connect(name: &str) -> Result<Self> {
-        let s3 = Client::new(&aws_connect::load(ATTEMPT).await);
-        let endpoint =
-            std::env::var("AWS_ENDPOINT_URL").map_or_else(|_| "AWS".to_owned(), |url| format!("the endpoint in AWS_ENDPOINT_URL ({url})"));
+    pub(crate) async fn connect(lake: &Lake) -> Result<Self> {
+        let name = lake.bucket.as_str();
+        let s3 = client(&aws_connect::load(ATTEMPT).await, lake.path_style);
+        let endpoint = endpoint();
         let deadline = Instant::now() + START;
         let mut last = anyhow!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs());
         loop {
@@ -71,6 +78,34 @@ impl LakeBucket {
             };
             if Instant::now() + AGAIN >= deadline {
                 return Err(last);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Refuses a store that overwrites objects in spite of `If-None-Match`, on which G1 rests: creates an object, and
+    /// wants the second PUT of it refused. A lifecycle rule of the bucket takes the object away.
+    ///
+    /// # Errors
+    /// The store overwrites, or does not answer for [`START`].
+    pub(crate) async fn refuse_a_store_that_overwrites(&self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        loop {
+            let key = format!("{PROBES}{}.json", attempt());
+            let last = match (self.create_json(&key, b"{}".to_vec()).await, self.create_json(&key, b"{}".to_vec()).await) {
+                (_, Put::Refused) => return Ok(()),
+                (Put::Created, Put::Created) => bail!(
+                    "{} has created s3://{}/{key} twice: it ignores If-None-Match, without which records land twice or overwrite each other\n  \
+                     use a store with conditional writes: AWS S3, MinIO, or Ceph from Squid on",
+                    endpoint(),
+                    self.name
+                ),
+                // Nobody knows whether a PUT took effect that was not answered.
+                (Put::Unknown(error), _) | (_, Put::Unknown(error)) => error,
+                (Put::Refused, Put::Created) => anyhow!("{} refuses to create s3://{}/{key}, and then creates it", endpoint(), self.name),
+            };
+            if Instant::now() + AGAIN >= deadline {
+                return Err(last.context("cannot try whether the lake's store creates an object only once"));
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -223,7 +258,41 @@ impl LakeBucket {
     }
 }
 
+fn client(aws: &SdkConfig, path_style: bool) -> Client {
+    Client::from_conf(aws_sdk_s3::config::Builder::from(aws).force_path_style(path_style).build())
+}
+
+/// Returns the store's name for people.
+fn endpoint() -> String {
+    std::env::var("AWS_ENDPOINT_URL").map_or_else(|_| "AWS".to_owned(), |url| format!("the endpoint in AWS_ENDPOINT_URL ({url})"))
+}
+
 /// Returns the seconds since the epoch.
 pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+    use aws_sdk_s3::presigning::PresigningConfig;
+
+    use super::*;
+
+    /// MinIO and Ceph behind one host name were asked for a host that nobody knows.
+    #[tokio::test]
+    async fn a_store_behind_one_host_name_is_asked_by_path() {
+        let credentials = Credentials::new("id", "secret", None, None, "test");
+        let aws = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url("http://minio.example:9000")
+            .build();
+        for (path_style, wanted) in [(false, "http://lake.minio.example:9000/key?"), (true, "http://minio.example:9000/lake/key?")] {
+            let signing = PresigningConfig::expires_in(Duration::from_secs(1)).expect("a time");
+            let request = client(&aws, path_style).get_object().bucket("lake").key("key").presigned(signing).await.expect("a request");
+            assert!(request.uri().starts_with(wanted), "{}", request.uri());
+        }
+    }
 }

@@ -49,7 +49,7 @@ pub async fn check(config: &Config) -> Result<()> {
     topic::refuse_compaction(&config.kafka).await?;
     let Config { kafka, lake, .. } = config;
     println!("kafka   topic {:?} on {}: {partitions} partitions", kafka.topic, kafka.brokers);
-    println!("lake    s3://{}: reachable", lake.bucket);
+    println!("lake    s3://{}: reachable, and creates an object only once", lake.bucket);
     println!("ok");
     Ok(())
 }
@@ -105,7 +105,7 @@ pub async fn execute(command: Command, config: Config, shutdown: CancellationTok
         Command::Run => run(config, shutdown).await?,
         Command::Check => check(&config).await?,
         Command::Verify { deep, json } => {
-            let report = verify::walk(&LakeBucket::connect(&config.lake.bucket).await?, deep).await?;
+            let report = verify::walk(&LakeBucket::connect(&config.lake).await?, deep).await?;
             if json {
                 println!("{:#}", report.json());
             } else {
@@ -118,10 +118,10 @@ pub async fn execute(command: Command, config: Config, shutdown: CancellationTok
             skip::skip(&config, bucket, partition, to).await?;
         }
         Command::Reconcile(wanted) => {
-            reconcile::reconcile(&config.events, &LakeBucket::connect(&config.lake.bucket).await?, &wanted).await?;
+            reconcile::reconcile(&config.events, &LakeBucket::connect(&config.lake).await?, &wanted).await?;
         }
         Command::DeadLetters(DeadLetters::List(choice)) => {
-            dead_letters::list(&config, &LakeBucket::connect(&config.lake.bucket).await?, &choice).await?;
+            dead_letters::list(&config, &LakeBucket::connect(&config.lake).await?, &choice).await?;
         }
         Command::DeadLetters(DeadLetters::Replay(replay)) => {
             let (_, bucket) = connect(&config).await?;
@@ -134,6 +134,7 @@ pub async fn execute(command: Command, config: Config, shutdown: CancellationTok
 async fn connect(config: &Config) -> Result<(usize, LakeBucket)> {
     let kafka = config.kafka.clone();
     let topic = tokio::task::spawn_blocking(move || kafka.check_topic());
-    let bucket = LakeBucket::connect(&config.lake.bucket).await?;
+    let bucket = LakeBucket::connect(&config.lake).await?;
+    bucket.refuse_a_store_that_overwrites().await?;
     Ok((topic.await.context("the look at the topic ended early")??, bucket))
 }

@@ -35,7 +35,27 @@ async fn check_tries_the_connections() {
     let process = bench.start("check", &["check"]).await;
     assert!(bench.processes.wait(process).await.expect("a status").success(), "{}", bench.said("check"));
     let said = bench.said("check");
-    assert!(said.contains("4 partitions") && said.contains("s3://lake: reachable") && said.ends_with("ok\n"), "{said}");
+    assert!(
+        said.contains("4 partitions") && said.contains("s3://lake: reachable, and creates an object only once") && said.ends_with("ok\n"),
+        "{said}"
+    );
+    bench.end().await;
+}
+
+/// Some stores take `If-None-Match` for a header that they do not know, and every manifest would overwrite another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_ignores_if_none_match_is_refused() {
+    let bench = Bench::new().await;
+    let proxy = FaultProxy::start(bench.ministack.aws.endpoint(), 1, Conditions::Dropped).await.expect("a proxy");
+    for command in ["check", "run"] {
+        let process = bench.start_at(&proxy.url(), command, &[command]).await;
+        let status = tokio::time::timeout(PATIENCE, bench.processes.wait(process)).await.expect("an end").expect("a status");
+        let said = bench.said(command);
+        assert!(
+            !status.success() && said.contains("has created s3://lake/_probe/") && said.contains("use a store with conditional"),
+            "{said}"
+        );
+    }
     bench.end().await;
 }
 

@@ -38,7 +38,7 @@ const NEEDED: [(&str, &[&str], &str); 6] = [
     ("secretsmanager:GetSecretValue", &["check"], "kafka.secret: cannot read "),
     ("s3:ListBucket", &["check"], "access to bucket \"ticklake-lake\" is denied"),
     ("s3:GetObject", &["verify"], "GET s3://ticklake-lake/_manifests/"),
-    ("s3:PutObject", &["run"], "PUT s3://ticklake-lake/_manifests/"),
+    ("s3:PutObject", &["check"], "PUT s3://ticklake-lake/_probe/"),
     ("sqs:SendMessage", &["reconcile", "--since", "1h"], "cannot send to "),
 ];
 
