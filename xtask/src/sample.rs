@@ -54,7 +54,7 @@ pub(crate) async fn function(
 
 /// Puts a small object with the metadata of one tick; returns its ETag and the version's id.
 pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
-    let metadata = ObjectMetadata { rows: 1, event_times: None, reasons: [].into(), attempt: None, lost_below: None };
+    let metadata = ObjectMetadata { rows: 1, event_times: None, reasons: [].into(), attempt: None, lost_below: None, skipped: 0 };
     let put = aws_sdk_s3::Client::new(aws.config()).put_object().bucket(bucket).key(key).set_metadata(Some(metadata.to_map()));
     let answer = put.body(b"one".to_vec().into()).send().await.with_context(|| format!("PutObject {key}"))?;
     Ok((answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(), answer.version_id().map(str::to_owned)))

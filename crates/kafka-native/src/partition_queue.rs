@@ -1,4 +1,5 @@
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
@@ -103,17 +104,34 @@ pub struct Messages<K> {
 unsafe impl<K: Send + Sync> Send for Messages<K> {}
 impl<K> Messages<K> {
     /// Returns the messages in the order of their offsets.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Message<'_>, RDKafkaErrorCode>> {
+    pub fn iter(&self) -> impl Iterator<Item = Result<Message<'_>, QueueError>> {
         self.raw.iter().map(|raw| {
             // SAFETY: the pointer came from librdkafka, is not null, and is destroyed only when self is.
-            let error = unsafe { (**raw).err };
+            let (error, offset) = unsafe { ((**raw).err, (**raw).offset) };
             match error {
                 rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(Message { raw: *raw, _messages: PhantomData }),
-                error => Err(error.into()),
+                error => Err(QueueError { code: error.into(), offset }),
             }
         })
     }
 }
+
+/// An error that stands in a partition's queue between its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueError {
+    /// What went wrong; [`RDKafkaErrorCode::PartitionEOF`] is the end of what may be read.
+    pub code: RDKafkaErrorCode,
+    /// The offset that it is about: for the partition's end, that of the next record to come. Below zero if it is about none.
+    pub offset: i64,
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (offset {})", self.code, self.offset)
+    }
+}
+
+impl std::error::Error for QueueError {}
 
 impl<K> Drop for Messages<K> {
     fn drop(&mut self) {
@@ -157,8 +175,8 @@ impl<'a> Message<'a> {
         (kind != rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && timestamp != -1).then_some(timestamp)
     }
 
-    /// Returns its headers, names and values, in order.
-    pub fn headers(&self) -> Vec<(&'a str, Option<&'a [u8]>)> {
+    /// Returns its headers, names and values, in order. librdkafka hands over a name up to its first NUL.
+    pub fn headers(&self) -> Vec<(&'a [u8], Option<&'a [u8]>)> {
         let mut headers: *mut rd_kafka_headers_t = ptr::null_mut();
         // SAFETY: the message lives as long as 'a and owns its headers, which are parsed once and not changed after; neither they nor their messages are shared between threads.
         let error = unsafe { rd_kafka_message_headers(self.raw, &raw mut headers) };
@@ -172,7 +190,7 @@ impl<'a> Message<'a> {
             while rd_kafka_header_get_all(headers, found.len(), &raw mut name, &raw mut value, &raw mut size)
                 == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
             {
-                found.push((CStr::from_ptr(name).to_str().unwrap_or_default(), bytes(value.cast_mut(), size)));
+                found.push((CStr::from_ptr(name).to_bytes(), bytes(value.cast_mut(), size)));
             }
         }
         found

@@ -113,9 +113,13 @@ impl Audit {
         if lost > 0 {
             *self.gaps.entry(GapReason::LostToRetention.words()).or_default() += lost;
         }
-        self.count(key.kind(), wanted.count());
-        if metadata.rows != wanted.count() {
-            self.fault(format!("{key} has {} rows, and its manifest says {}", metadata.rows, wanted.count()));
+        if metadata.skipped > 0 {
+            *self.gaps.entry(GapReason::Skipped.words()).or_default() += metadata.skipped;
+        }
+        let rows_wanted = wanted.count().saturating_sub(metadata.skipped);
+        self.count(key.kind(), rows_wanted);
+        if metadata.rows != rows_wanted {
+            self.fault(format!("{key} has {} rows, and its manifest says {rows_wanted}", metadata.rows));
         }
         match rows {
             None => {}
@@ -125,10 +129,10 @@ impl Audit {
                 let foreign =
                     rows.iter().filter(|(partition, offset)| *partition != manifest.partition || !wanted.contains(*offset)).count();
                 let twice = rows.iter().filter(|row| !seen.insert(**row)).count();
-                if foreign > 0 || twice > 0 || rows.len() as u64 != wanted.count() {
-                    let (got, want) = (rows.len(), wanted.count());
+                if foreign > 0 || twice > 0 || rows.len() as u64 != rows_wanted {
+                    let got = rows.len();
                     self.fault(format!(
-                        "{key} holds {got} rows, {want} are its own; {foreign} are not in its manifest, {twice} are there twice"
+                        "{key} holds {got} rows, {rows_wanted} are its own; {foreign} are not in its manifest, {twice} are there twice"
                     ));
                 }
             }
@@ -191,6 +195,7 @@ mod tests {
             reasons: BTreeMap::new(),
             attempt: Some(manifest.attempt.clone()),
             lost_below: None,
+            skipped: 0,
         };
         Found::Object { metadata, rows: Some(Ok(offsets.offsets().map(|offset| (0, offset)).collect())) }
     }
@@ -221,6 +226,22 @@ mod tests {
             ]
         );
         assert_eq!(audit.faults, 1);
+    }
+
+    #[test]
+    fn offsets_that_an_operator_gave_up_are_a_gap() {
+        let given_up = |skipped| {
+            audit(&[manifest(0, 9)], |manifest| {
+                let Found::Object { mut metadata, rows: Some(Ok(mut rows)) } = whole(manifest) else { return Found::Nothing };
+                rows.remove(4);
+                metadata.rows -= 1;
+                metadata.skipped = skipped;
+                Found::Object { metadata, rows: Some(Ok(rows)) }
+            })
+        };
+        let audit = given_up(1);
+        assert_eq!((audit.landed, audit.faults, audit.gaps), (9, 0, BTreeMap::from([("skipped by an operator", 1)])));
+        assert!(given_up(0).faults > 0 && given_up(2).faults > 0);
     }
 
     #[test]

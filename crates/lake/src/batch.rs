@@ -4,7 +4,7 @@ use std::time::Instant;
 use tick::{EventTime, Tick, TickError};
 
 use crate::encode::EncodeError;
-use crate::object::{self, Source};
+use crate::object::{Draft, Source};
 use crate::rows::Rows;
 use crate::{DeadLetter, Format, Granularity, Kind, LakePartition, Manifest, Object, OffsetRuns, PartitionBy, Record};
 
@@ -190,14 +190,18 @@ impl Batch {
         for (lake_partition, rows) in &self.rows {
             let key = source.key(Kind::Data(format), *lake_partition)?;
             offsets.push(rows.offsets());
-            objects.push(object::of_rows(&source, key, rows)?);
+            let mut draft = Draft::new(key)?;
+            draft.rows(&source, rows)?;
+            objects.push(draft.finish(&source, 0)?);
         }
         if let Some(first) = self.dead_letters.first() {
             let lake_partition = LakePartition::of(first.kafka_timestamp(), self.rules.routing.granularity);
             let mut runs = OffsetRuns::default();
             self.dead_letters.iter().for_each(|letter| runs.push(letter.offset));
             offsets.push(runs);
-            objects.push(object::of_dead_letters(&source, source.key(Kind::DeadLetter, lake_partition)?, &self.dead_letters)?);
+            let mut draft = Draft::new(source.key(Kind::DeadLetter, lake_partition)?)?;
+            draft.dead_letters(&source, &self.dead_letters)?;
+            objects.push(draft.finish(&source, 0)?);
         }
         let manifest = source.manifest(topic_id, objects.iter().zip(offsets), self.tombstones.clone());
         Ok((manifest, objects))

@@ -19,7 +19,7 @@ pub struct DeadLetter {
     /// Record value.
     pub value: Option<Vec<u8>>,
     /// Header names and values, in order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl DeadLetter {
@@ -30,7 +30,7 @@ impl DeadLetter {
             timestamp_ms: record.timestamp_ms,
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
-            headers: record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.map(<[u8]>::to_vec))).collect(),
+            headers: record.headers.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect(),
         }
     }
 
@@ -55,7 +55,7 @@ impl DeadLetter {
     /// Returns topic, partition and letter of one line of a dead-letter object, or `None` where it is not one.
     pub fn from_json(line: &str) -> Option<(String, i32, Self)> {
         let line: Value = serde_json::from_str(line).ok()?;
-        let header = |header: &Value| Some((header["name"].as_str()?.to_owned(), take(header, "value")?));
+        let header = |header: &Value| Some((take(header, "name")??, take(header, "value")?));
         let letter = Self {
             offset: line["kafka_offset"].as_i64()?,
             reason: line["reason"].as_str()?.to_owned(),
@@ -83,7 +83,8 @@ impl DeadLetter {
             .headers
             .iter()
             .map(|(name, value)| {
-                let mut header = json!({ "name": name });
+                let mut header = json!({});
+                put(&mut header, "name", Some(name));
                 put(&mut header, "value", value.as_deref());
                 header
             })
@@ -119,10 +120,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_letter_is_kept_byte_for_byte(
-            key: Option<Vec<u8>>, value: Option<Vec<u8>>, text in ".*", header: Option<Vec<u8>>, timestamp_ms: Option<i64>, offset in 0i64..,
+            key: Option<Vec<u8>>, value: Option<Vec<u8>>, text in ".*", name: Vec<u8>, header: Option<Vec<u8>>, timestamp_ms: Option<i64>, offset in 0i64..,
         ) {
             for value in [value, Some(text.clone().into_bytes())] {
-                let headers = vec![(text.clone(), header.clone()), ("b".to_owned(), None)];
+                let headers = vec![(text.clone().into_bytes(), header.clone()), (name.clone(), None)];
                 let letter = DeadLetter { offset, reason: text.clone(), timestamp_ms, key: key.clone(), value, headers };
                 let line = letter.to_json("t", 3).to_string();
                 prop_assert_eq!(DeadLetter::from_json(&line), Some(("t".to_owned(), 3, letter)));

@@ -62,7 +62,7 @@ pub use protocol::{Answer, Fault, Log, Protocol, Request, Standing};
 #[cfg(feature = "encodings")]
 pub use record::Record;
 #[cfg(feature = "encodings")]
-pub use repair::{Repair, RepairError};
+pub use repair::{How, Repair, RepairError, Room};
 #[cfg(feature = "encodings")]
 pub use retention::{Retention, Term};
 pub use schema::{COLUMNS, Column, ColumnType, fingerprint};

@@ -204,6 +204,12 @@ impl Manifest {
         Ok(Self { topic, topic_id, partition, first, last, attempt, writer, gap, objects, tombstones })
     }
 
+    /// Returns the first and the last offset of some of its objects; `None` if they have none.
+    pub fn span(&self, objects: &[usize]) -> Option<(i64, i64)> {
+        let runs = || objects.iter().filter_map(|index| self.objects.get(*index)).flat_map(|object| object.offsets.runs());
+        runs().map(|run| run.0).min().zip(runs().map(|run| run.1).max())
+    }
+
     /// Returns how many of its offsets the log did not have.
     pub fn absent(&self) -> u64 {
         let accounted: u64 = self.objects.iter().map(|object| object.offsets.count()).sum::<u64>() + self.tombstones.count();

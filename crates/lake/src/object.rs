@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
-use crate::encode::{self, EncodeError};
+use tick::EventTime;
+
+use crate::encode::{EncodeError, Encoder};
 use crate::rows::Rows;
-use crate::{DeadLetter, Format, Kind, LakePartition, Manifest, ManifestObject, ObjectKey, ObjectMetadata, OffsetRuns};
+use crate::{DeadLetter, Kind, LakePartition, Manifest, ManifestObject, ObjectKey, ObjectMetadata, OffsetRuns};
 
 /// An object to be put into the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +37,6 @@ impl Source<'_> {
         })
     }
 
-    fn metadata(&self, rows: usize, event_times: Option<(tick::EventTime, tick::EventTime)>) -> ObjectMetadata {
-        ObjectMetadata {
-            rows: rows as u64,
-            event_times,
-            reasons: BTreeMap::new(),
-            attempt: Some(self.attempt.to_owned()),
-            lost_below: self.lost_below,
-        }
-    }
-
     pub(crate) fn manifest<'a>(
         &self,
         topic_id: &str,
@@ -66,20 +58,53 @@ impl Source<'_> {
     }
 }
 
-pub(crate) fn of_rows(source: &Source<'_>, key: ObjectKey, rows: &Rows) -> Result<Object, EncodeError> {
-    let format = match key.kind() {
-        Kind::Data(format) => format,
-        Kind::DeadLetter => Format::Json,
-    };
-    let times = rows.event_times();
-    let metadata = source.metadata(rows.len(), times.clone().min().zip(times.max()));
-    Ok(Object { key, metadata, body: encode::rows(format, source.partition, rows)?.into() })
+/// An object in the making: it takes rows or dead letters in pieces and keeps the bytes that they became.
+pub(crate) struct Draft {
+    key: ObjectKey,
+    encoder: Encoder,
+    rows: u64,
+    event_times: Option<(EventTime, EventTime)>,
+    reasons: BTreeMap<String, u64>,
 }
 
-pub(crate) fn of_dead_letters(source: &Source<'_>, key: ObjectKey, letters: &[DeadLetter]) -> Result<Object, EncodeError> {
-    let mut metadata = source.metadata(letters.len(), None);
-    for letter in letters {
-        *metadata.reasons.entry(letter.kind_of_reason().to_owned()).or_default() += 1;
+impl Draft {
+    pub(crate) fn new(key: ObjectKey) -> Result<Self, EncodeError> {
+        Ok(Self { encoder: Encoder::new(key.kind())?, key, rows: 0, event_times: None, reasons: BTreeMap::new() })
     }
-    Ok(Object { key, metadata, body: encode::dead_letters(source.topic, source.partition, letters)?.into() })
+
+    pub(crate) fn rows(&mut self, source: &Source<'_>, rows: &Rows) -> Result<(), EncodeError> {
+        let times = rows.event_times();
+        for time in times.clone().min().into_iter().chain(times.max()) {
+            let (first, last) = self.event_times.unwrap_or((time, time));
+            self.event_times = Some((first.min(time), last.max(time)));
+        }
+        self.rows += rows.len() as u64;
+        self.encoder.rows(source.partition, rows)
+    }
+
+    pub(crate) fn dead_letters(&mut self, source: &Source<'_>, letters: &[DeadLetter]) -> Result<(), EncodeError> {
+        for letter in letters {
+            *self.reasons.entry(letter.kind_of_reason().to_owned()).or_default() += 1;
+        }
+        self.rows += letters.len() as u64;
+        self.encoder.dead_letters(source.topic, source.partition, letters)
+    }
+
+    /// Returns about how many bytes of memory the draft takes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.encoder.written() + Encoder::MEMORY
+    }
+
+    /// Returns the object. `skipped` of its offsets were given up.
+    pub(crate) fn finish(self, source: &Source<'_>, skipped: u64) -> Result<Object, EncodeError> {
+        let metadata = ObjectMetadata {
+            rows: self.rows,
+            event_times: self.event_times,
+            reasons: self.reasons,
+            attempt: Some(source.attempt.to_owned()),
+            lost_below: source.lost_below,
+            skipped,
+        };
+        Ok(Object { key: self.key, metadata, body: self.encoder.finish()?.into() })
+    }
 }

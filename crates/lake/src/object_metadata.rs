@@ -17,6 +17,8 @@ pub struct ObjectMetadata {
     pub attempt: Option<String>,
     /// Where retention had taken part of the batch before the object was made: the first offset that was left.
     pub lost_below: Option<i64>,
+    /// How many of the manifest's offsets an operator gave up, as they could not be read again; those below `lost_below` not counted.
+    pub skipped: u64,
 }
 
 const ROWS: &str = "rows";
@@ -25,6 +27,7 @@ const LAST: &str = "last-event-time";
 const REASONS: &str = "reasons";
 const ATTEMPT: &str = "attempt";
 const LOST_BELOW: &str = "lost-below";
+const SKIPPED: &str = "skipped";
 const SCHEMA: &str = "schema";
 const WRITER: &str = "writer";
 
@@ -46,6 +49,9 @@ impl ObjectMetadata {
         }
         map.extend(self.attempt.iter().map(|attempt| (ATTEMPT.to_owned(), attempt.clone())));
         map.extend(self.lost_below.iter().map(|offset| (LOST_BELOW.to_owned(), offset.to_string())));
+        if self.skipped > 0 {
+            map.insert(SKIPPED.to_owned(), self.skipped.to_string());
+        }
         map
     }
 
@@ -58,6 +64,7 @@ impl ObjectMetadata {
             reasons: map.get(REASONS).map(|counts| counts.split(';').filter_map(count_of).collect()).unwrap_or_default(),
             attempt: map.get(ATTEMPT).cloned(),
             lost_below: map.get(LOST_BELOW).and_then(|offset| offset.parse().ok()),
+            skipped: map.get(SKIPPED).and_then(|offsets| offsets.parse().ok()).unwrap_or(0),
         })
     }
 }
@@ -81,6 +88,7 @@ mod tests {
             reasons: [("field price".to_owned(), 3), ("too large".to_owned(), 1)].into(),
             attempt: Some("a".to_owned()),
             lost_below: Some(3),
+            skipped: 2,
         };
         assert_eq!(ObjectMetadata::from_map(&metadata.to_map()), Some(metadata));
         assert_eq!(ObjectMetadata::from_map(&HashMap::new()), None);

@@ -7,7 +7,8 @@
 //! 2. A manifest is only sent when the one before it is complete, that is when all of its objects exist ([`Standing::Ready`]). So all
 //!    manifests but the newest are complete, and a start has to look at nothing but the newest.
 //! 3. The keys of objects follow from the manifest, their contents from its map of offsets; S3 refuses a second object of the same key too. So it does not matter who
-//!    creates one, when, or how often.
+//!    creates one, when, or how often. An object is created whole ([`crate::Repair`] makes no other), or says in its metadata what retention had taken or an
+//!    operator gave up by then: whoever is first decides, and the others find it there.
 //! 4. What a batch holds was read from the topic that its manifest names: the topic's id is looked at after the records were read and before anything is
 //!    sent, and an id never comes back.
 //!
@@ -32,8 +33,9 @@ pub enum Request {
     ReadManifest(i64),
     /// Read which attempt made an object. Answer: [`Answer::Object`].
     InspectObject(Arc<Manifest>, usize),
-    /// Read the records of a manifest's range from the log again and encode them as the manifest says. Answer: [`Answer::Done`].
-    ReadBack(Arc<Manifest>),
+    /// Read the records of a manifest's objects from the log again and make the objects as the manifest says: some of these at least, each of them whole.
+    /// Answer: [`Answer::Made`].
+    ReadBack(Arc<Manifest>, Vec<usize>),
     /// Create an object that must not exist yet, from the batch or from what [`Request::ReadBack`] read. Answer: as for a manifest.
     CreateObject(Arc<Manifest>, usize),
 }
@@ -53,8 +55,8 @@ pub enum Answer {
     Refused,
     /// The attempt in the object's metadata: `None` where there is no object, empty where it has none.
     Object(Option<String>),
-    /// It is done.
-    Done,
+    /// The objects that were made; they are kept until they are created.
+    Made(Vec<usize>),
 }
 
 /// A partition's log.
@@ -159,7 +161,10 @@ enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum ObjectState {
     Unknown,
+    /// Neither in the lake nor at hand.
     Missing,
+    /// At hand, to be created.
+    Made,
     Refused,
     There,
 }
@@ -204,12 +209,15 @@ impl Protocol {
             State::Obeying(manifest) => vec![Request::ReadManifest(manifest.first)],
             State::Ready { .. } | State::Failed(_) => Vec::new(),
             State::Completing(Completing { manifest, step, objects, .. }) => match step {
-                Step::ReadingBack => vec![Request::ReadBack(Arc::clone(manifest))],
+                Step::ReadingBack => {
+                    let missing = (0..objects.len()).filter(|index| objects[*index] == ObjectState::Missing).collect();
+                    vec![Request::ReadBack(Arc::clone(manifest), missing)]
+                }
                 Step::Checking => vec![Request::CheckTopic],
                 Step::Inspecting | Step::Creating => {
                     let request = |(index, state): (usize, &ObjectState)| match state {
                         ObjectState::Unknown | ObjectState::Refused => Some(Request::InspectObject(Arc::clone(manifest), index)),
-                        ObjectState::Missing if *step == Step::Creating => Some(Request::CreateObject(Arc::clone(manifest), index)),
+                        ObjectState::Made => Some(Request::CreateObject(Arc::clone(manifest), index)),
                         ObjectState::Missing | ObjectState::There => None,
                     };
                     objects.iter().enumerate().filter_map(request).collect()
@@ -254,12 +262,12 @@ impl Protocol {
             }
             // G1: whoever created it, one manifest begins here.
             (State::Registering(manifest), Request::CreateManifest(_), Answer::Created) => {
-                complete(manifest, Step::Creating, ObjectState::Missing, 0)
+                complete(manifest, Step::Creating, ObjectState::Made, 0)
             }
             (State::Registering(manifest), Request::CreateManifest(_), Answer::Refused) => State::Obeying(manifest),
             (State::Obeying(own), Request::ReadManifest(_), Answer::Manifest(found)) => match found {
                 None => State::Registering(own),
-                Some(found) if found == own => complete(own, Step::Creating, ObjectState::Missing, 0),
+                Some(found) if found == own => complete(own, Step::Creating, ObjectState::Made, 0),
                 // The topic was made anew meanwhile, or had been before the other's manifest arrived: what is true has to be found out again.
                 Some(found) if self.topic_id.as_ref() != Some(&found.topic_id) => State::Locating,
                 Some(found) => complete(found, Step::Inspecting, ObjectState::Unknown, 0),
@@ -290,6 +298,7 @@ impl Completing {
         match (self.step, request, answer) {
             (Step::Inspecting | Step::Creating, Request::InspectObject(_, index), Answer::Object(attempt)) => {
                 let there = match attempt {
+                    None if self.step == Step::Creating => ObjectState::Made,
                     None => ObjectState::Missing,
                     Some(attempt) if attempt == self.manifest.attempt => ObjectState::There,
                     Some(_) => {
@@ -299,7 +308,10 @@ impl Completing {
                 };
                 set(&mut self.objects, *index, there);
             }
-            (Step::ReadingBack, Request::ReadBack(_), Answer::Done) => self.step = Step::Checking,
+            (Step::ReadingBack, Request::ReadBack(..), Answer::Made(made)) => {
+                made.iter().for_each(|index| set(&mut self.objects, *index, ObjectState::Made));
+                self.step = Step::Checking;
+            }
             (Step::Checking, Request::CheckTopic, Answer::TopicId(id)) => {
                 match made_anew(&self.manifest.topic_id, &id, self.manifest.first) {
                     Some(fault) => return State::Failed(fault),
@@ -334,7 +346,9 @@ fn settle(mut this: Completing) -> State {
     if this.objects.iter().all(|object| *object == ObjectState::There) {
         return State::Ready { next: this.manifest.last + 1, tail: Some(this.manifest.attempt.clone()), log_start: this.log_start };
     }
-    if this.step == Step::Inspecting && !this.objects.contains(&ObjectState::Unknown) {
+    // What was not made in one pass over the log is made in another: nothing of it has to be held meanwhile.
+    let waits = |object: &ObjectState| matches!(object, ObjectState::Unknown | ObjectState::Made | ObjectState::Refused);
+    if matches!(this.step, Step::Inspecting | Step::Creating) && !this.objects.iter().any(waits) {
         this.step = Step::ReadingBack;
     }
     State::Completing(this)

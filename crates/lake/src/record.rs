@@ -9,6 +9,6 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Record value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Header names and values, in order.
-    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+    /// Header names and values, in order. Kafka does not ask for names to be UTF-8.
+    pub headers: &'a [(&'a [u8], Option<&'a [u8]>)],
 }

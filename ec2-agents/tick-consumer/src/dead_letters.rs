@@ -206,7 +206,7 @@ async fn replay_one(
         }
     }
     let headers =
-        letter.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
+        letter.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| kafka_native::add_header(headers, name, value.as_deref()));
     let headers = headers.insert(Header { key: ORIGIN, value: Some(&origin) });
     let mut record = FutureRecord::<[u8], [u8]>::to(topic).partition(*partition).headers(headers);
     record.key = letter.key.as_deref();
@@ -258,7 +258,7 @@ async fn scan(config: &Config, intent: &Intent, origin: &str) -> Result<Option<D
         let found = tokio::task::spawn_blocking(move || {
             let mut found = None;
             read_back(&kafka, partition, (from, end - 1), |record| {
-                if record.headers.iter().any(|(name, value)| *name == ORIGIN && *value == Some(origin.as_bytes())) {
+                if record.headers.iter().any(|(name, value)| *name == ORIGIN.as_bytes() && *value == Some(origin.as_bytes())) {
                     found = found.or(Some(record.offset));
                 }
                 Ok(())

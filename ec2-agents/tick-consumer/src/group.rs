@@ -23,6 +23,7 @@ use crate::landing::Landing;
 use crate::memory::{Memory, Shares};
 use crate::partition::{PartitionReader, Stop};
 use crate::readiness::Readiness;
+use crate::repairs::Repairs;
 use crate::sealer::Sealer;
 use crate::topic::Topic;
 
@@ -96,11 +97,13 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
         .context("kafka.options")?;
     let consumer = Arc::new(consumer);
     consumer.subscribe(&[&config.kafka.topic])?;
+    let memory = Memory::new(shares.batches);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut readers = Readers {
         setup,
         consumer: Arc::clone(&consumer),
-        memory: Memory::new(shares.batches),
+        repairs: Repairs::new(&config.kafka, &memory),
+        memory,
         encoders: Arc::new(Semaphore::new(cores)),
         stops: HashMap::new(),
         tasks: JoinSet::new(),
@@ -177,6 +180,7 @@ struct Readers {
     setup: Setup,
     consumer: Arc<TickConsumer>,
     memory: Arc<Memory>,
+    repairs: Repairs,
     encoders: Arc<Semaphore>,
     stops: HashMap<i32, Stop>,
     tasks: JoinSet<Result<()>>,
@@ -219,12 +223,12 @@ impl Readers {
             partition,
             encoders: Arc::clone(&self.encoders),
         };
-        let landing = Landing::new(bucket.clone(), Arc::clone(topic), config.kafka.clone(), partition);
+        let landing = Landing::new(bucket.clone(), Arc::clone(topic), self.repairs.clone(), partition);
         let reader = PartitionReader {
             sealer,
             policy: config.seal_policy(),
             rules: config.rules(),
-            kafka: config.kafka.clone(),
+            repairs: self.repairs.clone(),
             memory: Arc::clone(&self.memory),
             stop: stop.clone(),
             pending: readiness.pending(),

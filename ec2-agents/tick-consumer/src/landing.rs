@@ -1,15 +1,16 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use agent::Kafka;
 use anyhow::{Context as _, Result, anyhow};
 use futures::StreamExt as _;
-use lake::{Answer, Fault, GapReason, Manifest, Object, Protocol, Repair, Request, Standing};
+use lake::{Answer, Fault, GapReason, Manifest, Object, Protocol, Request, Standing};
 use tracing::{info, warn};
 
 use crate::lake_bucket::{LakeBucket, Put};
-use crate::read_back::read_back;
+use crate::memory::Charge;
+use crate::repairs::{Effort, Made, Repairs};
 use crate::topic::Topic;
 
 /// Waits between attempts: doubling from the first to the last, for as long as S3 or Kafka is away.
@@ -22,12 +23,19 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Landing {
     pub(crate) bucket: LakeBucket,
     pub(crate) topic: Arc<Topic>,
-    pub(crate) kafka: Kafka,
+    pub(crate) repairs: Repairs,
     pub(crate) partition: i32,
     protocol: Protocol,
-    /// The objects of the manifest that is being completed.
-    objects: Vec<Object>,
-    /// PUTs in a row whose outcome nobody knows. A look at what is there follows each of them, so that its success says nothing of the next PUT.
+    /// Objects of the manifest that is being completed, by their place in it.
+    objects: BTreeMap<usize, Object>,
+    /// For the memory of those that were made again.
+    charge: Option<Charge>,
+    /// An operator gives up what is below this offset, has not landed and cannot be read.
+    gives_up_below: i64,
+    /// How many offsets were given up.
+    given_up: AtomicU64,
+    /// PUTs in a row whose outcome nobody knows. A look at what is there follows each of them, so that its
+    /// success says nothing of the next PUT.
     unheard: AtomicU32,
 }
 
@@ -44,9 +52,29 @@ pub(crate) enum Sealed {
 }
 
 impl Landing {
-    pub(crate) fn new(bucket: LakeBucket, topic: Arc<Topic>, kafka: Kafka, partition: i32) -> Self {
-        let (protocol, objects, unheard) = (Protocol::new(), Vec::new(), AtomicU32::new(0));
-        Self { bucket, topic, kafka, partition, protocol, objects, unheard }
+    pub(crate) fn new(bucket: LakeBucket, topic: Arc<Topic>, repairs: Repairs, partition: i32) -> Self {
+        Self {
+            bucket,
+            topic,
+            repairs,
+            partition,
+            protocol: Protocol::new(),
+            objects: BTreeMap::new(),
+            charge: None,
+            gives_up_below: 0,
+            given_up: AtomicU64::new(0),
+            unheard: AtomicU32::new(0),
+        }
+    }
+
+    /// Gives up, on behalf of an operator, what cannot be read of a batch that is incomplete and ends below `offset`.
+    pub(crate) fn give_up_below(self, offset: i64) -> Self {
+        Self { gives_up_below: offset, ..self }
+    }
+
+    /// Returns how many offsets of an incomplete batch were given up.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Finds the end of what has landed, completing the newest batch where its consumer did not. Returns the offset to go on at.
@@ -56,7 +84,10 @@ impl Landing {
     pub(crate) async fn establish(&mut self) -> Result<i64> {
         self.protocol.restart();
         loop {
-            self.drive().await?;
+            while let Some(missing) = self.drive().await? {
+                self.make_again(missing).await?;
+            }
+            (self.objects, self.charge) = (BTreeMap::new(), None);
             match self.protocol.standing() {
                 Standing::Ready { next, .. } => return Ok(next),
                 Standing::Gap { first, last, reason } => {
@@ -86,19 +117,23 @@ impl Landing {
         self.seal(manifest, Vec::new()).await
     }
 
-    /// Registers a manifest where the partition stands, and creates its objects: G1.
+    /// Registers a manifest where the partition stands, and creates its objects: G1. A manifest of another consumer that is there instead and is incomplete
+    /// is left to [`Landing::establish`], so that what is held of this batch and of the next can be dropped before.
     ///
     /// # Errors
     /// As for [`Landing::establish`].
     pub(crate) async fn seal(&mut self, manifest: Manifest, objects: Vec<Object>) -> Result<Sealed> {
         let own = manifest.attempt.clone();
-        self.objects = objects;
+        self.objects = objects.into_iter().enumerate().collect();
         let begun = self.protocol.seal(Arc::new(manifest));
         begun.map_err(|manifest| {
             anyhow!("offset {} is not where partition {} stands; this is a fault in tick-consumer", manifest.first, self.partition)
         })?;
-        self.drive().await?;
+        let missing = self.drive().await?;
         self.objects.clear();
+        if let Some((manifest, _)) = missing {
+            return Ok(Sealed::Other { next: manifest.last + 1 });
+        }
         match self.protocol.standing() {
             Standing::Ready { tail, .. } if tail == Some(own.as_str()) => Ok(Sealed::Own),
             Standing::Ready { next, .. } | Standing::Gap { first: next, .. } => Ok(Sealed::Other { next }),
@@ -119,19 +154,17 @@ impl Landing {
         }
     }
 
-    /// Carries out what the protocol asks for until it stands.
-    async fn drive(&mut self) -> Result<()> {
+    /// Carries out what the protocol asks for until it stands, or until objects have to be made again: returns their manifest and their places in it.
+    async fn drive(&mut self) -> Result<Option<(Arc<Manifest>, Vec<usize>)>> {
         loop {
             match self.protocol.standing() {
-                Standing::Ready { .. } | Standing::Gap { .. } => return Ok(()),
+                Standing::Ready { .. } | Standing::Gap { .. } => return Ok(None),
                 Standing::Failed(fault) => return Err(self.explain(fault)),
                 Standing::Busy => {}
             }
             let requests = self.protocol.requests();
-            if let [Request::ReadBack(manifest)] = requests.as_slice() {
-                self.objects = self.retried("read back", || self.remake(manifest)).await?;
-                self.protocol.answer(&requests[0], Answer::Done);
-                continue;
+            if let [Request::ReadBack(manifest, missing)] = requests.as_slice() {
+                return Ok(Some((Arc::clone(manifest), missing.clone())));
             }
             let carried_out = |request| async {
                 let answer = self.carry_out(&request).await;
@@ -168,11 +201,15 @@ impl Landing {
             }
             Request::CreateManifest(manifest) => self.created(bucket.create_manifest(manifest).await?).await,
             Request::CreateObject(manifest, index) => {
-                let object = self.objects.get(*index).filter(|object| object.key == manifest.objects[*index].key);
+                let object = self.objects.get(index).filter(|object| object.key == manifest.objects[*index].key);
                 let object = object.context("an object is not the manifest's; this is a fault in tick-consumer")?;
-                self.created(bucket.create_object(object).await).await
+                let answer = self.created(bucket.create_object(object).await).await;
+                if answer == Answer::Created {
+                    self.given_up.fetch_add(object.metadata.skipped, Ordering::Relaxed);
+                }
+                answer
             }
-            Request::ReadBack(_) => return Err(anyhow!("reading back is done alone; this is a fault in tick-consumer")),
+            Request::ReadBack(..) => return Err(anyhow!("reading back is done alone; this is a fault in tick-consumer")),
         })
     }
 
@@ -195,19 +232,24 @@ impl Landing {
         }
     }
 
-    /// Makes a manifest's objects again from the log.
-    async fn remake(&self, manifest: &Arc<Manifest>) -> Result<Vec<Object>> {
-        let (kafka, manifest, partition) = (self.kafka.clone(), Arc::clone(manifest), self.partition);
-        let Manifest { first, last, .. } = *manifest;
-        info!(partition, first, last, attempt = manifest.attempt, "completing a batch that its consumer left incomplete");
-        let remade = tokio::task::spawn_blocking(move || {
-            let mut repair = Repair::new(manifest);
-            let start = read_back(&kafka, partition, (first, last), |record| Ok(repair.push(record)?))?;
-            let lost_below = Some(start).filter(|start| *start > first).map(|start| start.min(last + 1));
-            anyhow::Ok((repair.objects(lost_below)?, lost_below))
-        });
-        let (objects, lost_below) = remade.await.context("the repair panicked")??;
-        if let Some(lost_below) = lost_below {
+    /// Makes objects again from the log, for which this partition holds nothing else in memory.
+    async fn make_again(&mut self, (manifest, missing): (Arc<Manifest>, Vec<usize>)) -> Result<()> {
+        (self.objects, self.charge) = (BTreeMap::new(), None);
+        let Manifest { first, last, ref attempt, .. } = *manifest;
+        let (partition, objects) = (self.partition, missing.len());
+        info!(partition, first, last, attempt, objects, "completing a batch that its consumer left incomplete");
+        let made = match last < self.gives_up_below {
+            false => self.retried("read back", || self.repairs.make(&manifest, &missing, Effort::Whole)).await.map_err(|error| {
+                anyhow!(
+                    "cannot complete offsets {first} to {last} of partition {partition} of topic {:?}: {error:#}\n  \
+                     or give up what cannot be read: tick-consumer skip --partition {partition} --to {}",
+                    self.topic.name(),
+                    last + 1
+                )
+            })?,
+            true => self.make_what_can_be_read(&manifest, &missing).await?,
+        };
+        if let Some(lost_below) = made.lost_below {
             warn!(
                 partition,
                 first,
@@ -216,7 +258,22 @@ impl Landing {
                 "OFFSETS ARE LOST: retention took the beginning of an incomplete batch, which is completed with what is left"
             );
         }
-        Ok(objects)
+        self.protocol.answer(&Request::ReadBack(manifest, missing), Answer::Made(made.objects.keys().copied().collect()));
+        (self.objects, self.charge) = (made.objects, Some(made.charge));
+        Ok(())
+    }
+
+    /// Makes objects again on behalf of an operator who gives up what cannot be read: whole if that can be, and without anything if nothing else can be.
+    async fn make_what_can_be_read(&self, manifest: &Arc<Manifest>, missing: &[usize]) -> Result<Made> {
+        let because =
+            |error: anyhow::Error| warn!(partition = self.partition, error = format!("{error:#}"), "giving up what cannot be read");
+        if let Ok(made) = self.repairs.make(manifest, missing, Effort::Whole).await.map_err(because) {
+            return Ok(made);
+        }
+        match self.retried("read back", || self.repairs.make(manifest, missing, Effort::Readable)).await.map_err(because) {
+            Ok(made) => Ok(made),
+            Err(()) => self.repairs.make(manifest, missing, Effort::Nothing).await,
+        }
     }
 
     /// Tries until it succeeds. What can never succeed is an error at once.
@@ -262,9 +319,13 @@ impl Landing {
     }
 }
 
-/// True for what another attempt cannot mend: a manifest of a later version, a record that this version cannot read, a foreign key.
-fn is_final(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<lake::ManifestError>() || cause.is::<lake::RepairError>())
+/// True for what another attempt cannot mend: a manifest of a later version, a record that this version cannot read, a foreign key, a panic.
+pub(crate) fn is_final(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<lake::ManifestError>()
+            || cause.is::<tokio::sync::oneshot::error::RecvError>()
+            || cause.downcast_ref::<lake::RepairError>().is_some_and(lake::RepairError::is_final)
+    })
 }
 
 /// Returns the name of an attempt to seal: no other has it.

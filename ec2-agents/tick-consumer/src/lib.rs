@@ -16,6 +16,7 @@ mod partition;
 mod read_back;
 mod readiness;
 mod reconcile;
+mod repairs;
 mod reserved_options;
 mod sealer;
 mod skip;

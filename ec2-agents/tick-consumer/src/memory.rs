@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lake::Room;
 use tokio::sync::watch;
+
+use crate::read_back;
 
 /// Kept free for what is in no batch: code, client buffers, connections, the allocator's reserve.
 const BASE: u64 = 48 << 20;
@@ -50,6 +53,9 @@ impl Shares {
 }
 
 impl Memory {
+    /// What reading the log once more takes, beside what is kept of it: a queue and a fetch.
+    pub(crate) const OF_A_READER: u64 = QUEUED * 2 * read_back::QUEUE;
+
     pub(crate) fn new(budget: u64) -> Arc<Self> {
         Arc::new(Self { budget, used: Mutex::default(), changes: watch::Sender::new(0) })
     }
@@ -67,15 +73,23 @@ impl Memory {
                 bytes => used.open.insert(partition, bytes),
             };
         });
-        if (before >= self.budget) != (after >= self.budget) {
+        // A repair may wait for the last batch to be gone.
+        if bytes == 0 || (before >= self.budget) != (after >= self.budget) {
             self.tell();
         }
     }
 
-    /// Counts a batch that is being sealed, until the returned value is dropped.
-    pub(crate) fn sealing(self: &Arc<Self>, bytes: u64) -> Charge {
-        self.update(|used| used.sealing += bytes);
-        Charge { memory: Arc::clone(self), bytes }
+    /// Counts a batch that is being sealed or repaired, until the returned value is dropped.
+    pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
+        let mut charge = Charge { memory: Arc::clone(self), bytes: 0 };
+        charge.set(bytes);
+        charge
+    }
+
+    /// Returns how much a repair may hold. Half of what batches may take; a single object may take what there is for batches and for their encoding, as
+    /// nothing else is held then.
+    pub(crate) fn room_of_repairs(&self) -> Room {
+        Room { for_all: self.budget / 2, for_one: 2 * self.budget }
     }
 
     /// Returns true where nothing more may be read.
@@ -114,7 +128,7 @@ impl Used {
     }
 }
 
-/// A batch that is being sealed.
+/// A batch that is being sealed or repaired.
 pub(crate) struct Charge {
     memory: Arc<Memory>,
     bytes: u64,
@@ -123,9 +137,20 @@ pub(crate) struct Charge {
 impl Charge {
     /// Says how large it is now.
     pub(crate) fn set(&mut self, bytes: u64) {
-        self.memory.update(|used| used.sealing = used.sealing + bytes - self.bytes);
+        let (before, after) = self.memory.update(|used| used.sealing = used.sealing + bytes - self.bytes);
         self.bytes = bytes;
-        self.memory.tell();
+        if after < before || (before >= self.memory.budget) != (after >= self.memory.budget) {
+            self.memory.tell();
+        }
+    }
+
+    /// Waits until there is room for it, or nothing else takes any.
+    pub(crate) async fn wait_for_room(&self) {
+        let mut changes = self.memory.changes();
+        while self.memory.is_full() && self.memory.total() > self.bytes {
+            // Its sender is in the memory that this charge is on.
+            let _ = changes.changed().await;
+        }
     }
 }
 
@@ -148,13 +173,32 @@ mod tests {
         assert!(!memory.is_full());
         memory.set_open(0, 41);
         assert!(memory.is_full() && memory.is_largest(1) && !memory.is_largest(0));
-        let mut charge = memory.sealing(59);
+        let mut charge = memory.charge(59);
         memory.set_open(1, 0);
         assert!(memory.is_full() && memory.is_largest(0));
         charge.set(10);
         assert!(!memory.is_full());
         drop(charge);
         assert_eq!(memory.total(), 41);
+    }
+
+    #[tokio::test]
+    async fn a_repair_waits_until_there_is_room_or_it_is_alone() {
+        use futures::FutureExt as _;
+        let memory = Memory::new(100);
+        memory.set_open(0, 60);
+        let sealing = memory.charge(30);
+        let mut repair = memory.charge(9);
+        repair.wait_for_room().await;
+        repair.set(20);
+        assert!(repair.wait_for_room().now_or_never().is_none());
+        drop(sealing);
+        repair.wait_for_room().await;
+        repair.set(150);
+        let mut wait = Box::pin(repair.wait_for_room());
+        assert!((&mut wait).now_or_never().is_none() && memory.is_largest(0));
+        memory.set_open(0, 0);
+        tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.expect("alone, and told so");
     }
 
     #[test]

@@ -1,26 +1,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent::Kafka;
 use anyhow::{Context as _, Result};
 use lake::{Batch, EncodedRatio, Record, Rules, SealCause, SealPolicy};
 use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::group::TickConsumer;
-use crate::landing::{Landing, Sealed};
+use crate::landing::{Landing, Sealed, is_final};
 use crate::memory::Memory;
-use crate::read_back::read_back;
 use crate::readiness::Pending;
+use crate::repairs::Repairs;
 use crate::sealer::{Outcome, Sealer};
 
 /// How long librdkafka may take to begin to read at another offset.
 const SEEK: Duration = Duration::from_secs(5);
 /// Time between two attempts of it.
 const SEEK_AGAIN: Duration = Duration::from_millis(20);
+/// Time before a hole in the log is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time between two looks at the lag.
 const GAUGES: Duration = Duration::from_secs(5);
 /// A batch says how large it is whenever it has grown by so much.
@@ -42,7 +44,7 @@ pub(crate) struct PartitionReader {
     pub(crate) sealer: Sealer,
     pub(crate) policy: SealPolicy,
     pub(crate) rules: Rules,
-    pub(crate) kafka: Kafka,
+    pub(crate) repairs: Repairs,
     pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
     pub(crate) pending: Pending,
@@ -72,6 +74,10 @@ struct Open {
     lost: bool,
     /// Nothing has come since the seek.
     is_fresh: bool,
+    /// An error came since the seek: librdkafka goes on behind what it cannot read, so that the next hole may hide records.
+    is_doubtful: bool,
+    /// The log has nothing from where the batch ended to here: it was looked at.
+    known_absent: i64,
     /// Where the partition stood when it was seen to move last, and when that was.
     moved: (i64, Instant),
 }
@@ -165,6 +171,8 @@ impl PartitionReader {
             ratio: EncodedRatio::default(),
             lost: false,
             is_fresh: true,
+            is_doubtful: false,
+            known_absent: -1,
             moved: (next, Instant::now()),
         };
         let mut memory = self.memory.changes();
@@ -200,13 +208,23 @@ impl PartitionReader {
                 messages = queue.recv(), if may_read => {
                     let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));
                     if let Some(first) = first.filter(|first| open.is_fresh && *first > open.batch.next()) {
-                        open.lost = !self.is_absent(open.batch.next(), first - 1).await?;
+                        let hole = (open.batch.next(), first - 1);
+                        tokio::select! {
+                            biased;
+                            () = finish.cancelled() => break,
+                            is_absent = self.is_absent(hole) => open.lost = !is_absent?,
+                        }
+                        open.known_absent = hole.1;
                     }
                     open.is_fresh &= first.is_none();
                     let now = Instant::now();
                     for message in messages.iter() {
                         match message {
-                            Err(error) => warn!(partition, %error, "cannot read, the client goes on trying"),
+                            Err(error) if error.code == RDKafkaErrorCode::PartitionEOF => {}
+                            Err(error) => {
+                                warn!(partition, %error, "cannot read, the client goes on trying");
+                                open.is_doubtful = true;
+                            }
                             Ok(_) if open.lost => break,
                             Ok(message) => self.push(&mut open, &message, now),
                         }
@@ -240,7 +258,7 @@ impl PartitionReader {
     fn seal(&self, open: &mut Open, landing: Landing, cause: SealCause) {
         let following = self.empty_batch(open.batch.next());
         let batch = std::mem::replace(&mut open.batch, following);
-        let charge = self.memory.sealing(batch.memory());
+        let charge = self.memory.charge(batch.memory());
         self.memory.set_open(self.sealer.partition, 0);
         open.told = 0;
         let seal = self.sealer.clone().seal(landing, batch, cause, charge, self.stop.give_up.clone());
@@ -278,22 +296,15 @@ impl PartitionReader {
 
     /// Returns true where the log has no records in a range; false also where retention has taken it. Asked for what the first message after a seek passes over, as a
     /// message from before the seek would look the same.
-    async fn is_absent(&self, first: i64, last: i64) -> Result<bool> {
-        let (kafka, partition) = (self.kafka.clone(), self.sealer.partition);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut found = false;
-            let start = read_back(&kafka, partition, (first, last), |_| {
-                found = true;
-                Ok(())
-            })?;
-            anyhow::Ok(!found && start <= first)
-        });
-        match read.await? {
-            Ok(is_absent) => Ok(is_absent),
-            Err(error) => {
+    async fn is_absent(&self, (first, last): (i64, i64)) -> Result<bool> {
+        let partition = self.sealer.partition;
+        match self.repairs.is_absent(partition, (first, last)).await {
+            Err(error) if !is_final(&error) => {
                 warn!(partition, first, last, error = format!("{error:#}"), "cannot look at a hole in the log, trying again");
+                tokio::time::sleep(LOOK_AGAIN).await;
                 Ok(false)
             }
+            answer => answer,
         }
     }
 
@@ -306,9 +317,11 @@ impl PartitionReader {
             return;
         }
         if offset > next {
-            // Transactions leave holes. Retention does, too, where the reader was slower: librdkafka then goes on at the log's start.
+            // Transactions leave holes. Retention does, too, where the reader was slower: librdkafka then goes on at the log's start. And so does a batch
+            // that cannot be read: it is read once more, and what is a hole then is looked at.
+            let is_doubtful = std::mem::take(&mut open.is_doubtful) && offset - 1 > open.known_absent;
             let (start, _) = kafka_native::cached_watermarks(self.sealer.consumer.client(), &self.sealer.topic, partition);
-            if start.is_none_or(|start| start > next) {
+            if is_doubtful || start.is_none_or(|start| start > next) {
                 open.lost = true;
                 return;
             }

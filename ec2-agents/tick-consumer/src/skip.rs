@@ -1,15 +1,20 @@
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use lake::GapReason;
 use wording::grouped;
 
 use crate::config::Config;
 use crate::lake_bucket::LakeBucket;
 use crate::landing::{Landing, Sealed};
+use crate::memory::{Memory, Shares};
+use crate::repairs::Repairs;
 use crate::topic::Topic;
 
 /// Registers what a partition has not landed yet, up to but without offset `to`, as a gap. Consumers that run obey it like any other manifest.
+///
+/// A newest batch below `to` that is incomplete is completed before, as always, but with what can be read of it, also if that is nothing: its objects say in
+/// their metadata how many offsets they are without. Whoever creates an object first decides that, a consumer that can complete the batch after all included.
 ///
 /// # Errors
 /// `to` has landed, or is behind the log's end.
@@ -17,26 +22,30 @@ pub(crate) async fn skip(config: &Config, bucket: LakeBucket, partition: i32, to
     let topic = Arc::new(Topic::new(&config.kafka)?);
     let log = topic.log(partition).await?;
     ensure!(to <= log.end, "offset {to} is behind the end of partition {partition}; skip at most to {}, its next record", log.end);
-    let mut landing = Landing::new(bucket, topic, config.kafka.clone(), partition);
-    loop {
+    let memory = Memory::new(Shares::of(config.memory.limit.0, 1).batches);
+    let mut landing = Landing::new(bucket, topic, Repairs::new(&config.kafka, &memory), partition).give_up_below(to);
+    let (next, is_registered) = loop {
         let next = landing.establish().await?;
-        if next >= to {
-            bail!(
-                "offset {} of partition {partition} and all before it have landed or are skipped already; there is nothing to skip up to {to}",
-                next - 1
-            );
+        // A consumer may be faster with a batch of its own: what is left may be skipped behind it.
+        if next >= to || landing.gap((next, to - 1), GapReason::Skipped).await? == Sealed::Own {
+            break (next, next < to);
         }
-        match landing.gap((next, to - 1), GapReason::Skipped).await? {
-            Sealed::Own => {
-                println!(
-                    "partition {partition}: skipped offsets {next} to {}, {} of them; landing goes on at {to}",
-                    to - 1,
-                    grouped((to - next).unsigned_abs())
-                );
-                return Ok(());
-            }
-            // A consumer was faster with a batch of its own: what is left may be skipped behind it.
-            Sealed::Other { .. } => {}
-        }
+    };
+    let given_up = landing.given_up();
+    ensure!(
+        is_registered || given_up > 0,
+        "offset {} of partition {partition} and all before it have landed or are skipped already; there is nothing to skip up to {to}",
+        next - 1
+    );
+    if given_up > 0 {
+        println!(
+            "partition {partition}: the newest batch was incomplete; {} of its offsets could not be read and are given up",
+            grouped(given_up)
+        );
     }
+    if is_registered {
+        let (last, count) = (to - 1, grouped((to - next).unsigned_abs()));
+        println!("partition {partition}: skipped offsets {next} to {last}, {count} of them; landing goes on at {to}");
+    }
+    Ok(())
 }

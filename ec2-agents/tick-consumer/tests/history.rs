@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench::{BUCKET, Bench, PATIENCE};
+use bench::{Bench, PATIENCE};
 use lake::{Batch, Format, Record, Routing, Rules};
 use local::KafkaKind;
 use rdkafka::admin::AdminOptions;
@@ -63,8 +63,8 @@ async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
         batch.push(&Record { offset, timestamp_ms: Some(0), value: Some(TICK), ..Record::default() }, Instant::now());
     }
     let (mut manifest, _) = batch.seal(Format::Json, "", "the-dead-one").expect("a manifest");
-    manifest.topic_id = topic_id(&bench, "cut").await;
-    put_manifest(&bench, &manifest).await;
+    manifest.topic_id = bench.topic_id("cut").await;
+    bench.put_manifest(&manifest).await;
     delete_before(&bench, "cut", 3).await;
     bench.produce_to("cut", 0, TICK).await;
     land(&bench, "cut", "cut", 6).await;
@@ -87,15 +87,15 @@ async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
     // The log ends before what has landed.
     bench.kafka.create_topic("short", 1).await.expect("a topic");
     bench.produce_to("short", 0, TICK).await;
-    let id = topic_id(&bench, "short").await;
-    put_manifest(&bench, &lake::Manifest::of_gap("short", &id, 0, (0, 99), lake::GapReason::Skipped, "x".to_owned())).await;
+    let id = bench.topic_id("short").await;
+    bench.put_manifest(&lake::Manifest::of_gap("short", &id, 0, (0, 99), lake::GapReason::Skipped, "x".to_owned())).await;
     let said = bench.refused(&["--topic", "short"]).await;
     assert!(said.contains("the log of partition 0 of topic \"short\" ends at 1, and 100 offsets of it have landed"), "{said}");
 
     // A later version was here.
     bench.kafka.create_topic("later", 1).await.expect("a topic");
     let key = lake::ManifestKey { topic: "later".to_owned(), partition: 0, first: 0 };
-    put(&bench, &key.to_string(), br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec()).await;
+    bench.put(&key.to_string(), br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec()).await;
     let said = bench.refused(&["--topic", "later"]).await;
     assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
 
@@ -106,26 +106,6 @@ async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
     let said = bench.refused(&["--topic", "compacted"]).await;
     assert!(said.contains("topic \"compacted\" is compacted") && said.contains("cleanup.policy=delete"), "{said}");
     bench.end().await;
-}
-
-async fn topic_id(bench: &Bench, topic: &str) -> String {
-    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).create().expect("a client");
-    let topic = topic.to_owned();
-    tokio::task::spawn_blocking(move || {
-        let broker = client.fetch_metadata(None, PATIENCE).expect("metadata").brokers()[0].id();
-        kafka_native::topic_id(client.client(), &topic, broker, PATIENCE).expect("an id")
-    })
-    .await
-    .expect("an id")
-}
-
-async fn put(bench: &Bench, key: &str, body: Vec<u8>) {
-    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
-    s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.expect("an object");
-}
-
-async fn put_manifest(bench: &Bench, manifest: &lake::Manifest) {
-    put(bench, &manifest.key().to_string(), manifest.to_json().expect("JSON")).await;
 }
 
 /// Committed and aborted transactions leave offsets that no record has.

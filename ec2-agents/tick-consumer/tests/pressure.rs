@@ -2,9 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench::Bench;
+use lake::{Batch, Format, Granularity, PartitionBy, Record, Routing, Rules};
 use local::{KafkaKind, ProcessId};
 
 mod bench;
@@ -82,6 +83,41 @@ async fn a_backlog_larger_than_memory_lands_within_it() {
     assert!(peak < 128, "{peak} MiB");
     bench.stop(process, "consumer").await;
     bench.expect_whole().await;
+    bench.end().await;
+}
+
+/// Batches that a consumer with more memory registered and did not complete; the first of them is larger than all that this one has for batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn twelve_incomplete_batches_of_a_larger_consumer_are_completed_within_256_mebibytes() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 12).await;
+    let topic_id = bench.topic_id("ticks").await;
+    let note = "x".repeat(900);
+    let value = |number: i64| format!(r#"{{"symbol":"A","event_time":{},"price":1,"note":"{note}{number}"}}"#, number % 5 * 3_600_000);
+    let routing = Routing { by: PartitionBy::EventTime, granularity: Granularity::Hour };
+    let rules = Rules { routing, max_record_bytes: 1 << 20, skip_tombstones: false };
+    let mut rows = 0;
+    for partition in 0..12 {
+        let records = if partition == 0 { 90_000 } else { 25_000 };
+        rows += records;
+        produce(&bench, partition, records, value).await;
+        let mut batch = Batch::new("ticks", partition, 0, rules);
+        for offset in 0..records {
+            let value = value(offset);
+            batch.push(&Record { offset, value: Some(value.as_bytes()), ..Record::default() }, Instant::now());
+        }
+        let format = Format::ALL[partition as usize % 3];
+        let (manifest, _) = batch.seal(format, &topic_id, &format!("the dead one {partition}")).expect("a manifest");
+        bench.put_manifest(&manifest).await;
+    }
+    let process = bench.start("consumer", &["--memory-limit", "256MiB", "--max-age", "1s"]).await;
+    bench.landed(rows.unsigned_abs()).await;
+    let peak = peak(process);
+    println!("12 batches with {rows} KB of rows: {peak} MiB at most");
+    assert!(peak < 256, "{peak} MiB");
+    bench.stop(process, "consumer").await;
+    let report = bench.expect_whole().await;
+    let batches = report["partitions"].as_array().expect("partitions").iter().filter_map(|partition| partition["objects"].as_u64());
+    assert_eq!(batches.sum::<u64>(), 60, "{report:#}");
     bench.end().await;
 }
 

@@ -226,7 +226,7 @@ mod tests {
         let reasons = if is_data { BTreeMap::new() } else { [("field price".to_owned(), 2), ("not a JSON object".to_owned(), 1)].into() };
         let object = ObjectVersion { bucket: "lake".into(), key: key.into(), version_id: None, etag: None };
         let created = ObjectCreated { object, size: Some(15_360), sequencer: None, time: None };
-        Announced::new(created, rows.map(|rows| ObjectMetadata { rows, event_times, reasons, attempt: None, lost_below: None }))
+        Announced::new(created, rows.map(|rows| ObjectMetadata { rows, event_times, reasons, attempt: None, lost_below: None, skipped: 0 }))
     }
 
     fn attributes(digest: &Digest) -> Vec<(&str, &str, String)> {

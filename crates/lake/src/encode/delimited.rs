@@ -5,13 +5,16 @@ use super::{EncodeError, PIECE, number};
 use crate::COLUMNS;
 use crate::rows::Rows;
 
-/// Tab-delimited text with a header line; an empty field is no value. Nothing is escaped because nothing needs to be: symbols
+/// Writes the header line.
+pub(super) fn header(mut out: impl Write) -> Result<(), EncodeError> {
+    Ok(writeln!(out, "{}", COLUMNS.map(|column| column.name).join("\t"))?)
+}
+
+/// Tab-delimited text below a header line; an empty field is no value. Nothing is escaped because nothing needs to be: symbols
 /// have no control characters and JSON text escapes its own.
 pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
     let mut lines = Vec::with_capacity(2 * PIECE);
     let mut times = LakeText::default();
-    lines.extend_from_slice(COLUMNS.map(|column| column.name).join("\t").as_bytes());
-    lines.push(b'\n');
     for (block, row) in rows.blocks().iter().flat_map(|block| (0..block.len()).map(move |row| (block, row))) {
         lines.extend_from_slice(block.symbol.get(row).as_bytes());
         lines.push(b'\t');

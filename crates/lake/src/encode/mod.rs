@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
 use crate::rows::Rows;
-use crate::{DeadLetter, Format};
+use crate::{DeadLetter, Format, Kind};
 
 /// Why a batch could not be encoded: a fault in ticklake, not in the data.
 #[derive(Debug, thiserror::Error)]
@@ -39,26 +39,66 @@ pub enum EncodeError {
     },
 }
 
-pub(crate) fn rows(format: Format, partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError> {
-    match format {
-        Format::Parquet => parquet::encode(partition, rows),
-        Format::Json => gzip(|out| json_lines::encode(partition, rows, out)),
-        Format::Csv => gzip(|out| delimited::encode(partition, rows, out)),
-    }
+/// An object's bytes in the making. Rows and dead letters may come in pieces, so that they need not lie in memory together.
+pub(crate) enum Encoder {
+    Parquet(Box<parquet::File>),
+    Json(GzEncoder<Vec<u8>>),
+    Csv(GzEncoder<Vec<u8>>),
 }
 
-pub(crate) fn dead_letters(topic: &str, partition: i32, letters: &[DeadLetter]) -> Result<Vec<u8>, EncodeError> {
-    gzip(|out| Ok(letters.iter().try_for_each(|letter| writeln!(out, "{}", letter.to_json(topic, partition)))?))
+impl Encoder {
+    /// Memory that an encoder takes beside its bytes: gzip's window and tables.
+    pub(crate) const MEMORY: u64 = 320 << 10;
+
+    pub(crate) fn new(kind: Kind) -> Result<Self, EncodeError> {
+        Ok(match kind {
+            Kind::Data(Format::Parquet) => Self::Parquet(Box::new(parquet::begin()?)),
+            Kind::Data(Format::Json) | Kind::DeadLetter => Self::Json(gzip()),
+            Kind::Data(Format::Csv) => {
+                let mut out = gzip();
+                delimited::header(&mut out)?;
+                Self::Csv(out)
+            }
+        })
+    }
+
+    pub(crate) fn rows(&mut self, partition: i32, rows: &Rows) -> Result<(), EncodeError> {
+        match self {
+            _ if rows.len() == 0 => Ok(()),
+            Self::Parquet(file) => parquet::encode(partition, rows, file),
+            Self::Json(out) => json_lines::encode(partition, rows, out),
+            Self::Csv(out) => delimited::encode(partition, rows, out),
+        }
+    }
+
+    /// Writes lines of JSON, which is what dead letters are.
+    pub(crate) fn dead_letters(&mut self, topic: &str, partition: i32, letters: &[DeadLetter]) -> Result<(), EncodeError> {
+        let Self::Json(out) = self else { return Ok(()) };
+        Ok(letters.iter().try_for_each(|letter| writeln!(out, "{}", letter.to_json(topic, partition)))?)
+    }
+
+    /// Returns how many bytes there are so far.
+    pub(crate) fn written(&self) -> u64 {
+        match self {
+            Self::Parquet(file) => file.bytes_written() as u64,
+            Self::Json(out) | Self::Csv(out) => out.get_ref().len() as u64,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<Vec<u8>, EncodeError> {
+        Ok(match self {
+            Self::Parquet(file) => file.into_inner()?,
+            Self::Json(out) | Self::Csv(out) => out.finish()?,
+        })
+    }
 }
 
 /// Lines are compressed whenever there are so many bytes of them, so that an object never lies in memory as text.
 const PIECE: usize = 32 << 10;
 
 /// Level 1: a fourth of level 6's time on ticks, for files a fifth larger. The header carries no time.
-fn gzip(write: impl FnOnce(&mut GzEncoder<Vec<u8>>) -> Result<(), EncodeError>) -> Result<Vec<u8>, EncodeError> {
-    let mut out = GzBuilder::new().mtime(0).write(Vec::new(), Compression::fast());
-    write(&mut out)?;
-    Ok(out.finish()?)
+fn gzip() -> GzEncoder<Vec<u8>> {
+    GzBuilder::new().mtime(0).write(Vec::new(), Compression::fast())
 }
 
 /// Writes a number as JSON has it.
@@ -73,6 +113,12 @@ mod tests {
     use tick::{EventTime, Tick};
 
     use super::*;
+
+    fn rows(format: Format, partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError> {
+        let mut encoder = Encoder::new(Kind::Data(format))?;
+        encoder.rows(partition, rows)?;
+        encoder.finish()
+    }
 
     fn sample() -> Rows {
         let tick = |json: &str| Tick::from_json(json.as_bytes()).expect("a tick");

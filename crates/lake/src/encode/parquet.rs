@@ -10,8 +10,11 @@ use super::EncodeError;
 use crate::rows::{Block, Rows};
 use crate::{COLUMNS, ColumnType};
 
-/// One row group; the consumer bounds a batch far below the size at which more would pay.
-pub(super) fn encode(partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError> {
+/// A file in the making.
+pub(super) type File = SerializedFileWriter<Vec<u8>>;
+
+/// Begins a file.
+pub(super) fn begin() -> Result<File, EncodeError> {
     let schema = Arc::new(parse_message_type(&message_type())?);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
@@ -21,7 +24,11 @@ pub(super) fn encode(partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("ticklake ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
+    Ok(SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?)
+}
+
+/// Writes a row group. A batch is one: the consumer bounds it far below the size at which more would pay.
+pub(super) fn encode(partition: i32, rows: &Rows, file: &mut File) -> Result<(), EncodeError> {
     let mut group = file.next_row_group()?;
     // In the order of COLUMNS.
     column::<ByteArrayType>(&mut group, rows, |block, out| out.required(block.symbol.pieces().map(ByteArray::from)))?;
@@ -35,7 +42,7 @@ pub(super) fn encode(partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError
     column::<Int64Type>(&mut group, rows, |block, out| out.required(block.offset.iter().copied()))?;
     column::<Int64Type>(&mut group, rows, |block, out| out.optional(block.kafka_timestamp()))?;
     group.close()?;
-    Ok(file.into_inner()?)
+    Ok(())
 }
 
 /// The schema in Parquet's own words. Timestamps are local-to-UTC (`isAdjustedToUTC` false), which readers without Athena's rules,
@@ -107,7 +114,9 @@ mod tests {
         let tick = Tick::from_json(br#"{"symbol":"A","event_time":1500,"price":1.5,"volume":7,"x":1}"#).expect("a tick");
         let mut rows = Rows::default();
         rows.push(&tick, 41, EventTime::from_millis(2));
-        let bytes = encode(3, &rows).expect("parquet");
+        let mut file = begin().expect("a file");
+        encode(3, &rows, &mut file).expect("parquet");
+        let bytes = file.into_inner().expect("parquet");
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).expect("reader");
         let row = reader.get_row_iter(None).expect("rows").next().expect("a row").expect("read");
         assert_eq!(

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 
 use local::{Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy, Tools};
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
+
+pub mod kafka_proxy;
 
 pub const BUCKET: &str = "lake";
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,6 +122,28 @@ impl Bench {
         let headers = OwnedHeaders::new().insert(Header { key: "origin", value: Some("test") });
         let record = FutureRecord::to(topic).partition(partition).key("A").payload(value).headers(headers);
         self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery");
+    }
+
+    /// Returns the topic's id, which manifests have to name.
+    pub async fn topic_id(&self, topic: &str) -> String {
+        let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).create().expect("a client");
+        let topic = topic.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let broker = client.fetch_metadata(None, PATIENCE).expect("metadata").brokers()[0].id();
+            kafka_native::topic_id(client.client(), &topic, broker, PATIENCE).expect("an id")
+        })
+        .await
+        .expect("an id")
+    }
+
+    pub async fn put(&self, key: &str, body: Vec<u8>) {
+        let s3 = aws_sdk_s3::Client::new(self.ministack.aws.config());
+        s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.expect("an object");
+    }
+
+    /// Registers a batch without its objects: what a consumer leaves that dies in between.
+    pub async fn put_manifest(&self, manifest: &lake::Manifest) {
+        self.put(&manifest.key().to_string(), manifest.to_json().expect("JSON")).await;
     }
 
     pub async fn produce_ticks(&self, partition: i32, count: usize) {
