@@ -82,6 +82,10 @@ struct Settings {
     /// lake.path_style: the bucket's name goes into the path of requests, as MinIO and Ceph behind one host name want it
     #[arg(long, global = true)]
     path_style: bool,
+    /// lake.accept_brokers_without_topic_ids: work with brokers before Kafka 2.8; nobody notices then that the topic was
+    /// deleted and recreated, and records are lost
+    #[arg(long, global = true)]
+    accept_brokers_without_topic_ids: bool,
     /// lake.format: parquet, json or csv [default: parquet]
     #[arg(long, global = true)]
     format: Option<String>,
@@ -151,6 +155,7 @@ impl Cli {
         ];
         let layers = Layers::new(settings.config.as_ref(), "TICK_CONSUMER")?;
         let layers = layers.flag("lake.retention_days", settings.retention_days)?;
+        let layers = layers.flag("lake.accept_brokers_without_topic_ids", settings.accept_brokers_without_topic_ids.then_some(true))?;
         let layers = layers.flag("lake.path_style", settings.path_style.then_some(true))?;
         let mut config: Config =
             flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()?;

@@ -76,6 +76,10 @@ pub struct Lake {
     /// Puts the bucket's name into the path of each request instead of the host name: for MinIO, Ceph and others behind one host name.
     #[serde(default)]
     pub path_style: bool,
+    /// Works with brokers that have no topic ids (before Kafka 2.8): then nobody notices that a topic was deleted and
+    /// recreated, and the records of the new one count as landed up to the old one's end.
+    #[serde(default)]
+    pub accept_brokers_without_topic_ids: bool,
     /// For how many days the bucket's lifecycle keeps data and dead letters, the template's `RawDataDays`; without it, for ever.
     pub retention_days: Option<u32>,
 }

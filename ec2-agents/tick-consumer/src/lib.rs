@@ -137,5 +137,9 @@ async fn connect(config: &Config) -> Result<(usize, LakeBucket)> {
     let topic = tokio::task::spawn_blocking(move || kafka.check_topic());
     let bucket = LakeBucket::connect(&config.lake).await?;
     bucket.refuse_a_store_that_overwrites().await?;
-    Ok((topic.await.context("the look at the topic ended early")??, bucket))
+    let partitions = topic.await.context("the look at the topic ended early")??;
+    if !config.lake.accept_brokers_without_topic_ids {
+        Topic::new(&config.kafka)?.refuse_missing_id().await?;
+    }
+    Ok((partitions, bucket))
 }

@@ -11,8 +11,13 @@ use tokio::sync::Mutex;
 
 /// How long one look at the brokers may take.
 const LOOK: Duration = Duration::from_secs(10);
+/// The id that brokers without topic ids give every topic: zero, in base64.
+const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 /// How long one broker may take to tell the topic's id, before another is asked.
 const TELL: Duration = Duration::from_secs(3);
+
+/// Time between two attempts to read the topic's id at the start.
+const ID_AGAIN: Duration = Duration::from_millis(500);
 
 /// The topic as the brokers have it: its id and its partitions' bounds. One client of its own, in no group, shared by all partitions.
 pub(crate) struct Topic {
@@ -67,6 +72,28 @@ impl Topic {
         known.broker = Some(broker);
         known.id = Some((told, id.clone()));
         Ok(id)
+    }
+
+    /// Refuses brokers that have no topic ids. Tries for [`LOOK`], as a broker may be starting.
+    ///
+    /// # Errors
+    /// The topic has no id, or no broker reports it.
+    pub(crate) async fn refuse_missing_id(&self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.id().await {
+                Ok(id) if id == NO_ID => bail!(
+                    "the brokers at {} give topic {:?} no id: they are older than Kafka 2.8, or do not implement KIP-516\n  \
+                     without an id nobody notices that the topic was deleted and recreated, and new records count as landed; upgrade the brokers, \
+                     or accept the risk: set lake.accept_brokers_without_topic_ids to true",
+                    self.kafka.brokers,
+                    self.name()
+                ),
+                Ok(_) => return Ok(()),
+                Err(error) if begun.elapsed() > LOOK => return Err(error),
+                Err(_) => tokio::time::sleep(ID_AGAIN).await,
+            }
+        }
     }
 
     /// Returns a partition's bounds, and the topic's id after them.

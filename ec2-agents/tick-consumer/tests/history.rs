@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use bench::kafka_proxy::{KafkaProxy, replace};
 use bench::{Bench, PATIENCE};
 use lake::{Batch, Format, Record, Routing, Rules};
 use local::KafkaKind;
@@ -228,5 +229,26 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
     bench.stop(process, "expired").await;
     let report = bench.expect_whole().await;
     assert_eq!(report["partitions"][0]["landed"], 10, "{report:#}");
+    bench.end().await;
+}
+
+/// Without ids nobody notices that a topic was deleted and recreated, and its records count as landed.
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_without_topic_ids_are_refused_unless_the_risk_is_accepted() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
+    // The broker says that it knows metadata up to version 9, as Kafka 2.7 does: ids come with version 10.
+    let versions = |max: u8| [0, 3, 0, 0, 0, max];
+    let proxy = KafkaProxy::start(bench.kafka.brokers(), move |answer| replace(answer, &versions(13), &versions(9))).await;
+    for command in ["run", "check"] {
+        let said = bench.refused(&[command, "--brokers", &proxy.brokers()]).await;
+        assert!(said.contains("give topic \"ticks\" no id: they are older than Kafka 2.8"), "{said}");
+        assert!(said.contains("lake.accept_brokers_without_topic_ids"), "{said}");
+    }
+    let accepted = ["--brokers", &proxy.brokers(), "--max-age", "300ms", "--accept-brokers-without-topic-ids"];
+    let process = bench.start("consumer", &accepted).await;
+    bench.produce_ticks(0, 3).await;
+    let lake = bench.landed(3).await;
+    bench.expect_once(&lake, 0, 3).await;
+    bench.stop(process, "consumer").await;
     bench.end().await;
 }
