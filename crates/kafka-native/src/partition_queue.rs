@@ -114,6 +114,15 @@ impl<K> Messages<K> {
             }
         })
     }
+
+    /// Returns the offset up to which the log has nothing more to read, if that is as far as these messages go. Needs `enable.partition.eof`.
+    /// Offsets below it that no message had belong to transaction markers and aborted records.
+    pub fn end(&self) -> Option<i64> {
+        let last = self.raw.last()?;
+        // SAFETY: as in `iter`.
+        let (error, offset) = unsafe { ((**last).err, (**last).offset) };
+        (error == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF).then_some(offset)
+    }
 }
 
 /// An error that stands in a partition's queue between its messages.

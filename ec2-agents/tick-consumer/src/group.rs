@@ -19,12 +19,12 @@ use tracing::{info, warn};
 
 use crate::config::{Config, GroupProtocol};
 use crate::lake_bucket::LakeBucket;
-use crate::landing::Landing;
 use crate::memory::{Memory, Shares};
 use crate::partition::{PartitionReader, Stop};
-use crate::readiness::Readiness;
 use crate::repairs::Repairs;
 use crate::sealer::Sealer;
+use crate::statistics::{self, Silences};
+use crate::status::Status;
 use crate::topic::Topic;
 
 /// How long a partition that is revoked, or a consumer that is told to stop, may take to seal what is open. What is not sealed by then is dropped: it is still in
@@ -36,13 +36,19 @@ pub(crate) type TickConsumer = StreamConsumer<Membership>;
 /// A change of the partitions that the group gives this consumer.
 enum Change {
     Assigned(TopicPartitionList),
-    Revoked(TopicPartitionList),
+    Revoked {
+        partitions: TopicPartitionList,
+        /// The group has taken this consumer for dead.
+        is_lost: bool,
+    },
 }
 
-/// librdkafka's callbacks: they only hand messages to [`serve`], which alone owns the assignment.
+/// librdkafka's callbacks: they only hand messages to [`serve`], which alone owns the assignment, and tell the status who answers.
 pub(crate) struct Membership {
     changes: mpsc::UnboundedSender<Change>,
     context: KafkaContext,
+    topic: String,
+    status: Arc<Status>,
 }
 
 impl ClientContext for Membership {
@@ -59,13 +65,22 @@ impl ClientContext for Membership {
     fn error(&self, error: KafkaError, reason: &str) {
         self.context.error(error, reason);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match Silences::read(statistics, &self.topic) {
+            Ok(silences) => self.status.heard(&silences),
+            Err(error) => warn!(%error, "cannot read librdkafka's statistics; this is a fault in tick-consumer"),
+        }
+    }
 }
 
 impl ConsumerContext for Membership {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let change = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(partitions.clone()),
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => Change::Revoked(partitions.clone()),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                Change::Revoked { partitions: partitions.clone(), is_lost: consumer.assignment_lost() }
+            }
             event => return warn!(error = %RDKafkaErrorCode::from(event), "rebalance failed, the group tries again"),
         };
         if self.changes.send(change).is_err() {
@@ -84,17 +99,17 @@ pub(crate) struct Setup {
     pub(crate) topic: Arc<Topic>,
     /// Partitions of the topic.
     pub(crate) partitions: u64,
-    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) status: Arc<Status>,
 }
 
 /// Reads the partitions that the group gives this consumer, until `shutdown`.
 pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<()> {
     let config = Arc::clone(&setup.config);
     let (changes, mut changed) = mpsc::unbounded_channel();
-    let shares = Shares::of(config.memory.limit.0, setup.partitions);
-    let consumer: TickConsumer = client_config(&config, &shares)
-        .create_with_context(Membership { changes, context: KafkaContext::default() })
-        .context("kafka.options")?;
+    let shares = Shares::of(config.memory.limit.0, setup.partitions)?;
+    let membership =
+        Membership { changes, context: KafkaContext::default(), topic: config.kafka.topic.clone(), status: Arc::clone(&setup.status) };
+    let consumer: TickConsumer = client_config(&config, &shares).create_with_context(membership).context("kafka.options")?;
     let consumer = Arc::new(consumer);
     consumer.subscribe(&[&config.kafka.topic])?;
     let memory = Memory::new(shares.batches);
@@ -113,14 +128,19 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
             biased;
             () = shutdown.cancelled() => break Ok(()),
             Some(ended) = readers.tasks.join_next() => {
-                if let Err(error) = ended.context("a partition's task panicked").and_then(|ended| ended) {
-                    break Err(error);
+                if let Err(error) = ended {
+                    break Err(error).context("a partition's task panicked");
                 }
             }
             Some(change) = changed.recv() => {
                 let done = match change {
                     Change::Assigned(partitions) => readers.start(&partitions).await,
-                    Change::Revoked(partitions) => readers.give_back(&partitions).await,
+                    Change::Revoked { partitions, is_lost } => {
+                        if is_lost {
+                            readers.setup.status.lost();
+                        }
+                        readers.give_back(&partitions).await
+                    }
                 };
                 if let Err(error) = done {
                     break Err(error);
@@ -171,7 +191,10 @@ pub(crate) fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
         .set("queued.max.messages.kbytes", queue_kilobytes.to_string())
         .set("fetch.message.max.bytes", shares.queue.min(1 << 20).to_string())
         .set("fetch.max.bytes", shares.fetch.to_string())
-        .set("fetch.queue.backoff.ms", "5");
+        .set("fetch.queue.backoff.ms", "5")
+        // Tells how far everything was delivered, also if the log ends in transaction markers.
+        .set("enable.partition.eof", "true")
+        .set("statistics.interval.ms", statistics::INTERVAL.as_millis().to_string());
     client
 }
 
@@ -183,7 +206,7 @@ struct Readers {
     repairs: Repairs,
     encoders: Arc<Semaphore>,
     stops: HashMap<i32, Stop>,
-    tasks: JoinSet<Result<()>>,
+    tasks: JoinSet<()>,
 }
 
 impl Readers {
@@ -208,32 +231,34 @@ impl Readers {
             info!(partition, "partition assigned");
         }
         metrics::counter!("ticklake_rebalances_total").increment(1);
-        self.setup.readiness.has_joined();
+        self.setup.status.joined();
         self.consumer.pause(&paused).context("cannot pause partitions")?;
         self.consumer.incremental_assign(&paused).context("cannot take the partitions that the group assigned")
     }
 
     fn read(&mut self, queue: PartitionQueue<TickConsumer>, partition: i32) {
-        let Setup { config, bucket, topic, readiness, .. } = &self.setup;
-        let stop = Stop::default();
+        let Setup { config, bucket, topic, status, .. } = &self.setup;
+        let (stop, place) = (Stop::default(), Arc::new(status.place(partition)));
         let sealer = Sealer {
             consumer: Arc::clone(&self.consumer),
             format: config.lake.format,
             topic: topic.name().to_owned(),
             partition,
+            place: Arc::clone(&place),
             encoders: Arc::clone(&self.encoders),
         };
-        let landing = Landing::new(bucket.clone(), Arc::clone(topic), self.repairs.clone(), partition);
         let reader = PartitionReader {
             sealer,
             policy: config.seal_policy(),
             rules: config.rules(),
             repairs: self.repairs.clone(),
+            bucket: bucket.clone(),
+            topic: Arc::clone(topic),
             memory: Arc::clone(&self.memory),
             stop: stop.clone(),
-            pending: readiness.pending(),
+            place,
         };
-        self.tasks.spawn(reader.run(queue, landing));
+        self.tasks.spawn(reader.run(queue));
         self.stops.insert(partition, stop);
     }
 
@@ -261,7 +286,7 @@ impl Readers {
         let mut outcome = Ok(());
         for _ in 0..count {
             if let Some(ended) = self.tasks.join_next().await {
-                outcome = outcome.and(ended.context("a partition's task panicked").and_then(|ended| ended));
+                outcome = outcome.and(ended.context("a partition's task panicked"));
             }
         }
         give_up.abort();

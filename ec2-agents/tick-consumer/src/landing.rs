@@ -103,7 +103,7 @@ impl Landing {
                             "OFFSETS ARE LOST: the log no longer has them and they have not landed; they are registered as a gap"
                         ),
                     }
-                    metrics::counter!("ticklake_lost_offsets_total").increment(offsets.unsigned_abs());
+                    crate::metrics::count_lost_offsets(offsets.unsigned_abs());
                     self.gap((first, last), reason).await?;
                 }
                 _ => {}
@@ -313,7 +313,7 @@ impl Landing {
                  land it under another topic's name or into another bucket (setting lake.bucket)"
             ),
             Fault::ForeignObject { key } => anyhow!(
-                "s3://{bucket}/{key} is in the way: another program wrote it where an object of topic {topic:?} has to go\n  move it away, and start again"
+                "s3://{bucket}/{key} is in the way: another program wrote it where an object of topic {topic:?} has to go\n  move it away"
             ),
         }
     }

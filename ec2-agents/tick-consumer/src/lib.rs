@@ -12,14 +12,17 @@ mod http;
 mod lake_bucket;
 mod landing;
 mod memory;
+mod metrics;
+mod parking;
 mod partition;
 mod read_back;
-mod readiness;
 mod reconcile;
 mod repairs;
 mod reserved_options;
 mod sealer;
 mod skip;
+mod statistics;
+mod status;
 mod topic;
 mod verify;
 
@@ -34,8 +37,8 @@ pub use config::{Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory
 pub use dead_letters::{Choice, Replay};
 use group::Setup;
 use lake_bucket::LakeBucket;
-use readiness::Readiness;
 pub use reconcile::Reconcile;
+use status::Status;
 use topic::Topic;
 
 /// Time between two attempts to record the lake's retention.
@@ -47,6 +50,7 @@ const RECORD_AGAIN: Duration = Duration::from_secs(5);
 /// Names the setting, its value and the remedy.
 pub async fn check(config: &Config) -> Result<()> {
     let (partitions, _) = connect(config).await?;
+    memory::Shares::of(config.memory.limit.0, partitions as u64)?;
     topic::refuse_compaction(&config.kafka).await?;
     let Config { kafka, lake, .. } = config;
     println!("kafka   topic {:?} on {}: {partitions} partitions", kafka.topic, kafka.brokers);
@@ -58,11 +62,11 @@ pub async fn check(config: &Config) -> Result<()> {
 /// Lands ticks until `shutdown`, then seals what is open and leaves the group.
 ///
 /// # Errors
-/// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as long as it takes. A partition cannot be landed any further.
+/// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as long as it takes. Another consumer takes this one's place in the group.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
-    let readiness = Arc::new(Readiness::default());
+    let status = Arc::new(Status::default());
     if let Some(listen) = &config.http.listen {
-        http::serve(listen, Arc::clone(&readiness)).await?;
+        http::serve(listen, Arc::clone(&status)).await?;
     }
     let connected = tokio::select! {
         connected = connect(&config) => connected?,
@@ -72,7 +76,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     tracing::info!(topic = config.kafka.topic, partitions, group = config.group.id, bucket = config.lake.bucket, "consuming");
     let topic = Arc::new(Topic::new(&config.kafka)?);
     let (kafka, lake, retention_days) = (config.kafka.clone(), bucket.clone(), config.lake.retention_days);
-    let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, readiness };
+    let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, status };
     // Beside the work: brokers and S3 may take their time to answer, and what has landed by then is right all the same.
     let refusal = async {
         if let Err(refusal) = topic::refuse_compaction(&kafka).await {

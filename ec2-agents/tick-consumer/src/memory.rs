@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::{Result, ensure};
 use lake::Room;
 use tokio::sync::watch;
 
@@ -10,6 +11,8 @@ use crate::read_back;
 const BASE: u64 = 48 << 20;
 /// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what the queue's bound counts.
 const QUEUED: u64 = 4;
+/// The smallest bound of a partition's queue: one batch of a producer with Kafka's default settings. A larger batch is fetched all the same, by itself.
+const LEAST_QUEUE: u64 = 16 << 10;
 /// The smallest limit that the consumer can work with.
 pub(crate) const LEAST: u64 = 96 << 20;
 
@@ -38,17 +41,24 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Shares a limit out. Three tenths of what is free are for batches, as much again for what their columns become while they are encoded. A quarter goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
+    /// Shares a limit out among the partitions of a topic, each of which this consumer may get. Three tenths of what is free are for batches, as much again for what their columns become while they are encoded. A quarter goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
     /// more than its bound.
-    pub(crate) fn of(limit: u64, partitions: u64) -> Self {
+    ///
+    /// # Errors
+    /// The limit is too low for so many queues.
+    pub(crate) fn of(limit: u64, partitions: u64) -> Result<Self> {
         let free = limit.saturating_sub(BASE);
         let queues = free / 4 / QUEUED;
+        let queue = queues / partitions.max(1);
+        let needed = BASE + partitions * LEAST_QUEUE * QUEUED * 4;
+        ensure!(
+            queue >= LEAST_QUEUE,
+            "memory.limit: {} MiB is too little for the topic's {partitions} partitions, all of which one consumer may get; set {}MiB or more",
+            limit >> 20,
+            needed.div_ceil(1 << 20)
+        );
         // Below 1 MiB brokers may have records that do not fit.
-        Self {
-            batches: free * 3 / 10,
-            queue: (queues / partitions.max(1)).clamp(64 << 10, 16 << 20),
-            fetch: (queues / 2).clamp(1 << 20, 50 << 20),
-        }
+        Ok(Self { batches: free * 3 / 10, queue: queue.min(16 << 20), fetch: (queues / 2).clamp(1 << 20, 50 << 20) })
     }
 }
 
@@ -201,11 +211,22 @@ mod tests {
         tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.expect("alone, and told so");
     }
 
+    /// At 512 MiB a thousand partitions had shares of 634 MiB.
     #[test]
-    fn queues_and_batches_stay_within_the_limit() {
-        for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100)] {
-            let Shares { batches, queue, fetch } = Shares::of(limit, partitions);
+    fn queues_and_batches_stay_within_the_limit_also_of_a_thousand_partitions() {
+        for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100), (512 << 20, 1_000), (LEAST, 192)] {
+            let Shares { batches, queue, fetch } = Shares::of(limit, partitions).expect("enough");
             assert!(2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit, "{limit} {partitions}");
         }
+    }
+
+    #[test]
+    fn a_limit_too_low_for_the_partitions_is_refused_with_one_that_will_do() {
+        let refusal = Shares::of(256 << 20, 1_000).expect_err("too little").to_string();
+        assert!(
+            refusal.contains("256 MiB is too little for the topic's 1000 partitions") && refusal.ends_with("set 298MiB or more"),
+            "{refusal}"
+        );
+        Shares::of(298 << 20, 1_000).expect("enough");
     }
 }

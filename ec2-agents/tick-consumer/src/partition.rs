@@ -6,16 +6,18 @@ use lake::{Batch, EncodedRatio, Record, Rules, SealCause, SealPolicy};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::group::TickConsumer;
+use crate::lake_bucket::LakeBucket;
 use crate::landing::{Landing, Sealed, is_final};
 use crate::memory::Memory;
-use crate::readiness::Pending;
 use crate::repairs::Repairs;
 use crate::sealer::{Outcome, Sealer};
+use crate::status::{Place, Progress};
+use crate::topic::Topic;
 
 /// How long librdkafka may take to begin to read at another offset.
 const SEEK: Duration = Duration::from_secs(5);
@@ -28,7 +30,7 @@ const GAUGES: Duration = Duration::from_secs(5);
 /// A batch says how large it is whenever it has grown by so much.
 const GROWTH: u64 = 64 << 10;
 
-type Queue = kafka_native::PartitionQueue<TickConsumer>;
+pub(crate) type Queue = kafka_native::PartitionQueue<TickConsumer>;
 
 /// How a partition's task is told to end.
 #[derive(Debug, Clone, Default)]
@@ -45,13 +47,15 @@ pub(crate) struct PartitionReader {
     pub(crate) policy: SealPolicy,
     pub(crate) rules: Rules,
     pub(crate) repairs: Repairs,
+    pub(crate) bucket: LakeBucket,
+    pub(crate) topic: Arc<Topic>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
-    pub(crate) pending: Pending,
+    pub(crate) place: Arc<Place>,
 }
 
-/// A batch being sealed.
-type Sealing = JoinHandle<Result<Outcome>>;
+/// The batch that is being sealed, if there is one. It is given up with the reading that it belongs to.
+type Sealing = JoinSet<Result<Outcome>>;
 
 /// Why reading ended.
 enum End {
@@ -66,7 +70,7 @@ struct Open {
     batch: Batch,
     /// What the batch said last about its size.
     told: u64,
-    sealing: Option<Sealing>,
+    sealing: Sealing,
     /// Here while nothing is being sealed.
     landing: Option<Landing>,
     ratio: EncodedRatio,
@@ -78,27 +82,28 @@ struct Open {
     is_doubtful: bool,
     /// The log has nothing from where the batch ended to here: it was looked at.
     known_absent: i64,
+    /// Where what can be read of the log ends, if everything before it has come.
+    end: Option<i64>,
     /// Where the partition stood when it was seen to move last, and when that was.
     moved: (i64, Instant),
 }
 
 impl PartitionReader {
-    /// Runs until stopped.
+    /// Lands batches until stopped.
     ///
     /// # Errors
     /// The partition cannot be landed any further. What has landed is whole.
-    pub(crate) async fn run(mut self, mut queue: Queue, mut landing: Landing) -> Result<()> {
+    pub(crate) async fn land(&mut self, queue: &mut Queue, mut landing: Landing) -> Result<()> {
         let finish = self.stop.finish.clone();
         loop {
+            self.place.starting();
             let next = tokio::select! {
                 biased;
                 () = finish.cancelled() => return Ok(()),
                 next = self.begin(&mut landing) => next?,
             };
-            let ended = self.read(&mut queue, landing, next).await;
+            let ended = self.read(queue, landing, next).await;
             self.memory.set_open(self.sealer.partition, 0);
-            // Whoever reads the partition next says how it is.
-            self.show(0, 0.0);
             match ended? {
                 End::Stopped => return Ok(()),
                 End::Again(before) => landing = *before,
@@ -107,7 +112,7 @@ impl PartitionReader {
     }
 
     /// Finds out where to go on and lets librdkafka read from there.
-    async fn begin(&mut self, landing: &mut Landing) -> Result<i64> {
+    async fn begin(&self, landing: &mut Landing) -> Result<i64> {
         let next = landing.establish().await?;
         self.compare_commit(next).await;
         let Sealer { consumer, topic, partition, .. } = &self.sealer;
@@ -130,7 +135,7 @@ impl PartitionReader {
         }
         consumer.resume(&position)?;
         info!(partition, next, "reading");
-        self.pending.done();
+        self.place.reading();
         Ok(next)
     }
 
@@ -166,13 +171,14 @@ impl PartitionReader {
         let mut open = Open {
             batch: self.empty_batch(next),
             told: 0,
-            sealing: None,
+            sealing: Sealing::new(),
             landing: Some(landing),
             ratio: EncodedRatio::default(),
             lost: false,
             is_fresh: true,
             is_doubtful: false,
             known_absent: -1,
+            end: None,
             moved: (next, Instant::now()),
         };
         let mut memory = self.memory.changes();
@@ -184,7 +190,7 @@ impl PartitionReader {
                 self.seal(&mut open, landing, cause);
                 continue;
             }
-            if open.lost && open.sealing.is_none() {
+            if open.lost && open.sealing.is_empty() {
                 return Ok(match open.landing {
                     Some(landing) => End::Again(Box::new(landing)),
                     None => End::Stopped,
@@ -197,24 +203,19 @@ impl PartitionReader {
             tokio::select! {
                 biased;
                 () = finish.cancelled() => break,
-                sealed = finished(&mut open.sealing), if open.sealing.is_some() => {
+                sealed = finished(&mut open.sealing), if !open.sealing.is_empty() => {
                     if let Some(end) = self.sealed(&mut open, sealed?) {
                         return Ok(end);
                     }
                 }
                 () = sleep_until(deadline) => {}
                 _ = memory.changed() => {}
-                _ = gauges.tick() => self.show_lag(&mut open),
+                _ = gauges.tick() => self.show_progress(&mut open),
                 messages = queue.recv(), if may_read => {
                     let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));
                     if let Some(first) = first.filter(|first| open.is_fresh && *first > open.batch.next()) {
                         let hole = (open.batch.next(), first - 1);
-                        tokio::select! {
-                            biased;
-                            () = finish.cancelled() => break,
-                            is_absent = self.is_absent(hole) => open.lost = !is_absent?,
-                        }
-                        open.known_absent = hole.1;
+                        self.look_at(&mut open, hole).await?;
                     }
                     open.is_fresh &= first.is_none();
                     let now = Instant::now();
@@ -229,7 +230,14 @@ impl PartitionReader {
                             Ok(message) => self.push(&mut open, &message, now),
                         }
                     }
+                    open.end = messages.end();
                     drop(messages);
+                    let next = open.batch.next();
+                    // What could not be read is the last that the log has: no message comes that would show the hole.
+                    if let Some(end) = open.end.filter(|end| open.is_doubtful && !open.lost && *end > next) {
+                        open.is_doubtful = false;
+                        self.look_at(&mut open, (next, end - 1)).await?;
+                    }
                     let memory = open.batch.memory();
                     if memory >= open.told + GROWTH || open.told == 0 {
                         open.told = memory;
@@ -262,7 +270,7 @@ impl PartitionReader {
         self.memory.set_open(self.sealer.partition, 0);
         open.told = 0;
         let seal = self.sealer.clone().seal(landing, batch, cause, charge, self.stop.give_up.clone());
-        open.sealing = Some(tokio::spawn(seal));
+        open.sealing.spawn(seal);
     }
 
     /// Takes back what was being sealed. Returns how reading ends where it does.
@@ -281,7 +289,7 @@ impl PartitionReader {
 
     /// Seals what is open and ends.
     async fn leave(&self, mut open: Open) -> Result<()> {
-        if open.sealing.is_some() {
+        if !open.sealing.is_empty() {
             let outcome = finished(&mut open.sealing).await?;
             if self.sealed(&mut open, outcome).is_some() {
                 return Ok(());
@@ -291,6 +299,17 @@ impl PartitionReader {
             self.seal(&mut open, landing, SealCause::Leaving);
             finished(&mut open.sealing).await?;
         }
+        Ok(())
+    }
+
+    /// Looks whether the log has records in a hole. If it has, or the task is told to end meanwhile, what is behind it is not read.
+    async fn look_at(&self, open: &mut Open, hole: (i64, i64)) -> Result<()> {
+        open.lost = tokio::select! {
+            biased;
+            () = self.stop.finish.cancelled() => true,
+            is_absent = self.is_absent(hole) => !is_absent?,
+        };
+        open.known_absent = hole.1;
         Ok(())
     }
 
@@ -341,32 +360,28 @@ impl PartitionReader {
         Batch::new(&self.sealer.topic, self.sealer.partition, next, self.rules)
     }
 
-    /// Shows how far behind the partition is, and for how long it has not moved.
-    fn show_lag(&self, open: &mut Open) {
+    /// Shows how far behind the partition is, and for how long it has not moved. While a batch is being sealed it is not known how far it is: no further than before.
+    fn show_progress(&self, open: &mut Open) {
         let Sealer { consumer, topic, partition, .. } = &self.sealer;
-        let (_, end) = kafka_native::cached_watermarks(consumer.client(), topic, *partition);
-        // While a batch is being sealed it is not known how far the partition is: no further than before.
-        let landed = open.landing.as_ref().and_then(Landing::next).unwrap_or(open.moved.0);
-        let lag = end.map_or(0, |end| (end - landed).max(0));
+        let (_, Some(end)) = kafka_native::cached_watermarks(consumer.client(), topic, *partition) else { return };
+        let landed = match open.landing.as_ref().and_then(Landing::next) {
+            // Nothing is open either: the offsets up to the end belong to transaction markers and aborted records, which have nothing to land.
+            Some(next) if open.batch.range().is_none() => next.max(open.end.unwrap_or(next)),
+            Some(next) => next,
+            None => open.moved.0,
+        };
+        let lag = (end - landed).max(0);
         if landed > open.moved.0 || lag == 0 {
             open.moved = (landed, Instant::now());
         }
-        self.show(lag, open.moved.1.elapsed().as_secs_f64());
-    }
-
-    fn show(&self, lag: i64, stalled_seconds: f64) {
-        let partition = self.sealer.partition.to_string();
-        metrics::gauge!("ticklake_lag_records", "partition" => partition.clone()).set(lag as f64);
-        metrics::gauge!("ticklake_stalled_seconds", "partition" => partition).set(stalled_seconds);
+        self.place.progress(Progress { lag, stalled_seconds: open.moved.1.elapsed().as_secs_f64() });
     }
 }
 
 /// Waits for the batch in flight.
-async fn finished(sealing: &mut Option<Sealing>) -> Result<Outcome> {
-    let Some(task) = sealing else { return std::future::pending().await };
-    let outcome = task.await.context("the sealer panicked");
-    *sealing = None;
-    outcome?
+async fn finished(sealing: &mut Sealing) -> Result<Outcome> {
+    let Some(ended) = sealing.join_next().await else { return std::future::pending().await };
+    ended.context("the sealer panicked")?
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

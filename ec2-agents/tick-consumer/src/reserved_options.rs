@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn no_setting_of_the_consumer_is_left_to_kafka_options() {
         let config = config("{}");
-        let (own, base) = (crate::group::client_config(&config, &Shares::of(1 << 30, 1)), config.kafka.client_config());
+        let (own, base) = (crate::group::client_config(&config, &Shares::of(1 << 30, 1).expect("enough")), config.kafka.client_config());
         let keys = |client: &ClientConfig| client.config_map().keys().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         let base = keys(&base);
         for key in keys(&own).iter().filter(|key| !base.contains(key)) {

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::group::TickConsumer;
 use crate::landing::{Landing, Sealed, attempt};
 use crate::memory::Charge;
+use crate::status::{Landed, Place};
 
 /// How long a commit on leaving may take; without it the batch has landed all the same.
 const COMMIT: Duration = Duration::from_millis(1_500);
@@ -23,6 +24,7 @@ pub(crate) struct Sealer {
     pub(crate) format: Format,
     pub(crate) topic: String,
     pub(crate) partition: i32,
+    pub(crate) place: Arc<Place>,
     /// Bounds how many batches are being encoded at the same time.
     pub(crate) encoders: Arc<Semaphore>,
 }
@@ -93,18 +95,16 @@ impl Sealer {
                     freshness_seconds = freshness.map(|freshness| freshness / 1e3),
                     "batch sealed"
                 );
-                let label = partition.to_string();
                 metrics::counter!("ticklake_sealed_batches_total", "cause" => cause.name()).increment(1);
                 metrics::counter!("ticklake_landed_records_total").increment(rows - dead_letters as u64);
                 metrics::counter!("ticklake_dead_letters_total").increment(dead_letters as u64);
                 metrics::counter!("ticklake_objects_total").increment(count as u64);
                 metrics::counter!("ticklake_object_bytes_total").increment(encoded_bytes);
                 metrics::histogram!("ticklake_seal_seconds").record(started.elapsed().as_secs_f64());
-                metrics::gauge!("ticklake_next_offset", "partition" => label.clone()).set((last + 1) as f64);
                 if let Some(freshness) = freshness {
                     metrics::histogram!("ticklake_freshness_seconds").record(freshness / 1e3);
-                    metrics::gauge!("ticklake_landing_delay_seconds", "partition" => label).set(freshness / 1e3);
                 }
+                self.place.landed(Landed { next: last + 1, delay_seconds: freshness.map(|freshness| freshness / 1e3) });
             }
         }
         Ok(Outcome { landing, sealed, value_bytes, encoded_bytes })

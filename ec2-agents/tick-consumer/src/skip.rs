@@ -22,7 +22,7 @@ pub(crate) async fn skip(config: &Config, bucket: LakeBucket, partition: i32, to
     let topic = Arc::new(Topic::new(&config.kafka)?);
     let log = topic.log(partition).await?;
     ensure!(to <= log.end, "offset {to} is behind the end of partition {partition}; skip at most to {}, its next record", log.end);
-    let memory = Memory::new(Shares::of(config.memory.limit.0, 1).batches);
+    let memory = Memory::new(Shares::of(config.memory.limit.0, 1)?.batches);
     let mut landing = Landing::new(bucket, topic, Repairs::new(&config.kafka, &memory), partition).give_up_below(to);
     let (next, is_registered) = loop {
         let next = landing.establish().await?;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bench::{BUCKET, Bench, PATIENCE};
-use local::{Conditions, Fault, FaultProxy, KafkaKind};
+use local::{Conditions, Fault, FaultProxy, KafkaKind, free_port};
 
 mod bench;
 
@@ -113,19 +113,47 @@ async fn sigterm_seals_and_commits_and_the_next_one_goes_on_behind() {
     bench.end().await;
 }
 
-/// A topic that was deleted and made anew has the offsets of the old one, and its records would go where the old ones lie.
+/// An object in the way, here another program's, is not taken for the consumer's own. One partition's fault ended the process, and with it the next consumer that got the partition.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_object_in_the_way_stops_the_consumer_and_is_not_taken_for_its_own() {
+async fn a_poisoned_partition_is_parked_and_the_others_land() {
     let bench = Bench::new().await;
-    let in_the_way = "ticks/dt=1970-01-01/hr=all/ticks-0-00000000000000000000-00000000000000000001.json.gz";
+    let in_the_way = "ticks/dt=1970-01-01/hr=all/ticks-2-00000000000000000000-00000000000000000001.json.gz";
     let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
-    s3.put_object().bucket(BUCKET).key(in_the_way).metadata("rows", "2").send().await.expect("an object");
-    bench.produce_ticks(0, 2).await;
-    let process = bench.start("consumer", &["--max-rows", "2", "--partition-by", "event-time", "--granularity", "day"]).await;
-    let status = tokio::time::timeout(PATIENCE, bench.processes.wait(process)).await.expect("an end").expect("a status");
+    let nothing = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()).finish().expect("gzip");
+    s3.put_object().bucket(BUCKET).key(in_the_way).metadata("rows", "2").body(nothing.into()).send().await.expect("an object");
+    let address = format!("127.0.0.1:{}", free_port().expect("a port"));
+    let arguments = ["--max-rows", "2", "--partition-by", "event-time", "--granularity", "day", "--listen", &address];
+    let process = bench.start("consumer", &arguments).await;
+    for partition in 0..4 {
+        bench.produce_ticks(partition, 2).await;
+    }
+    // The object says that it has two rows.
+    let lake = bench.landed(8).await;
+    for partition in [0, 1, 3] {
+        bench.expect_once(&lake, partition, 2).await;
+    }
+    let ready = bench.get_until(&address, "/ready", |ready| ready.contains("parked")).await;
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("partition 2 is parked: s3://lake/"), "{ready}");
+    assert!(ready.contains(in_the_way) && ready.contains("is in the way: another program wrote it"), "{ready}");
+    assert!(ready.contains("move it away") && ready.matches("artition").count() == 1, "{ready}");
+    let metrics = bench.get(&address, "/metrics").await;
+    for wanted in ["ticklake_parked{partition=\"2\"} 1\n", "ticklake_parked{partition=\"1\"} 0\n", "ticklake_ready 0\n"] {
+        assert!(metrics.contains(wanted), "no {wanted} in {metrics}");
+    }
+    assert!(!metrics.contains("ticklake_lag_records{partition=\"2\"}"), "{metrics}");
+    // It goes on by itself, and the attempts in between are not news.
+    bench.wait_for("consumer", "partition is still parked").await;
+    s3.delete_object().bucket(BUCKET).key(in_the_way).send().await.expect("moved away");
+    bench.produce_ticks(2, 2).await;
+    bench.get_until(&address, "/ready", |ready| ready.starts_with("HTTP/1.1 200")).await;
+    let lake = bench.landed(10).await;
+    bench.expect_once(&lake, 2, 4).await;
+    bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_parked{partition=\"2\"} 0\n")).await;
+    bench.stop(process, "consumer").await;
     let said = bench.said("consumer");
-    assert!(!status.success() && said.contains("is in the way: another program wrote it"), "{status}: {said}");
-    assert!(said.contains(in_the_way) && said.contains("move it away"), "{said}");
+    assert_eq!(said.matches("PARTITION PARKED").count(), 1, "{said}");
+    assert_eq!((said.matches("\"partition assigned\"").count(), said.matches("partitions revoked").count()), (4, 0), "{said}");
+    bench.expect_whole().await;
     bench.end().await;
 }
 
@@ -215,6 +243,33 @@ async fn an_outage_of_kafka_delays_rows_and_loses_none() {
     bench.produce_ticks(0, 5).await;
     let lake = bench.landed(10).await;
     bench.expect_once(&lake, 0, 10).await;
+    bench.stop(process, "consumer").await;
+    bench.end().await;
+}
+
+/// A rotated password or a closed port looks the same: the assignment is lost, and nothing is known of the log any more. `/ready` stayed green, and lag and stalled seconds went to 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_cut_off_from_kafka_is_not_ready_and_its_lag_is_not_known() {
+    let bench = Bench::new().await;
+    let config = bench.log("sessions.yaml");
+    std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n").expect("a file");
+    let address = format!("127.0.0.1:{}", free_port().expect("a port"));
+    let process = bench.start("consumer", &["--max-age", "300ms", "--listen", &address, "--config", &config.display().to_string()]).await;
+    bench.produce_ticks(0, 5).await;
+    bench.landed(5).await;
+    let is_known = |metrics: &str| {
+        metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n") && metrics.contains("ticklake_stalled_seconds{partition=\"0\"} 0\n")
+    };
+    bench.wait_for("consumer", "serving").await;
+    assert!(bench.get_until(&address, "/metrics", is_known).await.contains("ticklake_ready 1\n"));
+    bench.kafka.switch(false).expect("switched off");
+    let ready = bench.get_until(&address, "/ready", |ready| ready.starts_with("HTTP/1.1 503")).await;
+    assert!(ready.contains("not in the group"), "{ready}");
+    let is_unknown = |metrics: &str| !metrics.contains("ticklake_lag_records{") && !metrics.contains("ticklake_stalled_seconds{");
+    assert!(bench.get_until(&address, "/metrics", is_unknown).await.contains("ticklake_ready 0\n"));
+    bench.kafka.switch(true).expect("switched on");
+    bench.get_until(&address, "/ready", |ready| ready.starts_with("HTTP/1.1 200")).await;
+    assert!(bench.get_until(&address, "/metrics", is_known).await.contains("ticklake_ready 1\n"));
     bench.stop(process, "consumer").await;
     bench.end().await;
 }

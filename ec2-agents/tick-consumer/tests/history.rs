@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bench::kafka_proxy::{KafkaProxy, replace};
 use bench::{Bench, PATIENCE};
 use lake::{Batch, Format, Record, Routing, Rules};
-use local::KafkaKind;
+use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -34,7 +34,7 @@ async fn land(bench: &Bench, name: &str, topic: &str, upto: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
+async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
 
     // Records were gone before the first start, then some between two.
@@ -81,8 +81,8 @@ async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
     for _ in 0..20 {
         bench.produce_to("kept", 0, TICK).await;
     }
-    let said = bench.refused(&["--topic", "kept"]).await;
-    assert!(said.contains("topic \"kept\" was deleted and made anew since offset 12 of partition 0 was landed"), "{said}");
+    let said = bench.parked("recreated", &["--topic", "kept"]).await;
+    assert!(said.contains("topic \\\"kept\\\" was deleted and made anew since offset 12 of partition 0 was landed"), "{said}");
     assert!(said.contains("land the new one into another bucket"), "{said}");
 
     // The log ends before what has landed.
@@ -90,14 +90,14 @@ async fn what_retention_took_is_a_gap_and_a_topic_made_anew_or_cut_off_stops() {
     bench.produce_to("short", 0, TICK).await;
     let id = bench.topic_id("short").await;
     bench.put_manifest(&lake::Manifest::of_gap("short", &id, 0, (0, 99), lake::GapReason::Skipped, "x".to_owned())).await;
-    let said = bench.refused(&["--topic", "short"]).await;
-    assert!(said.contains("the log of partition 0 of topic \"short\" ends at 1, and 100 offsets of it have landed"), "{said}");
+    let said = bench.parked("short", &["--topic", "short"]).await;
+    assert!(said.contains("the log of partition 0 of topic \\\"short\\\" ends at 1, and 100 offsets of it have landed"), "{said}");
 
     // A later version was here.
     bench.kafka.create_topic("later", 1).await.expect("a topic");
     let key = lake::ManifestKey { topic: "later".to_owned(), partition: 0, first: 0 };
     bench.put(&key.to_string(), br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec()).await;
-    let said = bench.refused(&["--topic", "later"]).await;
+    let said = bench.parked("later", &["--topic", "later"]).await;
     assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
 
     // Compaction takes records at any time.
@@ -140,6 +140,44 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let partition = &report["partitions"][0];
     // 6 aborted records and 4 markers.
     assert_eq!((&partition["landed"], &partition["absent"], &partition["to"]), (&8.into(), &10.into(), &17.into()), "{report:#}");
+    bench.end().await;
+}
+
+/// The marker at the end of the log is no record, and its offset stayed behind what had landed: "no data lands", for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("transactional.id", "t").create().expect("a producer");
+    producer.init_transactions(PATIENCE).expect("transactions");
+    let address = format!("127.0.0.1:{}", free_port().expect("a port"));
+    let arguments = ["--max-age", "300ms", "--listen", &address];
+    let is_level = |metrics: &str| {
+        metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n") && metrics.contains("ticklake_stalled_seconds{partition=\"0\"} 0\n")
+    };
+    let mut process = bench.start("first", &arguments).await;
+    for transaction in 1..=2 {
+        producer.begin_transaction().expect("begun");
+        producer.send(FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK), PATIENCE).await.expect("sent");
+        producer.commit_transaction(PATIENCE).expect("committed");
+        bench.landed(transaction).await;
+        let landed = format!("ticklake_next_offset{{partition=\"0\"}} {}\n", 2 * transaction - 1);
+        bench.get_until(&address, "/metrics", |metrics| metrics.contains(&landed)).await;
+        bench.get_until(&address, "/metrics", is_level).await;
+    }
+    bench.stop(process, "first").await;
+    // A start right before a marker.
+    process = bench.start("second", &arguments).await;
+    bench.wait_for("second", "\"reading\"").await;
+    bench.get_until(&address, "/metrics", is_level).await;
+    // A transaction that is open is behind.
+    producer.begin_transaction().expect("begun");
+    producer.send(FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK), PATIENCE).await.expect("sent");
+    bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")).await;
+    producer.abort_transaction(PATIENCE).expect("aborted");
+    bench.get_until(&address, "/metrics", is_level).await;
+    bench.stop(process, "second").await;
+    bench.expect_whole().await;
     bench.end().await;
 }
 

@@ -15,6 +15,8 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 pub mod kafka_proxy;
@@ -107,6 +109,14 @@ impl Bench {
         said
     }
 
+    /// Expects a consumer to park a partition, to stop at once when told to, and returns what it said.
+    pub async fn parked(&self, name: &str, arguments: &[&str]) -> String {
+        let process = self.start(name, arguments).await;
+        self.wait_for(name, "PARTITION PARKED").await;
+        self.stop(process, name).await;
+        self.said(name)
+    }
+
     pub async fn stop(&self, process: ProcessId, name: &str) {
         self.processes.signal(process, Signal::TERM).await;
         let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
@@ -194,6 +204,29 @@ impl Bench {
         while !self.said(name).contains(text) {
             assert!(Instant::now() < deadline, "{name} never said {text:?}: {}", self.said(name));
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Asks a consumer's HTTP server.
+    pub async fn get(&self, address: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    /// Asks until the answer is as wanted; returns it.
+    pub async fn get_until(&self, address: &str, path: &str, is_wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let answer = self.get(address, path).await;
+            if is_wanted(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{path} still answers: {answer}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -1,0 +1,107 @@
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use futures::FutureExt as _;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+use tracing::{error, info, warn};
+
+use crate::landing::Landing;
+use crate::partition::{PartitionReader, Queue};
+
+/// Waits before a parked partition is tried again: doubling from the first to the last.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// Keeps a fault of one partition from the others: whoever ended the process over it would hand it to the next consumer, and that one's end to the one after it.
+#[derive(Debug)]
+struct Parking {
+    /// The fault that was told last.
+    fault: String,
+    wait: Duration,
+}
+
+impl Parking {
+    fn new() -> Self {
+        Self { fault: String::new(), wait: Duration::ZERO }
+    }
+
+    /// Takes a fault after an attempt of this length. Returns the wait before the next attempt, and whether the fault is news.
+    fn take(&mut self, fault: &str, lasted: Duration) -> (Duration, bool) {
+        let went_well = lasted > AGAIN.1;
+        let is_new = went_well || self.fault != fault;
+        self.wait = if is_new { AGAIN.0 } else { (self.wait * 2).min(AGAIN.1) };
+        fault.clone_into(&mut self.fault);
+        (self.wait, is_new)
+    }
+}
+
+impl PartitionReader {
+    /// Lands the partition until it is told to stop. A fault parks it: nothing of it is read or kept in memory until an attempt gets past the fault. What has landed is whole.
+    pub(crate) async fn run(mut self, mut queue: Queue) {
+        let (finish, partition) = (self.stop.finish.clone(), self.sealer.partition);
+        let mut parking = Parking::new();
+        loop {
+            let began = Instant::now();
+            let landing = Landing::new(self.bucket.clone(), self.topic.clone(), self.repairs.clone(), partition);
+            let landed = AssertUnwindSafe(self.land(&mut queue, landing)).catch_unwind().await;
+            let Err(fault) = landed.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) else { return };
+            let fault = format!("{fault:#}");
+            self.rest();
+            self.place.parked(&fault);
+            let (wait, is_new) = parking.take(&fault, began.elapsed());
+            let retry_in_seconds = wait.as_secs();
+            match is_new {
+                true => error!(
+                    partition,
+                    fault, retry_in_seconds, "PARTITION PARKED: nothing of it lands until this is mended; the others go on"
+                ),
+                false => info!(partition, retry_in_seconds, "partition is still parked"),
+            }
+            tokio::select! {
+                () = finish.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Stops the reading. What has been read and not landed is dropped, in librdkafka's queue by the pause: it is in Kafka.
+    fn rest(&self) {
+        let partition = self.sealer.partition;
+        self.memory.set_open(partition, 0);
+        let mut paused = TopicPartitionList::new();
+        paused.add_partition(&self.sealer.topic, partition);
+        if let Err(error) = self.sealer.consumer.pause(&paused) {
+            warn!(partition, %error, "cannot pause a parked partition");
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> anyhow::Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    anyhow!("its task panicked: {}; this is a fault in tick-consumer", text.unwrap_or("no message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_grow_rare_and_only_a_new_fault_is_told() {
+        let (mut parking, at_once) = (Parking::new(), Duration::ZERO);
+        let seconds = |(wait, is_new): (Duration, bool)| (wait.as_secs(), is_new);
+        assert_eq!(seconds(parking.take("a", at_once)), (5, true));
+        let waits: Vec<_> = (0..5).map(|_| seconds(parking.take("a", at_once))).collect();
+        assert_eq!(waits, [(10, false), (20, false), (40, false), (60, false), (60, false)]);
+        assert_eq!(seconds(parking.take("b", at_once)), (5, true));
+        assert_eq!(seconds(parking.take("b", at_once)), (10, false));
+        assert_eq!(seconds(parking.take("b", Duration::from_secs(61))), (5, true), "it had gone well meanwhile");
+    }
+
+    #[test]
+    fn a_panic_is_a_fault_of_its_partition() {
+        let caught = std::panic::catch_unwind(|| panic!("at offset {}", 7)).expect_err("a panic");
+        assert_eq!(panicked(caught.as_ref()).to_string(), "its task panicked: at offset 7; this is a fault in tick-consumer");
+    }
+}
