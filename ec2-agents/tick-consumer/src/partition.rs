@@ -370,11 +370,11 @@ impl PartitionReader {
             Some(next) => next,
             None => open.moved.0,
         };
-        let lag = (end - landed).max(0);
+        let (lag, now) = ((end - landed).max(0), Instant::now());
         if landed > open.moved.0 || lag == 0 {
-            open.moved = (landed, Instant::now());
+            open.moved = (landed, now);
         }
-        self.place.progress(Progress { lag, stalled_seconds: open.moved.1.elapsed().as_secs_f64() });
+        self.place.progress(Progress { lag, stalled_seconds: (now - open.moved.1).as_secs_f64() });
     }
 }
 
