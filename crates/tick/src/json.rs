@@ -106,7 +106,7 @@ impl Tick {
             symbol: required("symbol", symbol, Symbol::WANTED, |text| Symbol::parse(&string(text)?))?,
             event_time: required("event_time", event_time, EventTime::WANTED_JSON, |text| match string(text) {
                 Some(text) => EventTime::parse_rfc3339(&text),
-                None => EventTime::from_millis(text.parse().ok()?),
+                None => EventTime::parse_millis(text),
             })?,
             price: required("price", price, NUMBER, finite)?,
             volume: optional("volume", volume)?,
@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(error(r#"{"symbol":"A","event_time":0,"price":1e999}"#), r#"field price: got "1e999", wanted a finite number"#);
         assert!(error(r#"{"symbol":"A","event_time":-1,"price":1}"#).starts_with(r#"field event_time: got "-1", wanted RFC 3339"#));
         assert!(error(r#"{"symbol":"A","event_time":"08/01/2010","price":1}"#).contains("wanted RFC 3339"));
+        assert!(error(r#"{"symbol":"A","event_time":1262943000,"price":1}"#).contains("epoch milliseconds, not seconds"));
         assert!(error(r#"{"symbol":"A","event_time":0,"price":1,"price":2}"#).contains("field price stands there twice"));
         assert!(error("[1]").contains("not a JSON object"));
         assert!(error(r#"{"symbol":"A"#).contains("not a JSON object"));

@@ -6,6 +6,7 @@
 
 mod csv_line;
 mod csv_mapping;
+mod csv_time;
 mod error;
 mod event_time;
 mod json;
@@ -13,8 +14,9 @@ mod symbol;
 
 pub use csv_line::CsvLine;
 pub use csv_mapping::CsvMapping;
+pub use csv_time::{DateOrder, DateOrderEvidence};
 pub use error::{FieldError, HeaderError, RowError, TickError};
-pub use event_time::{DateOrder, DateOrderEvidence, EventTime};
+pub use event_time::EventTime;
 pub use symbol::Symbol;
 
 /// One market tick.
