@@ -43,7 +43,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
                             return Err(serde::de::Error::custom(format_args!("field {key} stands there twice")));
                         }
                         Some(place) => raw.known[place] = Some(value),
-                        None => push_member(raw.extra.get_or_insert_default(), &key, value.get()),
+                        None => push_member(raw.extra.get_or_insert_default(), &key, &on_one_line(value.get())),
                     }
                 }
                 if let Some(extra) = &mut raw.extra {
@@ -84,6 +84,15 @@ pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
     }
     object.push(':');
     object.push_str(value);
+}
+
+/// Returns a JSON value without line ends and tabs, which a text lake's rows cannot hold. Control characters stand only between the tokens of an array or
+/// object, as strings escape theirs, so that a blank means the same.
+fn on_one_line(json: &str) -> Cow<'_, str> {
+    if json.starts_with(['{', '[']) && json.bytes().any(|byte| byte < b' ') {
+        return json.replace(|c| c < ' ', " ").into();
+    }
+    json.into()
 }
 
 pub(crate) fn json_string(text: &str) -> String {
@@ -194,6 +203,13 @@ mod tests {
         let tick = Tick::from_json(json.as_bytes()).expect("a tick");
         assert_eq!(tick.extra.as_deref(), Some(r#"{"big":12345678901234567890.10,"who":{"a":[1]}}"#));
         assert_eq!(tick.to_json(), json);
+    }
+
+    #[test]
+    fn pretty_printed_fields_are_kept_on_one_line() {
+        let json = "{\"symbol\":\"A\",\"event_time\":0,\"price\":1,\r\n\t\"meta\": {\n\t\"src\":\t\"x\\ty\"\r\n},\"b\":[\n]}";
+        let tick = Tick::from_json(json.as_bytes()).expect("a tick");
+        assert_eq!(tick.extra.as_deref(), Some(r#"{"meta":{  "src": "x\ty"  },"b":[ ]}"#));
     }
 
     #[test]
