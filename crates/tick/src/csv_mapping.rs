@@ -1,6 +1,7 @@
 //! CSV headers and rows to ticks.
 
 use crate::csv_line::CsvLine;
+use crate::inexact::Inexact;
 use crate::json::{json_string, push_member};
 use crate::{DateOrder, EventTime, FieldError, HeaderError, RowError, Symbol, Tick};
 
@@ -90,10 +91,13 @@ impl CsvMapping {
             return Err(RowError::Width { got: row.len(), wanted: self.headers.len() });
         }
         let wrong = |column: usize, wanted| FieldError::new(&self.headers[column], Some(row[column]), wanted);
-        let number = |column: usize| finite(row[column]).ok_or_else(|| wrong(column, NUMBER));
-        let optional = |column: Option<usize>| match column {
-            Some(column) if !is_absent(row[column]) => number(column).map(Some),
-            _ => Ok(None),
+        let given = |column: Option<usize>| column.filter(|column| !is_absent(row[*column]));
+        let mut inexact = Inexact::default();
+        let mut number = |field: &str, column: usize| {
+            let text = row[column].trim();
+            let number = finite(text).ok_or_else(|| wrong(column, NUMBER))?;
+            inexact.keep(field, text, number);
+            Ok::<_, FieldError>(number)
         };
         let mut extra = String::new();
         for &column in &self.extra {
@@ -105,13 +109,13 @@ impl CsvMapping {
         Ok(Tick {
             symbol: symbol.ok_or_else(|| wrong(self.symbol, Symbol::WANTED))?,
             event_time: EventTime::parse_csv(row[self.event_time], order).ok_or_else(|| wrong(self.event_time, EventTime::WANTED_CSV))?,
-            price: number(self.price)?,
-            volume: optional(self.volume)?,
-            open: optional(self.open)?,
-            high: optional(self.high)?,
-            low: optional(self.low)?,
-            close: optional(self.close)?,
-            extra: (!extra.is_empty()).then(|| extra + "}"),
+            price: number("price", self.price)?,
+            volume: given(self.volume).map(|column| number("volume", column)).transpose()?,
+            open: given(self.open).map(|column| number("open", column)).transpose()?,
+            high: given(self.high).map(|column| number("high", column)).transpose()?,
+            low: given(self.low).map(|column| number("low", column)).transpose()?,
+            close: given(self.close).map(|column| number("close", column)).transpose()?,
+            extra: inexact.before((!extra.is_empty()).then(|| extra + "}")),
         })
     }
 }
@@ -149,7 +153,7 @@ fn is_absent(text: &str) -> bool {
 
 fn finite(text: &str) -> Option<f64> {
     // `str::parse` takes `inf` and `nan` too.
-    text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
+    text.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 /// A number stays a number with the digits it came with, `null` is null, anything else is text.
@@ -208,6 +212,14 @@ mod tests {
         let tick = tick(INDEX, "HSI,1986-12-31,null,,1,1,null,null,text").expect("a tick");
         assert_eq!((tick.open, tick.high, tick.volume), (None, None, None));
         assert_eq!(tick.extra.as_deref(), Some(r#"{"Adj Close":null,"CloseUSD":"text"}"#));
+    }
+
+    #[test]
+    fn numbers_that_a_double_does_not_hold_keep_their_digits() {
+        assert_eq!(
+            json("symbol,date,close,volume,note", "A,2010-01-08,.1000000000000000055,+09007199254740993,x"),
+            r#"{"symbol":"A","event_time":"2010-01-08T00:00:00Z","price":0.1000000000000000055,"volume":9007199254740993,"close":0.1000000000000000055,"note":"x"}"#
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::inexact::{Digits, Inexact};
 use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 
 /// How many fields a tick defines.
@@ -111,19 +112,28 @@ impl Tick {
         let text = str::from_utf8(value).map_err(|error| TickError::NotUtf8(error.valid_up_to()))?;
         let raw: RawTick<'_> = serde_json::from_str(text).map_err(|error| TickError::NotJson(error.to_string()))?;
         let [symbol, event_time, price, volume, open, high, low, close] = raw.known;
+        let given = |value: &Option<&RawValue>| value.is_some_and(|value| value.get() != "null");
+        let mut inexact = Inexact::default();
+        let mut number = |field, value| {
+            required(field, value, NUMBER, |text| {
+                let number = finite(text)?;
+                inexact.keep(field, text, number);
+                Some(number)
+            })
+        };
         Ok(Self {
             symbol: required("symbol", symbol, Symbol::WANTED, |text| Symbol::parse(&string(text)?))?,
             event_time: required("event_time", event_time, EventTime::WANTED_JSON, |text| match string(text) {
                 Some(text) => EventTime::parse_rfc3339(&text),
                 None => EventTime::parse_millis(text),
             })?,
-            price: required("price", price, NUMBER, finite)?,
-            volume: optional("volume", volume)?,
-            open: optional("open", open)?,
-            high: optional("high", high)?,
-            low: optional("low", low)?,
-            close: optional("close", close)?,
-            extra: raw.extra,
+            price: number("price", price)?,
+            volume: given(&volume).then(|| number("volume", volume)).transpose()?,
+            open: given(&open).then(|| number("open", open)).transpose()?,
+            high: given(&high).then(|| number("high", high)).transpose()?,
+            low: given(&low).then(|| number("low", low)).transpose()?,
+            close: given(&close).then(|| number("close", close)).transpose()?,
+            extra: inexact.before(raw.extra),
         })
     }
 
@@ -140,12 +150,16 @@ impl Tick {
             ("low", self.low),
             ("close", self.close),
         ];
+        let mut extra = Digits { rest: self.extra.as_deref().unwrap_or_default() };
+        let digits: Vec<_> = extra.by_ref().collect();
         for (field, number) in numbers {
-            if let Some(number) = number {
-                push_member(&mut json, field, &serde_json::Value::from(number).to_string());
+            let Some(number) = number else { continue };
+            match digits.iter().find(|(inexact, _)| *inexact == field) {
+                Some((_, digits)) => push_member(&mut json, field, digits),
+                None => push_member(&mut json, field, &serde_json::Value::from(number).to_string()),
             }
         }
-        match self.extra.as_deref().and_then(|extra| extra.strip_prefix('{')) {
+        match extra.rest.strip_prefix(['{', ',']) {
             Some(members) => {
                 json.push(',');
                 json.push_str(members);
@@ -164,13 +178,6 @@ fn required<T>(
 ) -> Result<T, FieldError> {
     let text = value.map(RawValue::get).ok_or_else(|| FieldError::new(field, None, wanted))?;
     parse(text).ok_or_else(|| FieldError::new(field, Some(text), wanted))
-}
-
-fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldError> {
-    match value {
-        Some(value) if value.get() != "null" => required(field, Some(value), NUMBER, finite).map(Some),
-        _ => Ok(None),
-    }
 }
 
 fn string(json: &str) -> Option<Cow<'_, str>> {
@@ -213,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_a_double_does_not_hold_keep_their_digits() {
+        let json =
+            |volume: &str, rest: &str| format!(r#"{{"symbol":"A","event_time":"2010-01-08T09:30:00Z","price":0.1,"volume":{volume}{rest}"#);
+        for (rest, extra) in [("}", "}"), (r#","n":[1]}"#, r#","n":[1]}"#)] {
+            let inexact = Tick::from_json(json("9007199254740993", rest).as_bytes()).expect("a tick");
+            assert_eq!(inexact.volume, Some(9_007_199_254_740_992.0));
+            assert_eq!(inexact.extra, Some(format!(r#"{{"volume":9007199254740993{extra}"#)));
+            assert_eq!(inexact.to_json(), json("9007199254740993", rest));
+        }
+        let exact = Tick::from_json(json("9007199254740992.0", "}").as_bytes()).expect("a tick");
+        assert_eq!(exact.extra, None);
+    }
+
+    #[test]
     fn event_time_is_also_read_from_epoch_milliseconds() {
         let tick = Tick::from_json(br#"{"symbol":"A","event_time":1262941800000,"price":1,"volume":null}"#).expect("a tick");
         assert_eq!(tick.event_time.to_string(), "2010-01-08T09:10:00Z");
@@ -242,16 +263,15 @@ mod tests {
 
         #[test]
         fn json_and_back_is_the_same_tick(
-            symbol in "[A-Z0-9.^=-]{1,12}", micros in 0i64..253_402_207_200_000_000, price in -1e300f64..1e300,
-            volume in proptest::option::of(0f64..1e18), close in proptest::option::of(-1e9f64..1e9), note in proptest::option::of(".*"),
+            symbol in "[A-Z0-9.^=-]{1,12}", micros in 0i64..253_402_207_200_000_000, price in "-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,20})?", volume in "[1-9][0-9]{0,20}",
+            close in -1e300f64..1e300, note in proptest::option::of(".*"),
         ) {
-            let tick = Tick {
-                symbol: Symbol::parse(&symbol).expect("a symbol"),
-                event_time: EventTime::from_micros(micros).expect("a time"),
-                price, volume, open: None, high: None, low: None, close,
-                extra: note.map(|note| format!("{{\"note\":{}}}", json_string(&note))),
-            };
-            prop_assert_eq!(Tick::from_json(tick.to_json().as_bytes()), Ok(tick));
+            let time = EventTime::from_micros(micros).expect("a time");
+            let note = note.map(|note| format!(",\"note\":{}", json_string(&note))).unwrap_or_default();
+            let json = format!(r#"{{"symbol":"{symbol}","event_time":"{time}","price":{price},"volume":{volume},"close":{close:?}{note}}}"#);
+            let tick = Tick::from_json(json.as_bytes())?;
+            let again = tick.to_json();
+            prop_assert_eq!(Tick::from_json(again.as_bytes()), Ok(tick));
         }
     }
 }

@@ -28,7 +28,7 @@ pub enum Command {
     Check,
     /// Prove the lake: every offset accounted for exactly once, every object there and nothing else. Exits 0 only where it is
     Verify {
-        /// Read every object, and prove the partition and offset of each row
+        /// Read every object, prove the partition and offset of each row, and count the numbers that a double does not hold
         #[arg(long)]
         deep: bool,
         /// Print the report as JSON

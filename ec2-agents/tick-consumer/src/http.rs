@@ -89,6 +89,10 @@ fn describe() {
     metrics::describe_counter!("ticklake_sealed_batches_total", "Batches that landed, by what they were sealed for");
     metrics::describe_counter!("ticklake_landed_records_total", "Records that landed as rows");
     metrics::describe_counter!("ticklake_dead_letters_total", "Records that landed as dead letters");
+    metrics::describe_counter!(
+        "ticklake_inexact_numbers_total",
+        "Numbers that landed and that a double does not hold; their digits are in extra"
+    );
     metrics::describe_counter!("ticklake_objects_total", "Objects created");
     metrics::describe_counter!("ticklake_object_bytes_total", "Bytes of objects created");
     metrics::describe_counter!("ticklake_lost_offsets_total", "Offsets registered as a gap at the log's start");
