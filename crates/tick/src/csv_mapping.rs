@@ -1,7 +1,7 @@
 //! CSV headers and rows to ticks.
 
 use crate::csv_line::CsvLine;
-use crate::inexact::Inexact;
+use crate::inexact::keep_digits;
 use crate::json::{json_string, push_member};
 use crate::{DateOrder, EventTime, FieldError, HeaderError, RowError, Symbol, Tick};
 
@@ -91,13 +91,10 @@ impl CsvMapping {
             return Err(RowError::Width { got: row.len(), wanted: self.headers.len() });
         }
         let wrong = |column: usize, wanted| FieldError::new(&self.headers[column], Some(row[column]), wanted);
-        let given = |column: Option<usize>| column.filter(|column| !is_absent(row[*column]));
-        let mut inexact = Inexact::default();
-        let mut number = |field: &str, column: usize| {
-            let text = row[column].trim();
-            let number = finite(text).ok_or_else(|| wrong(column, NUMBER))?;
-            inexact.keep(field, text, number);
-            Ok::<_, FieldError>(number)
+        let number = |column: usize| finite(row[column]).ok_or_else(|| wrong(column, NUMBER));
+        let optional = |column: Option<usize>| match column {
+            Some(column) if !is_absent(row[column]) => number(column).map(Some),
+            _ => Ok(None),
         };
         let mut extra = String::new();
         for &column in &self.extra {
@@ -106,17 +103,21 @@ impl CsvMapping {
             }
         }
         let symbol = Some(row[self.symbol]).filter(|text| !is_absent(text)).and_then(Symbol::parse);
-        Ok(Tick {
+        let mut tick = Tick {
             symbol: symbol.ok_or_else(|| wrong(self.symbol, Symbol::WANTED))?,
             event_time: EventTime::parse_csv(row[self.event_time], order).ok_or_else(|| wrong(self.event_time, EventTime::WANTED_CSV))?,
-            price: number("price", self.price)?,
-            volume: given(self.volume).map(|column| number("volume", column)).transpose()?,
-            open: given(self.open).map(|column| number("open", column)).transpose()?,
-            high: given(self.high).map(|column| number("high", column)).transpose()?,
-            low: given(self.low).map(|column| number("low", column)).transpose()?,
-            close: given(self.close).map(|column| number("close", column)).transpose()?,
-            extra: inexact.before((!extra.is_empty()).then(|| extra + "}")),
-        })
+            price: number(self.price)?,
+            volume: optional(self.volume)?,
+            open: optional(self.open)?,
+            high: optional(self.high)?,
+            low: optional(self.low)?,
+            close: optional(self.close)?,
+            extra: None,
+        };
+        let texts = [Some(self.price), self.volume, self.open, self.high, self.low, self.close]
+            .map(|column| column.map_or("", |column| row[column].trim()));
+        tick.extra = keep_digits((!extra.is_empty()).then(|| extra + "}"), &texts, &tick.numbers());
+        Ok(tick)
     }
 }
 
@@ -153,7 +154,7 @@ fn is_absent(text: &str) -> bool {
 
 fn finite(text: &str) -> Option<f64> {
     // `str::parse` takes `inf` and `nan` too.
-    text.parse::<f64>().ok().filter(|number| number.is_finite())
+    text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 /// A number stays a number with the digits it came with, `null` is null, anything else is text.

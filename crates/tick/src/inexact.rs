@@ -4,30 +4,22 @@
 use crate::json::push_member;
 
 /// The fields of a tick that are numbers.
-const NUMBERS: [&str; 6] = ["price", "volume", "open", "high", "low", "close"];
+pub(crate) const NUMBERS: [&str; 6] = ["price", "volume", "open", "high", "low", "close"];
 
-/// Gathers the digits of a tick's inexact numbers.
-#[derive(Default)]
-pub(crate) struct Inexact {
-    members: String,
-}
-
-impl Inexact {
-    /// Keeps the text of a field's number where its double is another number.
-    pub(crate) fn keep(&mut self, field: &str, text: &str, number: f64) {
-        if !is_exact(text, number) {
-            push_member(&mut self.members, field, &json_number(text));
-        }
+/// Returns `extra` with the digits of inexact numbers before it. Takes the text and the double of each of [`NUMBERS`].
+pub(crate) fn keep_digits(extra: Option<String>, texts: &[&str; 6], numbers: &[Option<f64>; 6]) -> Option<String> {
+    let is_exact = |place: usize| numbers[place].is_none_or(|number| is_exact(texts[place], number));
+    // The way of most ticks.
+    if (0..NUMBERS.len()).all(is_exact) {
+        return extra;
     }
-
-    /// Returns `extra` with what was kept before it.
-    pub(crate) fn before(self, extra: Option<String>) -> Option<String> {
-        let Self { members } = self;
-        match extra.as_deref().and_then(|extra| extra.strip_prefix('{')) {
-            _ if members.is_empty() => extra,
-            Some(rest) => Some(members + "," + rest),
-            None => Some(members + "}"),
-        }
+    let mut members = String::new();
+    for place in (0..NUMBERS.len()).filter(|place| !is_exact(*place)) {
+        push_member(&mut members, NUMBERS[place], &json_number(texts[place]));
+    }
+    match extra.as_deref().and_then(|extra| extra.strip_prefix('{')) {
+        Some(rest) => Some(members + "," + rest),
+        None => Some(members + "}"),
     }
 }
 
@@ -38,11 +30,14 @@ pub(crate) struct Digits<'a> {
 }
 
 impl<'a> Iterator for Digits<'a> {
-    type Item = (&'a str, &'a str);
+    type Item = (&'static str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (field, value) = self.rest.get(1..)?.strip_prefix('"')?.split_once("\":")?;
-        let end = NUMBERS.contains(&field).then(|| value.find([',', '}']))??;
+        // Behind the quote that opens a name.
+        let member = self.rest.get(2..)?;
+        let value_of = |field: &&'static str| Some((*field, member.strip_prefix(field)?.strip_prefix("\":")?));
+        let (field, value) = NUMBERS.iter().find_map(value_of)?;
+        let end = value.find([',', '}'])?;
         self.rest = &value[end..];
         Some((field, &value[..end]))
     }
@@ -54,38 +49,54 @@ pub fn inexact_numbers(extra: &str) -> usize {
 }
 
 /// Returns true for a number whose double gives its decimal value back.
+#[inline]
 fn is_exact(text: &str, number: f64) -> bool {
     // So few digits always come back from a double of normal size.
-    if text.len() <= f64::DIGITS as usize && number.is_normal() {
-        return true;
-    }
+    (text.len() <= f64::DIGITS as usize && number.is_normal()) || comes_back(text, number)
+}
+
+#[cold]
+fn comes_back(text: &str, number: f64) -> bool {
     let decimal = Decimal::of(text);
     // No text is made of a zero, which is a frequent volume.
     decimal == Some(Decimal::ZERO) || decimal == Decimal::of(&format!("{number:e}"))
 }
 
-/// The value of a decimal number but for its sign: 0.`digits` times ten to the power of `exponent`, without a zero at either end of the digits.
-#[derive(PartialEq, Eq)]
-struct Decimal {
-    digits: String,
+/// The value of a decimal number but for its sign: 0.`digits` times ten to the power of `exponent`. The digits, in two pieces of the text, neither begin nor end
+/// with a zero.
+struct Decimal<'a> {
+    digits: [&'a str; 2],
     exponent: i64,
 }
 
-impl Decimal {
-    const ZERO: Self = Self { digits: String::new(), exponent: 0 };
+impl<'a> Decimal<'a> {
+    const ZERO: Self = Self { digits: ["", ""], exponent: 0 };
 
     /// Returns the value of a text that is a number; `None` if its exponent is beyond all doubles.
-    fn of(text: &str) -> Option<Self> {
+    fn of(text: &'a str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let whole = whole.trim_start_matches(['+', '-', '0']);
-        let places =
-            if whole.is_empty() { fraction.trim_start_matches('0').len() as i64 - fraction.len() as i64 } else { whole.len() as i64 };
-        let digits = (whole.to_owned() + fraction).trim_matches('0').to_owned();
-        if digits.is_empty() {
-            return Some(Self::ZERO);
-        }
+        let (whole, fraction) = (whole.trim_start_matches(['+', '-', '0']), fraction.trim_end_matches('0'));
+        let (digits, places) = match (whole, fraction) {
+            ("", "") => return Some(Self::ZERO),
+            ("", fraction) => {
+                let digits = fraction.trim_start_matches('0');
+                (["", digits], digits.len() as i64 - fraction.len() as i64)
+            }
+            (whole, "") => ([whole.trim_end_matches('0'), ""], whole.len() as i64),
+            (whole, fraction) => ([whole, fraction], whole.len() as i64),
+        };
         Some(Self { digits, exponent: exponent.parse::<i64>().ok()?.checked_add(places)? })
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        self.digits.iter().flat_map(|digits| digits.bytes())
+    }
+}
+
+impl PartialEq for Decimal<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.exponent == other.exponent && self.digits().eq(other.digits())
     }
 }
 

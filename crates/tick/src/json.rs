@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::inexact::{Digits, Inexact};
+use crate::inexact::{Digits, NUMBERS, keep_digits};
 use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 
 /// How many fields a tick defines.
@@ -112,29 +112,28 @@ impl Tick {
         let text = str::from_utf8(value).map_err(|error| TickError::NotUtf8(error.valid_up_to()))?;
         let raw: RawTick<'_> = serde_json::from_str(text).map_err(|error| TickError::NotJson(error.to_string()))?;
         let [symbol, event_time, price, volume, open, high, low, close] = raw.known;
-        let given = |value: &Option<&RawValue>| value.is_some_and(|value| value.get() != "null");
-        let mut inexact = Inexact::default();
-        let mut number = |field, value| {
-            required(field, value, NUMBER, |text| {
-                let number = finite(text)?;
-                inexact.keep(field, text, number);
-                Some(number)
-            })
-        };
-        Ok(Self {
+        let mut tick = Self {
             symbol: required("symbol", symbol, Symbol::WANTED, |text| Symbol::parse(&string(text)?))?,
             event_time: required("event_time", event_time, EventTime::WANTED_JSON, |text| match string(text) {
                 Some(text) => EventTime::parse_rfc3339(&text),
                 None => EventTime::parse_millis(text),
             })?,
-            price: number("price", price)?,
-            volume: given(&volume).then(|| number("volume", volume)).transpose()?,
-            open: given(&open).then(|| number("open", open)).transpose()?,
-            high: given(&high).then(|| number("high", high)).transpose()?,
-            low: given(&low).then(|| number("low", low)).transpose()?,
-            close: given(&close).then(|| number("close", close)).transpose()?,
-            extra: inexact.before(raw.extra),
-        })
+            price: required("price", price, NUMBER, finite)?,
+            volume: optional("volume", volume)?,
+            open: optional("open", open)?,
+            high: optional("high", high)?,
+            low: optional("low", low)?,
+            close: optional("close", close)?,
+            extra: None,
+        };
+        let texts = [price, volume, open, high, low, close].map(|value| value.map_or("", RawValue::get));
+        tick.extra = keep_digits(raw.extra, &texts, &tick.numbers());
+        Ok(tick)
+    }
+
+    /// Returns the numbers in the order of [`NUMBERS`].
+    pub(crate) fn numbers(&self) -> [Option<f64>; 6] {
+        [Some(self.price), self.volume, self.open, self.high, self.low, self.close]
     }
 
     /// Returns the tick as a Kafka value; [`Tick::from_json`] gives the same tick back.
@@ -142,19 +141,11 @@ impl Tick {
         let mut json = String::with_capacity(192);
         push_member(&mut json, "symbol", &json_string(self.symbol.as_str()));
         push_member(&mut json, "event_time", &format!("\"{}\"", self.event_time));
-        let numbers = [
-            ("price", Some(self.price)),
-            ("volume", self.volume),
-            ("open", self.open),
-            ("high", self.high),
-            ("low", self.low),
-            ("close", self.close),
-        ];
         let mut extra = Digits { rest: self.extra.as_deref().unwrap_or_default() };
         let digits: Vec<_> = extra.by_ref().collect();
-        for (field, number) in numbers {
+        for (field, number) in NUMBERS.iter().zip(self.numbers()) {
             let Some(number) = number else { continue };
-            match digits.iter().find(|(inexact, _)| *inexact == field) {
+            match digits.iter().find(|(inexact, _)| *inexact == *field) {
                 Some((_, digits)) => push_member(&mut json, field, digits),
                 None => push_member(&mut json, field, &serde_json::Value::from(number).to_string()),
             }
@@ -178,6 +169,13 @@ fn required<T>(
 ) -> Result<T, FieldError> {
     let text = value.map(RawValue::get).ok_or_else(|| FieldError::new(field, None, wanted))?;
     parse(text).ok_or_else(|| FieldError::new(field, Some(text), wanted))
+}
+
+fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldError> {
+    match value {
+        Some(value) if value.get() != "null" => required(field, Some(value), NUMBER, finite).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn string(json: &str) -> Option<Cow<'_, str>> {
