@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
 use serde::Deserialize;
 
-use crate::{KafkaContext, aws};
+use crate::{KafkaContext, aws, topic_name};
 
 /// How long a start waits for the brokers' metadata.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ pub struct Kafka {
     /// Bootstrap brokers, `host:port[,host:port…]`.
     pub brokers: String,
     /// The topic of ticks.
-    #[serde(default = "default_topic")]
+    #[serde(default = "default_topic", deserialize_with = "topic_name::deserialize")]
     pub topic: String,
     /// How the brokers know this machine, and it them.
     #[serde(default, deserialize_with = "crate::word")]

@@ -10,6 +10,7 @@ mod logs;
 mod msk_iam;
 mod shutdown;
 mod supervisor;
+mod topic_name;
 mod units;
 
 pub use config_source::ConfigSource;

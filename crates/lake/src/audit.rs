@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
-use crate::{GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
+use crate::{Content, GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
 
 /// Faults that are told one by one; the others are counted.
 const TOLD: usize = 50;
@@ -28,6 +28,8 @@ pub struct Audit {
     pub objects: u64,
     /// Objects that the bucket's lifecycle has taken; their offsets have landed.
     pub expired: u64,
+    /// Numbers of rows that a double does not hold, whose digits are in `extra`; `None` if no rows were read.
+    pub inexact_numbers: Option<u64>,
     /// How many faults were found.
     pub faults: u64,
     /// The first of them, in words.
@@ -46,12 +48,12 @@ pub enum Found {
     Expired,
     /// An object that another program wrote.
     Foreign,
-    /// An object of ours, and the coordinates of its rows where they were read.
+    /// An object of ours, and its rows where they were read.
     Object {
         /// What its metadata says.
         metadata: ObjectMetadata,
-        /// Partition and offset of each row, or why they cannot be read.
-        rows: Option<Result<Vec<(i32, i64)>, String>>,
+        /// Its rows, or why they cannot be read.
+        rows: Option<Result<Content, String>>,
     },
 }
 
@@ -124,7 +126,8 @@ impl Audit {
         match rows {
             None => {}
             Some(Err(error)) => self.fault(format!("{key} cannot be read: {error}")),
-            Some(Ok(rows)) => {
+            Some(Ok(Content { coordinates: rows, inexact_numbers })) => {
+                *self.inexact_numbers.get_or_insert_default() += inexact_numbers;
                 let mut seen = HashSet::with_capacity(rows.len());
                 let foreign =
                     rows.iter().filter(|(partition, offset)| *partition != manifest.partition || !wanted.contains(*offset)).count();
@@ -197,7 +200,8 @@ mod tests {
             lost_below: None,
             skipped: 0,
         };
-        Found::Object { metadata, rows: Some(Ok(offsets.offsets().map(|offset| (0, offset)).collect())) }
+        let coordinates = offsets.offsets().map(|offset| (0, offset)).collect();
+        Found::Object { metadata, rows: Some(Ok(Content { coordinates, inexact_numbers: 1 })) }
     }
 
     #[test]
@@ -206,6 +210,7 @@ mod tests {
             audit(&[manifest(5, 9), Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()), manifest(0, 1)], whole);
         assert_eq!((audit.from, audit.to, audit.landed, audit.objects, audit.faults), (Some(0), Some(9), 7, 2, 0));
         assert_eq!(audit.gaps, BTreeMap::from([("skipped by an operator", 3)]));
+        assert_eq!(audit.inexact_numbers, Some(2));
     }
 
     #[test]
@@ -233,7 +238,7 @@ mod tests {
         let given_up = |skipped| {
             audit(&[manifest(0, 9)], |manifest| {
                 let Found::Object { mut metadata, rows: Some(Ok(mut rows)) } = whole(manifest) else { return Found::Nothing };
-                rows.remove(4);
+                rows.coordinates.remove(4);
                 metadata.rows -= 1;
                 metadata.skipped = skipped;
                 Found::Object { metadata, rows: Some(Ok(rows)) }
@@ -255,7 +260,7 @@ mod tests {
         let changed = |change: fn(&mut ObjectMetadata, &mut Vec<(i32, i64)>)| {
             move |manifest: &Manifest| {
                 let Found::Object { mut metadata, rows: Some(Ok(mut rows)) } = whole(manifest) else { return Found::Nothing };
-                change(&mut metadata, &mut rows);
+                change(&mut metadata, &mut rows.coordinates);
                 Found::Object { metadata, rows: Some(Ok(rows)) }
             }
         };

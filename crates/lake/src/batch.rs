@@ -60,6 +60,7 @@ pub struct Batch {
     tombstones: OffsetRuns,
     count: u64,
     value_bytes: u64,
+    inexact_numbers: u64,
     memory: u64,
     runs: usize,
 }
@@ -80,6 +81,7 @@ impl Batch {
             tombstones: OffsetRuns::default(),
             count: 0,
             value_bytes: 0,
+            inexact_numbers: 0,
             memory: 0,
             runs: 0,
         }
@@ -109,6 +111,7 @@ impl Batch {
                 let lake_partition = LakePartition::of(time, self.rules.routing.granularity);
                 let rows = self.rows.entry(lake_partition).or_default();
                 let before = rows.memory();
+                self.inexact_numbers += tick.extra.as_deref().map_or(0, tick::inexact_numbers) as u64;
                 self.runs += usize::from(rows.push(&tick, record.offset, kafka_timestamp));
                 self.memory += rows.memory() - before;
                 None
@@ -156,6 +159,11 @@ impl Batch {
     /// Returns the bytes of record values taken in.
     pub fn value_bytes(&self) -> u64 {
         self.value_bytes
+    }
+
+    /// Returns how many numbers of its rows a double does not hold; their digits are in `extra`.
+    pub fn inexact_numbers(&self) -> u64 {
+        self.inexact_numbers
     }
 
     /// Returns about how many bytes of memory the batch takes.
@@ -247,6 +255,15 @@ mod tests {
         assert_eq!(offsets, [vec![10], vec![11], vec![12, 13], vec![14, 15]]);
         assert_eq!((manifest.first, manifest.last, manifest.absent()), (9, 15, 1));
         assert!(objects.iter().all(|object| object.metadata.attempt.as_deref() == Some("attempt")));
+    }
+
+    #[test]
+    fn numbers_that_a_double_does_not_hold_are_counted() {
+        let mut batch = Batch::new("ticks", 0, 0, rules());
+        push(&mut batch, 0, None, br#"{"symbol":"A","event_time":0,"price":0.1,"volume":9007199254740992,"x":9007199254740993}"#);
+        assert_eq!(batch.inexact_numbers(), 0);
+        push(&mut batch, 1, None, br#"{"symbol":"A","event_time":0,"price":0.1000000000000000055,"volume":9007199254740993}"#);
+        assert_eq!(batch.inexact_numbers(), 2);
     }
 
     #[test]

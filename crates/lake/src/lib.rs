@@ -44,7 +44,7 @@ pub use batch::{Batch, Routing, Rules};
 #[cfg(feature = "encodings")]
 pub use dead_letter::DeadLetter;
 #[cfg(feature = "encodings")]
-pub use decode::{DecodeError, coordinates};
+pub use decode::{Content, DecodeError};
 #[cfg(feature = "encodings")]
 pub use encode::EncodeError;
 pub use format::Format;

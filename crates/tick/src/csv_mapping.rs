@@ -1,6 +1,7 @@
 //! CSV headers and rows to ticks.
 
 use crate::csv_line::CsvLine;
+use crate::inexact::keep_digits;
 use crate::json::{json_string, push_member};
 use crate::{DateOrder, EventTime, FieldError, HeaderError, RowError, Symbol, Tick};
 
@@ -102,7 +103,7 @@ impl CsvMapping {
             }
         }
         let symbol = Some(row[self.symbol]).filter(|text| !is_absent(text)).and_then(Symbol::parse);
-        Ok(Tick {
+        let mut tick = Tick {
             symbol: symbol.ok_or_else(|| wrong(self.symbol, Symbol::WANTED))?,
             event_time: EventTime::parse_csv(row[self.event_time], order).ok_or_else(|| wrong(self.event_time, EventTime::WANTED_CSV))?,
             price: number(self.price)?,
@@ -111,8 +112,12 @@ impl CsvMapping {
             high: optional(self.high)?,
             low: optional(self.low)?,
             close: optional(self.close)?,
-            extra: (!extra.is_empty()).then(|| extra + "}"),
-        })
+            extra: None,
+        };
+        let texts = [Some(self.price), self.volume, self.open, self.high, self.low, self.close]
+            .map(|column| column.map_or("", |column| row[column].trim()));
+        tick.extra = keep_digits((!extra.is_empty()).then(|| extra + "}"), &texts, &tick.numbers());
+        Ok(tick)
     }
 }
 
@@ -208,6 +213,14 @@ mod tests {
         let tick = tick(INDEX, "HSI,1986-12-31,null,,1,1,null,null,text").expect("a tick");
         assert_eq!((tick.open, tick.high, tick.volume), (None, None, None));
         assert_eq!(tick.extra.as_deref(), Some(r#"{"Adj Close":null,"CloseUSD":"text"}"#));
+    }
+
+    #[test]
+    fn numbers_that_a_double_does_not_hold_keep_their_digits() {
+        assert_eq!(
+            json("symbol,date,close,volume,note", "A,2010-01-08,.1000000000000000055,+09007199254740993,x"),
+            r#"{"symbol":"A","event_time":"2010-01-08T00:00:00Z","price":0.1000000000000000055,"volume":9007199254740993,"close":0.1000000000000000055,"note":"x"}"#
+        );
     }
 
     #[test]

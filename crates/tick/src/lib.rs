@@ -6,15 +6,19 @@
 
 mod csv_line;
 mod csv_mapping;
+mod csv_time;
 mod error;
 mod event_time;
+mod inexact;
 mod json;
 mod symbol;
 
 pub use csv_line::CsvLine;
 pub use csv_mapping::CsvMapping;
+pub use csv_time::{DateOrder, DateOrderEvidence};
 pub use error::{FieldError, HeaderError, RowError, TickError};
-pub use event_time::{DateOrder, DateOrderEvidence, EventTime};
+pub use event_time::EventTime;
+pub use inexact::inexact_numbers;
 pub use symbol::Symbol;
 
 /// One market tick.
@@ -36,6 +40,7 @@ pub struct Tick {
     pub low: Option<f64>,
     /// Closing price of the interval; finite.
     pub close: Option<f64>,
-    /// The fields that a tick does not define, as the text of one JSON object; numbers keep the digits they came with.
+    /// The fields that a tick does not define, as the text of one JSON object on one line; numbers keep the digits they came with. Before them stand the
+    /// digits of the tick's own numbers that a double does not hold, each under its field's name (see [`inexact_numbers`]).
     pub extra: Option<String>,
 }

@@ -28,7 +28,7 @@ pub enum Command {
     Check,
     /// Prove the lake: every offset accounted for exactly once, every object there and nothing else. Exits 0 only where it is
     Verify {
-        /// Read every object, and prove the partition and offset of each row
+        /// Read every object, prove the partition and offset of each row, and count the numbers that a double does not hold
         #[arg(long)]
         deep: bool,
         /// Print the report as JSON
@@ -70,7 +70,7 @@ struct Settings {
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
-    /// kafka.topic: topic of ticks [default: ticks]
+    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default: ticks]
     #[arg(long, global = true)]
     topic: Option<String>,
     /// group.id: consumer group [default: tick-consumer]

@@ -11,9 +11,10 @@ use crate::status::{Status, View};
 /// The CloudWatch agent asks once a minute: after so long it has seen a counter at 0.
 const SEEN: Duration = Duration::from_secs(120);
 
-const COUNTERS: [(&str, &str); 6] = [
+const COUNTERS: [(&str, &str); 7] = [
     ("ticklake_landed_records_total", "Records that landed as rows"),
     ("ticklake_dead_letters_total", "Records that landed as dead letters"),
+    ("ticklake_inexact_numbers_total", "Numbers that landed and that a double does not hold; their digits are in extra"),
     ("ticklake_objects_total", "Objects created"),
     ("ticklake_object_bytes_total", "Bytes of objects created"),
     (LOST_OFFSETS, "Offsets registered as a gap at the log's start; counted two minutes after they were"),

@@ -54,6 +54,7 @@ impl Sealer {
         let (first, last) = batch.range().context("an empty batch has no manifest; this is a fault in tick-consumer")?;
         let (started, opened_at, oldest_ms) = (Instant::now(), batch.opened_at(), batch.oldest_ms());
         let (rows, dead_letters, value_bytes) = (batch.count(), batch.dead_letters(), batch.value_bytes());
+        let inexact_numbers = batch.inexact_numbers();
         let (topic_id, attempt, format) = (landing.topic_id()?.to_owned(), attempt(), self.format);
         let permit = self.encoders.acquire().await?;
         let encoded = tokio::task::spawn_blocking(move || batch.seal(format, &topic_id, &attempt));
@@ -98,6 +99,7 @@ impl Sealer {
                 metrics::counter!("ticklake_sealed_batches_total", "cause" => cause.name()).increment(1);
                 metrics::counter!("ticklake_landed_records_total").increment(rows - dead_letters as u64);
                 metrics::counter!("ticklake_dead_letters_total").increment(dead_letters as u64);
+                metrics::counter!("ticklake_inexact_numbers_total").increment(inexact_numbers);
                 metrics::counter!("ticklake_objects_total").increment(count as u64);
                 metrics::counter!("ticklake_object_bytes_total").increment(encoded_bytes);
                 metrics::histogram!("ticklake_seal_seconds").record(started.elapsed().as_secs_f64());

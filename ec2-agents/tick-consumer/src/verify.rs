@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _};
-use lake::{Audit, Found, Manifest, ManifestKey, ManifestObject, ObjectKey, Retention};
+use lake::{Audit, Content, Found, Manifest, ManifestKey, ManifestObject, ObjectKey, Retention};
 use wording::grouped;
 
 use crate::lake_bucket::{LakeBucket, Listed, now};
@@ -104,10 +104,7 @@ async fn find<'a>(bucket: &LakeBucket, object: &'a ManifestObject, deep: bool) -
             Some((_, None)) => Found::Foreign,
             Some((body, Some(metadata))) => {
                 let kind = object.key.kind();
-                let rows = tokio::task::spawn_blocking(move || {
-                    let mut rows = Vec::new();
-                    lake::coordinates(kind, body, &mut |partition, offset| rows.push((partition, offset))).map(|()| rows)
-                });
+                let rows = tokio::task::spawn_blocking(move || Content::decode(kind, body));
                 Found::Object { metadata, rows: Some(rows.await?.map_err(|error| error.to_string())) }
             }
         }
@@ -185,7 +182,8 @@ impl Report {
 
     /// Returns a table for people, with every fault below it.
     pub(crate) fn table(&self) -> String {
-        let headings = ["from", "to", "landed", "dead letters", "gaps", "absent", "objects", "expired", "faults"].map(str::to_owned);
+        let headings = ["from", "to", "landed", "dead letters", "gaps", "absent", "objects", "expired", "inexact numbers", "faults"]
+            .map(str::to_owned);
         let mut lines = Vec::new();
         let mut topic = "";
         for ((of, partition), audit) in &self.partitions {
@@ -205,6 +203,7 @@ impl Report {
                 grouped(audit.absent),
                 grouped(audit.objects),
                 grouped(audit.expired),
+                audit.inexact_numbers.map_or_else(|| "–".to_owned(), grouped),
                 grouped(audit.faults),
             ]);
         }

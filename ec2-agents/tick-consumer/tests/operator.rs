@@ -248,3 +248,20 @@ async fn what_cloudwatch_watches_is_there_before_anything_has_happened() {
     bench.stop(process, "consumer").await;
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_a_double_does_not_hold_land_with_their_digits_and_are_counted() {
+    let bench = Bench::new().await;
+    let address = format!("127.0.0.1:{}", free_port().expect("a port"));
+    let process = bench.start("consumer", &["--max-age", "300ms", "--listen", &address]).await;
+    bench.produce(0, br#"{"symbol":"A","event_time":0,"price":0.1,"volume":9007199254740992}"#).await;
+    bench.produce(0, br#"{"symbol":"A","event_time":0,"price":0.1000000000000000055,"volume":9007199254740993,"note":1}"#).await;
+    let lake = bench.landed(2).await;
+    bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_inexact_numbers_total 2")).await;
+    bench.stop(process, "consumer").await;
+    let extras: Vec<_> = bench.lines(&lake, "ticks/").await.into_iter().map(|line| line["extra"].clone()).collect();
+    assert_eq!(extras, [serde_json::Value::Null, r#"{"price":0.1000000000000000055,"volume":9007199254740993,"note":1}"#.into()]);
+    let report = bench.expect_whole().await;
+    assert_eq!(report["partitions"][0]["inexact_numbers"].as_u64(), Some(2), "{report:#}");
+    bench.end().await;
+}

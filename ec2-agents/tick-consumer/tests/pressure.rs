@@ -37,7 +37,7 @@ async fn ten_thousand_lake_partitions_stay_below_256_mebibytes() {
     for partition in 0..12 {
         // 833 hours, each three times, a record of one hour after a record of the other.
         produce(&bench, partition, 2_499, |number| {
-            format!(r#"{{"symbol":"A","event_time":{},"price":1,"n":{number}}}"#, (number % 833) * 3_600_000)
+            format!(r#"{{"symbol":"A","event_time":{},"price":1,"n":{number}}}"#, 1_700_000_000_000 + (number % 833) * 3_600_000)
         })
         .await;
     }

@@ -39,7 +39,7 @@ struct Settings {
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
-    /// kafka.topic: topic of ticks [default: ticks]
+    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default: ticks]
     #[arg(long, global = true)]
     topic: Option<String>,
     /// source: csv or synthetic [default: csv]

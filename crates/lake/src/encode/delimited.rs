@@ -11,7 +11,7 @@ pub(super) fn header(mut out: impl Write) -> Result<(), EncodeError> {
 }
 
 /// Tab-delimited text below a header line; an empty field is no value. Nothing is escaped because nothing needs to be: symbols
-/// have no control characters and JSON text escapes its own.
+/// have no control characters, and `extra` is JSON on one line, which escapes its own.
 pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
     let mut lines = Vec::with_capacity(2 * PIECE);
     let mut times = LakeText::default();

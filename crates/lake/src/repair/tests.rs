@@ -3,7 +3,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Batch, Format, Granularity, PartitionBy, Routing, Rules, coordinates};
+use crate::{Batch, Content, Format, Granularity, PartitionBy, Routing, Rules};
 
 const HOW: How = How { log_start: 0, gives_up: false, room: Room { for_all: u64::MAX, for_one: u64::MAX } };
 
@@ -39,9 +39,8 @@ fn all(manifest: &Manifest) -> Vec<usize> {
 
 /// Returns the offsets of the rows in an object.
 fn offsets(object: &Object) -> Vec<i64> {
-    let mut offsets = Vec::new();
-    coordinates(object.key.kind(), object.body.clone(), &mut |_, offset| offsets.push(offset)).expect("rows");
-    offsets
+    let content = Content::decode(object.key.kind(), object.body.clone()).expect("rows");
+    content.coordinates.into_iter().map(|(_, offset)| offset).collect()
 }
 
 proptest! {
