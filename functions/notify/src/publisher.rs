@@ -59,7 +59,7 @@ impl Publisher {
             Ok(Ok(answer)) => {
                 let confirmed = answer.attributes().and_then(|attributes| attributes.get("SubscriptionsConfirmed"));
                 if let Some(confirmed) = confirmed.and_then(|confirmed| confirmed.parse::<u32>().ok()) {
-                    metrics::gauge!("Subscriptions").set(f64::from(confirmed));
+                    metrics::histogram!("Subscriptions").record(f64::from(confirmed));
                 }
                 return;
             }

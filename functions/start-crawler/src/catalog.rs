@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{Crawler, CrawlerState, LastCrawlStatus, PartitionValueList};
 use lake::LakePartition;
-use metrics::gauge;
+use metrics::histogram;
 use tracing::warn;
 
 use crate::Settings;
@@ -31,7 +31,7 @@ impl Catalog {
         let answer = answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("GetCrawler {name}"))?;
         let crawler = answer.crawler().with_context(|| format!("GetCrawler {name}: no crawler in the answer"))?;
         let failure = failure(crawler);
-        gauge!("LastCrawlFailed").set(f64::from(u8::from(failure.is_some())));
+        histogram!("LastCrawlFailed").record(f64::from(u8::from(failure.is_some())));
         if let Some(reason) = failure {
             warn!(crawler = name, reason, "the last crawl failed; another is started where objects wait for it");
         }

@@ -20,7 +20,7 @@ use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use function::{Deadline, EventFunction};
 use lambda_runtime::Error;
-use metrics::{counter, gauge};
+use metrics::{counter, histogram};
 use object_event::{Ignored, Invocation, Message};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -121,7 +121,7 @@ fn report(handling: &Handling, outcome: &Outcome) {
     counter!("Objects").increment(objects as u64);
     counter!("Ignored").increment(ignored.len() as u64);
     counter!("Deferred").increment(deferred as u64);
-    gauge!("OldestUncoveredSeconds").set(oldest as f64);
+    histogram!("OldestUncoveredSeconds").record(oldest as f64);
     match outcome.crawl {
         Crawl::Started => counter!("CrawlsStarted").increment(1),
         Crawl::NotDue => counter!("CrawlsSkipped", "Reason" => "covered").increment(1),
