@@ -172,30 +172,51 @@ impl Functions<'_> {
         Ok(())
     }
 
-    /// What no crawl covers, and what is no event, ends in the dead-letter queues after the queues' limit, which is two receives here.
+    /// What is no event, and a file that the crawler makes no partition of, end in the dead-letter queues after the queues' limit. The file costs
+    /// one crawl, and the message of an object that is gone is acknowledged.
     async fn dead_letters(&self) -> Result<()> {
         let sqs = aws_sdk_sqs::Client::new(self.stack.ministack.aws.config());
-        let uncovered = sample::event(LAKE, "ticks/dt=2026-11-26/hr=05/nowhere.parquet", "e", None).to_string();
-        let cases: [(&str, &str, &[&str]); 2] = [
-            ("CrawlQueueUrl", "CrawlDeadLetterQueueUrl", &["poison", &uncovered]),
-            ("NotifyQueueUrl", "NotifyDeadLetterQueueUrl", &["poison"]),
-        ];
-        for (queue, dead, bodies) in cases {
-            let (queue, dead) = (self.stack.deployment.output(queue)?, self.stack.deployment.output(dead)?);
-            let redrive = sqs.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::RedrivePolicy).send().await?;
-            let redrive = redrive.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy)).cloned();
-            let mut redrive: Value = serde_json::from_str(&redrive.context("the queue has no dead-letter queue")?)?;
-            redrive["maxReceiveCount"] = 2.into();
-            load::set(&sqs, queue, QueueAttributeName::RedrivePolicy, &redrive.to_string()).await?;
-            load::set(&sqs, queue, QueueAttributeName::VisibilityTimeout, "1").await?;
-            for body in bodies {
-                sqs.send_message().queue_url(queue).message_body(*body).send().await.context("SendMessage")?;
-            }
-            let wanted = bodies.len() as u64;
-            let what = format!("{wanted} messages in {dead}");
-            wait_until(&what, Duration::from_secs(60), async || Ok(load::waiting(&sqs, dead).await? == wanted)).await?;
+        self.limit(&sqs, "NotifyQueueUrl", 2, "1").await?;
+        self.send(&sqs, "NotifyQueueUrl", "poison").await?;
+        self.wait_for_dead(&sqs, "NotifyDeadLetterQueueUrl", "NotifyQueueUrl", 1).await?;
+        // The file's event comes to both queues, and a mail takes longer than a second.
+        self.limit(&sqs, "NotifyQueueUrl", 2, "40").await?;
+        let crawls = self.stack.crawls.crawls();
+        self.limit(&sqs, "CrawlQueueUrl", 12, "1").await?;
+        sample::put(&self.stack.ministack.aws, LAKE, "ticks/foreign/dt=2026-11-26/hr=05/a.parquet").await?;
+        let gone = sample::event(LAKE, "ticks/dt=2026-11-26/hr=05/gone.parquet", "e", None).to_string();
+        for body in ["poison", &gone] {
+            self.send(&sqs, "CrawlQueueUrl", body).await?;
         }
+        self.wait_for_dead(&sqs, "CrawlDeadLetterQueueUrl", "CrawlQueueUrl", 2).await?;
+        let crawls = self.stack.crawls.crawls() - crawls;
+        ensure!(crawls == 1, "{crawls} crawls for one file that no crawl covers");
         Ok(())
+    }
+
+    /// Sets how often a queue hands over a message, and after how many seconds again.
+    async fn limit(&self, sqs: &aws_sdk_sqs::Client, queue: &str, receives: u32, visibility: &str) -> Result<()> {
+        let queue = self.stack.deployment.output(queue)?;
+        let redrive = sqs.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::RedrivePolicy).send().await?;
+        let redrive = redrive.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy)).cloned();
+        let mut redrive: Value = serde_json::from_str(&redrive.context("the queue has no dead-letter queue")?)?;
+        redrive["maxReceiveCount"] = receives.into();
+        load::set(sqs, queue, QueueAttributeName::RedrivePolicy, &redrive.to_string()).await?;
+        load::set(sqs, queue, QueueAttributeName::VisibilityTimeout, visibility).await
+    }
+
+    async fn send(&self, sqs: &aws_sdk_sqs::Client, queue: &str, body: &str) -> Result<()> {
+        let queue = self.stack.deployment.output(queue)?;
+        sqs.send_message().queue_url(queue).message_body(body).send().await.context("SendMessage")?;
+        Ok(())
+    }
+
+    /// Waits until so many messages are in a dead-letter queue, and none in its queue.
+    async fn wait_for_dead(&self, sqs: &aws_sdk_sqs::Client, dead: &str, queue: &str, wanted: u64) -> Result<()> {
+        let (dead, queue) = (self.stack.deployment.output(dead)?, self.stack.deployment.output(queue)?);
+        let what = format!("{wanted} messages in {dead}, and none in {queue}");
+        let is_so = async || Ok(load::waiting(sqs, dead).await? == wanted && load::waiting(sqs, queue).await? == 0);
+        wait_until(&what, Duration::from_secs(60), is_so).await
     }
 
     /// Returns the metrics of a function's last invocation, from its log, every line of which is JSON.
