@@ -55,3 +55,32 @@ impl Wanted {
         Self { partition: LakePartition::of_key(&created.object.key), object: created.object, created_by }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Option<SystemTime> {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
+    /// With every-file an object counts as covered by a crawl that began after it was there.
+    #[test]
+    fn an_object_was_there_when_its_message_was_sent_or_a_second_after_its_event() {
+        let event = |time: &str| {
+            let event = r#"{"source": "aws.s3", "detail-type": "Object Created", TIME "detail": {"bucket": {"name": "b"}, "object": {"key": "ticks/a"}}}"#;
+            Want::read(&event.replace("TIME", time)).expect("an event")
+        };
+        // 1,795,237,201 s.
+        let timed = r#""time": "2026-11-21T05:00:01Z","#;
+        for (time, sent, wanted) in [
+            (timed, None, at(1_795_237_202)),
+            (timed, at(1_795_237_201), at(1_795_237_201)),
+            (timed, at(1_795_237_300), at(1_795_237_202)),
+            ("", at(1_795_237_300), at(1_795_237_300)),
+            ("", None, None),
+        ] {
+            assert_eq!(event(time).received(sent, 1).objects[0].created_by, wanted, "{time} {sent:?}");
+        }
+    }
+}

@@ -37,7 +37,7 @@ const NEEDED: [(&str, &[&str], &str); 6] = [
     ("ssm:GetParameter", &["check"], "ssm:/ticklake/tick-consumer: cannot read the parameter: AccessDenied"),
     ("secretsmanager:GetSecretValue", &["check"], "kafka.secret: cannot read "),
     ("s3:ListBucket", &["check"], "access to bucket \"ticklake-lake\" is denied"),
-    ("s3:GetObject", &["verify"], "GET s3://ticklake-lake/_manifests/"),
+    ("s3:GetObject", &["verify"], "GET s3://ticklake-lake/_retention/"),
     ("s3:PutObject", &["run"], "PUT s3://ticklake-lake/_manifests/"),
     ("sqs:SendMessage", &["reconcile", "--since", "1h"], "cannot send to "),
 ];
