@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-use bench::{BUCKET, Bench, batch, deferred, glue_after_a_failed_crawl, start};
+use bench::{BUCKET, Bench, batch, deferred, scripted_glue, start};
 use local::{Aws, Processes, wait_until};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -54,8 +54,8 @@ async fn a_version_below_a_delete_marker_is_gone() {
     bench.processes.stop_all().await;
 }
 
-/// Neither an S3 that takes the call and never answers nor a first receive is a reason to think that an object is gone. There are more objects
-/// than can be asked for at a time: the crawl is started before the deadline all the same.
+/// An S3 that takes the call and never answers is no reason to think that objects are gone. There are more of them than can be asked for at a time:
+/// the crawl is started before the deadline all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_s3_says_nothing_of_counts_as_present() {
     let bench = Bench::new().await;
@@ -68,9 +68,15 @@ async fn an_object_that_s3_says_nothing_of_counts_as_present() {
     assert!(bench.is_crawling().await, "no crawl has started: {}", bench.said());
     assert!(bench.said().contains("cannot look for objects; they count as present"), "{}", bench.said());
     function.stop().await.expect("a stop");
-    wait_until("the crawl's end", Duration::from_secs(30), async || Ok(!bench.is_crawling().await)).await.expect("an end");
+    bench.processes.stop_all().await;
+}
+
+/// Nearly every object is there when its message comes for the first time: S3 is not asked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_not_looked_for_when_its_message_comes_for_the_first_time() {
+    let bench = Bench::new().await;
     let mut function = bench.start(&[]).await;
-    assert_eq!(deferred(&mut function, &batch(1, &gone)).await.len(), 400, "{}", bench.said());
+    assert_eq!(deferred(&mut function, &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])).await, ["0"], "{}", bench.said());
     assert!(bench.is_crawling().await, "no crawl has started: {}", bench.said());
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
@@ -81,7 +87,8 @@ async fn an_object_that_s3_says_nothing_of_counts_as_present() {
 async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let (processes, log) = (Processes::default(), folder.path().join("function.log"));
-    let aws = Aws::at(&glue_after_a_failed_crawl().await).await;
+    let crawler = json!({"Crawler": {"Name": "ticks", "State": "READY", "LastCrawl": {"Status": "FAILED", "ErrorMessage": "no access"}}});
+    let aws = Aws::at(&scripted_glue(vec![("GetCrawler", crawler)]).await).await;
     let mut function = start(&processes, &aws, &[], &log).await;
     assert_eq!(deferred(&mut function, &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])).await, ["0"]);
     // Outside of the lake's folders: nothing to ask Glue.
@@ -92,4 +99,28 @@ async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let metrics: Vec<Value> = lines.filter(|line| line["Objects"] == 1).collect();
     assert_eq!((metrics.len(), &metrics[0]["LastCrawlFailed"]), (2, &json!([1.0])), "{said}");
     assert_eq!(metrics[1].get("LastCrawlFailed"), None, "{said}");
+}
+
+/// ministack puts into `UnprocessedKeys` only what it does not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_glue_has_not_come_to_are_asked_for_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (processes, log) = (Processes::default(), folder.path().join("function.log"));
+    let hour = |hr: &str| json!({"Values": ["2026-11-21", hr]});
+    let answers = vec![
+        ("GetCrawler", json!({"Crawler": {"Name": "ticks", "State": "READY"}})),
+        ("BatchGetPartition", json!({"Partitions": [hour("05")], "UnprocessedKeys": [hour("06"), hour("07")]})),
+        ("BatchGetPartition", json!({"Partitions": [hour("06")], "UnprocessedKeys": [hour("07")]})),
+        ("BatchGetPartition", json!({"Partitions": [], "UnprocessedKeys": [hour("07")]})),
+        ("StartCrawler", json!({})),
+    ];
+    let aws = Aws::at(&scripted_glue(answers).await).await;
+    let mut function = start(&processes, &aws, &[], &log).await;
+    let objects = ["05", "06", "07"].map(|hr| format!("ticks/dt=2026-11-21/hr={hr}/a.parquet"));
+    let objects: Vec<(&str, Option<&str>)> = objects.iter().map(|key| (key.as_str(), None)).collect();
+    let deferred = deferred(&mut function, &batch(1, &objects)).await;
+    function.stop().await.expect("a stop");
+    let said = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(deferred, ["2"], "{said}");
+    assert!(said.contains(r#""crawl":"Started""#), "{said}");
 }

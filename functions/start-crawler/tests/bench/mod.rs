@@ -1,4 +1,4 @@
-//! The function as a process behind a runtime API, and what it works on: a lake and a crawler of a local AWS, or a Glue that gives one answer.
+//! The function as a process behind a runtime API, and what it works on: a lake and a crawler of a local AWS, or a Glue that follows a script.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use local::{Aws, FunctionProcess, Ministack, Processes, Repository, Tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 pub const BUCKET: &str = "lake";
 const NAME: &str = "ticks";
@@ -84,26 +84,41 @@ pub async fn deferred(function: &mut FunctionProcess, batch: &Value) -> Vec<Stri
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Starts a Glue whose crawler has failed: ministack's never do. It answers nothing else.
-pub async fn glue_after_a_failed_crawl() -> String {
+/// Starts a Glue that gives these answers, each once, to calls of these operations in this order, and refuses every other: for what ministack's never
+/// answers.
+pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let crawler = json!({"Crawler": {"Name": NAME, "State": "READY", "LastCrawl": {"Status": "FAILED", "ErrorMessage": "no access"}}});
     tokio::spawn(async move {
+        let mut answers = answers.into_iter().peekable();
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            let mut request = Vec::new();
-            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-                if stream.read_buf(&mut request).await.expect("a request") == 0 {
-                    break;
-                }
-            }
-            let is_asked = String::from_utf8_lossy(&request).contains("AWSGlue.GetCrawler");
-            let (status, body) = if is_asked { ("200 OK", crawler.to_string()) } else { ("400 Bad Request", "{}".to_owned()) };
+            let head = request(&mut stream).await.expect("a request");
+            let answer =
+                answers.next_if(|(operation, _)| head.contains(&format!("x-amz-target: awsglue.{}\r\n", operation.to_lowercase())));
+            let (status, body) = answer.map_or(("400 Bad Request", json!({})), |(_, body)| ("200 OK", body));
+            let body = body.to_string();
             let length = body.len();
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
             stream.write_all(answer.as_bytes()).await.expect("an answer");
         }
     });
     url
+}
+
+/// Reads a request to its end; returns its head in lower case.
+async fn request(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    loop {
+        let read = String::from_utf8_lossy(&text).to_lowercase();
+        if let Some((head, body)) = read.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            if body.len() >= length {
+                return Ok(format!("{head}\r\n"));
+            }
+        }
+        if stream.read_buf(&mut text).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
 }
