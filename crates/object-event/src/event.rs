@@ -257,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_key_survives_the_form_encoding(key in ".{1,60}") {
+        fn every_key_survives_the_form_encoding(key in "(?s).{1,60}") {
             let encoded: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
             let event = Event::of(notification(&encoded, "ObjectCreated:Put")).expect("an event");
             prop_assert_eq!(&event.created[0].object.key, &key);

@@ -21,6 +21,8 @@ pub struct Message<T> {
     pub id: Option<String>,
     /// When SQS took it.
     pub sent: Option<SystemTime>,
+    /// How often SQS has handed it over, this time included; 1 if it does not say.
+    pub receives: u32,
     /// What it says, or why it says nothing.
     pub content: Result<T, EventError>,
 }
@@ -78,15 +80,16 @@ impl<T> Message<T> {
             let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             Err(EventError::Panicked(said.unwrap_or("without a message").to_owned()))
         });
-        Self { id, sent: None, content }
+        Self { id, sent: None, receives: 1, content }
     }
 
     fn of_sqs(message: &SqsMessage, read: impl Fn(&str) -> Result<T, EventError>) -> Self {
-        let sent = message.attributes.get("SentTimestamp").and_then(|millis| millis.parse().ok());
+        let attribute = |name: &str| message.attributes.get(name).and_then(|value| value.parse::<u64>().ok());
         // AWS fails the whole batch on an empty identifier.
         let id = message.message_id.clone().filter(|id| !id.is_empty());
-        let sent = sent.and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
-        Self { sent, ..Self::new(id, message.body.as_deref().unwrap_or_default(), read) }
+        let sent = attribute("SentTimestamp").and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+        let receives = attribute("ApproximateReceiveCount").and_then(|count| count.try_into().ok()).unwrap_or(1);
+        Self { sent, receives, ..Self::new(id, message.body.as_deref().unwrap_or_default(), read) }
     }
 }
 
@@ -104,7 +107,7 @@ mod tests {
 
     fn batch(bodies: &[(&str, &str)]) -> Value {
         let records = bodies.iter().map(
-            |(id, body)| json!({"eventSource": "aws:sqs", "messageId": id, "body": body, "attributes": {"SentTimestamp": "1795237200123"}}),
+            |(id, body)| json!({"eventSource": "aws:sqs", "messageId": id, "body": body, "attributes": {"SentTimestamp": "1795237200123", "ApproximateReceiveCount": "3"}}),
         );
         json!({"Records": records.collect::<Vec<_>>()})
     }
@@ -118,6 +121,7 @@ mod tests {
         assert_eq!(bad, [1, 2, 3]);
         assert_eq!(invocation.messages[3].content, Err(EventError::Panicked("asked to".into())));
         assert_eq!(invocation.messages[0].sent, SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(1_795_237_200_123)));
+        assert_eq!((invocation.messages[0].receives, Message::new(None, "", read).receives), (3, 1));
         let response = invocation.respond(bad.into_iter().map(|place| (place, "bad"))).expect("a response");
         let failures: Vec<String> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
         assert_eq!(failures, ["m2", "m3", "m4"]);

@@ -116,10 +116,9 @@ fn check(text: &str) -> (u64, u64) {
             Ok(event) => {
                 for created in &event.created {
                     let key = &created.object.key;
-                    assert!(
-                        PREFIXES.iter().any(|prefix| key.starts_with(prefix)) && !key.ends_with('/') && created.size != Some(0),
-                        "{created:?}"
-                    );
+                    let is_hidden = key.split('/').any(|part| part.starts_with(['_', '.']));
+                    let is_in_lake = PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+                    assert!(is_in_lake && !is_hidden && !key.ends_with('/') && created.size != Some(0), "{created:?}");
                     objects += 1;
                 }
             }

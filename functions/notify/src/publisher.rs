@@ -59,7 +59,7 @@ impl Publisher {
             Ok(Ok(answer)) => {
                 let confirmed = answer.attributes().and_then(|attributes| attributes.get("SubscriptionsConfirmed"));
                 if let Some(confirmed) = confirmed.and_then(|confirmed| confirmed.parse::<u32>().ok()) {
-                    metrics::gauge!("Subscriptions").set(f64::from(confirmed));
+                    metrics::histogram!("Subscriptions").record(f64::from(confirmed));
                 }
                 return;
             }
@@ -97,4 +97,35 @@ fn may_pass(error: &SdkError<PublishError>) -> bool {
     let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
     !matches!(error, SdkError::ConstructionFailure(_)) && status.is_none_or(|status| status >= 500 || status == 429)
         || code.contains("Throttl")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sns::error::ErrorMetadata;
+    use aws_smithy_runtime_api::http::{Response, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_cannot_is_not() {
+        let answer = |status: u16, code: &str| {
+            let status = StatusCode::try_from(status).expect("a status");
+            let error = PublishError::generic(ErrorMetadata::builder().code(code).build());
+            SdkError::service_error(error, Response::new(status, "".into()))
+        };
+        for (status, code, wanted) in [
+            (500, "InternalError", true),
+            (503, "ServiceUnavailable", true),
+            (429, "TooManyRequests", true),
+            (400, "Throttling", true),
+            (400, "ThrottledException", true),
+            (400, "InvalidParameter", false),
+            (403, "AuthorizationError", false),
+            (404, "NotFound", false),
+        ] {
+            assert_eq!(may_pass(&answer(status, code)), wanted, "{status} {code}");
+        }
+        assert!(may_pass(&SdkError::timeout_error("no answer")));
+        assert!(!may_pass(&SdkError::construction_failure("an attribute without a type")));
+    }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{Crawler, CrawlerState, LastCrawlStatus, PartitionValueList};
 use lake::LakePartition;
-use metrics::gauge;
+use metrics::histogram;
 use tracing::warn;
 
 use crate::Settings;
@@ -31,13 +31,11 @@ impl Catalog {
         let answer = answer.map_err(|error| anyhow::anyhow!(aws_connect::brief(&error))).with_context(|| format!("GetCrawler {name}"))?;
         let crawler = answer.crawler().with_context(|| format!("GetCrawler {name}: no crawler in the answer"))?;
         let failure = failure(crawler);
-        gauge!("LastCrawlFailed").set(f64::from(u8::from(failure.is_some())));
+        histogram!("LastCrawlFailed").record(f64::from(u8::from(failure.is_some())));
         if let Some(reason) = failure {
             warn!(crawler = name, reason, "the last crawl failed; another is started where objects wait for it");
         }
-        let last = crawler.last_crawl().filter(|crawl| crawl.status() == Some(&LastCrawlStatus::Succeeded));
-        let succeeded = last.and_then(|crawl| crawl.start_time()).and_then(|time| (*time).try_into().ok());
-        Ok(Told::Crawler(CrawlerSeen { is_running: crawler.state() != Some(&CrawlerState::Ready), succeeded }))
+        Ok(Told::Crawler(seen(crawler)))
     }
 
     /// Returns those of the partitions that the table has. A table that does not exist yet has none.
@@ -84,6 +82,13 @@ impl Catalog {
     }
 }
 
+/// Returns what matters of a crawler.
+fn seen(crawler: &Crawler) -> CrawlerSeen {
+    let last = crawler.last_crawl().filter(|crawl| crawl.status() == Some(&LastCrawlStatus::Succeeded));
+    let succeeded = last.and_then(|crawl| crawl.start_time()).and_then(|time| (*time).try_into().ok());
+    CrawlerSeen { is_running: crawler.state() != Some(&CrawlerState::Ready), succeeded }
+}
+
 /// Returns why the last crawl failed, where it did.
 fn failure(crawler: &Crawler) -> Option<&str> {
     let last = crawler.last_crawl().filter(|crawl| crawl.status() == Some(&LastCrawlStatus::Failed))?;
@@ -92,17 +97,38 @@ fn failure(crawler: &Crawler) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use aws_sdk_glue::primitives::DateTime;
     use aws_sdk_glue::types::LastCrawlInfo;
 
     use super::*;
 
+    fn crawler(status: LastCrawlStatus, state: CrawlerState) -> Crawler {
+        let last = LastCrawlInfo::builder().status(status).start_time(DateTime::from_secs(7)).error_message("no access").build();
+        Crawler::builder().state(state).last_crawl(last).build()
+    }
+
     #[test]
     fn only_a_crawl_that_failed_has_a_reason() {
-        let crawler =
-            |status| Crawler::builder().last_crawl(LastCrawlInfo::builder().status(status).error_message("no access").build()).build();
-        assert_eq!(failure(&crawler(LastCrawlStatus::Failed)), Some("no access"));
-        assert_eq!(failure(&crawler(LastCrawlStatus::Succeeded)), None);
-        assert_eq!(failure(&crawler(LastCrawlStatus::Cancelled)), None);
+        let reason = |status| failure(&crawler(status, CrawlerState::Ready)).map(str::to_owned);
+        assert_eq!(reason(LastCrawlStatus::Failed).as_deref(), Some("no access"));
+        assert_eq!(reason(LastCrawlStatus::Succeeded), None);
+        assert_eq!(reason(LastCrawlStatus::Cancelled), None);
         assert_eq!(failure(&Crawler::builder().build()), None, "none has run yet");
+    }
+
+    #[test]
+    fn only_a_crawl_that_succeeded_covers_and_only_a_ready_crawler_is_started() {
+        let began = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(7));
+        for (status, state, is_running, succeeded) in [
+            (LastCrawlStatus::Succeeded, CrawlerState::Ready, false, began),
+            (LastCrawlStatus::Succeeded, CrawlerState::Running, true, began),
+            (LastCrawlStatus::Succeeded, CrawlerState::Stopping, true, began),
+            (LastCrawlStatus::Failed, CrawlerState::Ready, false, None),
+            (LastCrawlStatus::Cancelled, CrawlerState::Ready, false, None),
+        ] {
+            assert_eq!(seen(&crawler(status.clone(), state.clone())), CrawlerSeen { is_running, succeeded }, "{status} {state}");
+        }
     }
 }

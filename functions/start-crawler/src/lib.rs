@@ -1,13 +1,14 @@
 //! Starts the Glue crawler when the catalog does not cover an object that was created.
 //!
-//! A message is acknowledged once the catalog covers its objects; until then it is returned as failed and comes back after the
-//! queue's visibility timeout (G5). Objects in known partitions start nothing, and a batch starts at most one crawl (G6).
+//! A message is acknowledged once the catalog covers its objects, or they are gone; until then it is returned as failed and comes back after
+//! the queue's visibility timeout (G5). Objects in known partitions start nothing, and a batch starts at most one crawl (G6).
 
 mod catalog;
 mod handling;
 mod known;
 #[cfg(test)]
 mod model;
+mod presence;
 mod settings;
 mod want;
 
@@ -20,7 +21,7 @@ use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use function::{Deadline, EventFunction};
 use lambda_runtime::Error;
-use metrics::{counter, gauge};
+use metrics::{counter, histogram};
 use object_event::{Ignored, Invocation, Message};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -30,27 +31,33 @@ use catalog::Catalog;
 pub use handling::CrawlOn;
 use handling::{Ask, Crawl, Handling, Outcome, Told};
 use known::Known;
+use presence::Presence;
 pub use settings::Settings;
 use want::Want;
 
 /// Left between Glue's last chance to answer and the deadline.
 const MARGIN: Duration = Duration::from_secs(2);
+/// Left when S3 is no longer asked for objects: enough to start a crawl, retries included.
+const LOOKED: Duration = Duration::from_secs(14);
 
 /// The function: what it needs to handle one invocation after another.
 pub struct StartCrawler {
     catalog: Catalog,
+    presence: Presence,
     crawl_on: CrawlOn,
     known: Mutex<Known>,
 }
 
 impl StartCrawler {
-    /// Returns the function with its Glue client.
+    /// Returns the function with its clients.
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
-        Self { crawl_on: settings.crawl_on, catalog: Catalog::new(aws_sdk_glue::Client::new(config), settings), known: Mutex::default() }
+        let presence = Presence::new(aws_sdk_s3::Client::new(config));
+        let crawl_on = settings.crawl_on;
+        Self { crawl_on, catalog: Catalog::new(aws_sdk_glue::Client::new(config), settings), presence, known: Mutex::default() }
     }
 
     /// Carries out what the state machine asks for.
-    async fn answer(&self, ask: &Ask) -> Result<Option<Told>> {
+    async fn answer(&self, ask: &Ask, deadline: Deadline) -> Result<Option<Told>> {
         let asked = Instant::now();
         Ok(Some(match ask {
             Ask::Crawler => self.catalog.crawler().await?,
@@ -59,6 +66,7 @@ impl StartCrawler {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).learn(found.iter().copied(), asked);
                 Told::Partitions(found)
             }
+            Ask::Objects(objects) => Told::Gone(self.presence.gone(objects, deadline.minus(LOOKED)).await),
             Ask::Start => self.catalog.start_crawl().await?,
             Ask::Nothing => return Ok(None),
         }))
@@ -68,14 +76,17 @@ impl StartCrawler {
 impl EventFunction for StartCrawler {
     async fn handle(&self, payload: Value, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
         let invocation = Invocation::read(payload, Want::read)?;
-        let want = |(place, message): (usize, &Message<Want>)| Some((place, message.content.as_ref().ok()?.clone().sent(message.sent)));
+        let want = |(place, message): (usize, &Message<Want>)| {
+            let want = message.content.as_ref().ok()?.clone();
+            Some((place, want.received(message.sent, message.receives)))
+        };
         let wants = invocation.messages.iter().enumerate().filter_map(want).collect();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).fresh(Instant::now());
         let mut handling = Handling::new(self.crawl_on, wants, known);
         let until = deadline.minus(MARGIN);
         let mut trouble = String::new();
         loop {
-            let answer = timeout_at(until, self.answer(handling.ask())).await.context("no answer from Glue before the deadline");
+            let answer = timeout_at(until, self.answer(handling.ask(), deadline)).await.context("no answer from Glue before the deadline");
             match answer.and_then(|answer| answer) {
                 Ok(Some(told)) => handling.told(told),
                 Ok(None) => break,
@@ -88,7 +99,7 @@ impl EventFunction for StartCrawler {
         }
         let outcome = handling.outcome();
         report(&handling, &outcome);
-        let not_covered = "the catalog does not cover the object yet; a crawl was asked for";
+        let not_covered = "the catalog does not cover the object yet";
         let reason = if trouble.is_empty() { not_covered } else { &trouble };
         let mut failed: BTreeMap<usize, String> = outcome.deferred.iter().map(|place| (*place, reason.to_owned())).collect();
         for (place, message) in invocation.messages.iter().enumerate() {
@@ -106,13 +117,15 @@ impl EventFunction for StartCrawler {
 fn report(handling: &Handling, outcome: &Outcome) {
     let (wants, deferred) = (handling.wants(), outcome.deferred.len());
     let objects: usize = wants.values().map(|want| want.objects.len()).sum();
-    let waiting = outcome.deferred.iter().flat_map(|place| &wants[place].objects);
-    let oldest = waiting.filter_map(|object| SystemTime::now().duration_since(object.created_by?).ok()).max().unwrap_or_default().as_secs();
+    let waiting = || outcome.deferred.iter().flat_map(|place| &wants[place].objects);
+    let oldest =
+        waiting().filter_map(|object| SystemTime::now().duration_since(object.created_by?).ok()).max().unwrap_or_default().as_secs();
     let ignored: Vec<&Ignored> = wants.values().flat_map(|want| &want.ignored).collect();
     info!(
         messages = wants.len(),
         objects,
         deferred,
+        gone = handling.gone().len(),
         oldest_uncovered_seconds = oldest,
         ignored = Ignored::summary(ignored.iter().copied()),
         crawl = ?outcome.crawl,
@@ -121,10 +134,15 @@ fn report(handling: &Handling, outcome: &Outcome) {
     counter!("Objects").increment(objects as u64);
     counter!("Ignored").increment(ignored.len() as u64);
     counter!("Deferred").increment(deferred as u64);
-    gauge!("OldestUncoveredSeconds").set(oldest as f64);
+    histogram!("OldestUncoveredSeconds").record(oldest as f64);
     match outcome.crawl {
         Crawl::Started => counter!("CrawlsStarted").increment(1),
         Crawl::NotDue => counter!("CrawlsSkipped", "Reason" => "covered").increment(1),
+        Crawl::PassedOver => {
+            let key = waiting().next().map(|wanted| wanted.object.key.as_str());
+            warn!(key, "no crawl is started: one has succeeded since the message was sent, and has added no partition for the object");
+            counter!("CrawlsSkipped", "Reason" => "passed-over").increment(1);
+        }
         Crawl::Running => counter!("CrawlsSkipped", "Reason" => "running").increment(1),
         Crawl::Failed => counter!("CrawlsSkipped", "Reason" => "failed").increment(1),
     }

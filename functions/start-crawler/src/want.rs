@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use lake::{LakePartition, ObjectKey};
-use object_event::{Event, EventError, ObjectCreated};
+use object_event::{Event, EventError, ObjectCreated, ObjectVersion};
 
 /// What the crawler looks at.
 const PREFIXES: [&str; 1] = [ObjectKey::DATA];
@@ -13,11 +13,17 @@ pub(crate) struct Want {
     pub(crate) objects: Vec<Wanted>,
     /// What else the message names.
     pub(crate) ignored: Vec<object_event::Ignored>,
+    /// When SQS had the message, if it came from there.
+    pub(crate) sent: Option<SystemTime>,
+    /// How often SQS has handed the message over.
+    pub(crate) receives: u32,
 }
 
 /// An object that the catalog must cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
+    /// Which object.
+    pub(crate) object: ObjectVersion,
     /// The lake partition in its key, where there is one.
     pub(crate) partition: Option<LakePartition>,
     /// When it was there at the latest.
@@ -29,11 +35,12 @@ impl Want {
     pub(crate) fn read(text: &str) -> Result<Self, EventError> {
         function::panic_if_asked(text);
         let event = Event::decode(text, &PREFIXES)?;
-        Ok(Self { objects: event.created.iter().map(Wanted::of).collect(), ignored: event.ignored })
+        Ok(Self { objects: event.created.into_iter().map(Wanted::of).collect(), ignored: event.ignored, sent: None, receives: 1 })
     }
 
-    /// Takes in when SQS had the message: the objects were there by then.
-    pub(crate) fn sent(mut self, sent: Option<SystemTime>) -> Self {
+    /// Takes in what SQS says of the message: the objects were there when it was sent.
+    pub(crate) fn received(mut self, sent: Option<SystemTime>, receives: u32) -> Self {
+        (self.sent, self.receives) = (sent, receives);
         for object in &mut self.objects {
             object.created_by = object.created_by.into_iter().chain(sent).min();
         }
@@ -42,9 +49,38 @@ impl Want {
 }
 
 impl Wanted {
-    fn of(created: &ObjectCreated) -> Self {
+    fn of(created: ObjectCreated) -> Self {
         // EventBridge cuts the time to the second.
         let created_by = created.time.and_then(|time| time.checked_add(Duration::from_secs(1)));
-        Self { partition: LakePartition::of_key(&created.object.key), created_by }
+        Self { partition: LakePartition::of_key(&created.object.key), object: created.object, created_by }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Option<SystemTime> {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
+    /// With every-file an object counts as covered by a crawl that began after it was there.
+    #[test]
+    fn an_object_was_there_when_its_message_was_sent_or_a_second_after_its_event() {
+        let event = |time: &str| {
+            let event = r#"{"source": "aws.s3", "detail-type": "Object Created", TIME "detail": {"bucket": {"name": "b"}, "object": {"key": "ticks/a"}}}"#;
+            Want::read(&event.replace("TIME", time)).expect("an event")
+        };
+        // 1,795,237,201 s.
+        let timed = r#""time": "2026-11-21T05:00:01Z","#;
+        for (time, sent, wanted) in [
+            (timed, None, at(1_795_237_202)),
+            (timed, at(1_795_237_201), at(1_795_237_201)),
+            (timed, at(1_795_237_300), at(1_795_237_202)),
+            ("", at(1_795_237_300), at(1_795_237_300)),
+            ("", None, None),
+        ] {
+            assert_eq!(event(time).received(sent, 1).objects[0].created_by, wanted, "{time} {sent:?}");
+        }
     }
 }

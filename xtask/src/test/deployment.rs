@@ -1,6 +1,6 @@
 //! What a deployment is made of, looked at without deploying it: scripts, binaries, and what the template says of things that stand elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -10,8 +10,14 @@ use tokio::process::Command;
 
 use super::template::translate;
 
-/// What `sam delete` leaves; docs/runbook.md, "Delete and restore", says so.
-const RETAINED: [&str; 5] = ["CrawlerLogs", "KafkaVolume1", "KafkaVolume2", "KafkaVolume3", "LakeBucket"];
+/// What `sam delete` leaves, and how docs/runbook.md, "Delete and restore", names it.
+const RETAINED: [(&str, &str); 5] = [
+    ("CrawlerLogs", "the log group `/aws-glue/crawlers`"),
+    ("KafkaVolume1", "the brokers' data volumes"),
+    ("KafkaVolume2", "the brokers' data volumes"),
+    ("KafkaVolume3", "the brokers' data volumes"),
+    ("LakeBucket", "the lake's bucket with all that is in it"),
+];
 /// Newest glibc symbols that Amazon Linux 2023 has.
 const GLIBC: (u32, u32) = (2, 34);
 
@@ -75,36 +81,46 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
     let of_type = |kind: &'static str| resources.iter().filter(move |(_, resource)| resource["Type"] == kind);
     queries(repository, of_type("AWS::Athena::NamedQuery").map(|(_, query)| &query["Properties"]))?;
     let runbook = read(repository, "docs/runbook.md")?;
-    let sections: BTreeSet<String> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
+    let sections: BTreeMap<String, &str> =
+        runbook.split("\n## ").filter_map(|section| section.split_once('\n')).map(|(heading, text)| (anchor(heading), text)).collect();
     let agent_metrics = read(repository, "ec2-agents/tick-consumer/src/http.rs")?;
     let carried = read(repository, "ec2-agents/boot/tick-consumer.cloudwatch.json")?;
     let broker = read(repository, "ec2-agents/kafka/kafka.cloudwatch.json")?;
-    let functions = [read_all(&repository.path("functions"))?, read_all(&repository.path("crates"))?].concat();
+    let functions = read_all(&repository.path("functions"))?;
+    ensure!(!functions.contains("gauge!("), "a function has a gauge: it would be written at each flush, measured or not");
+    // One with labels has more dimensions than alarms and dashboard name.
+    let is_sent = |metric: &str| match metric {
+        metric if metric.starts_with("ticklake_") => {
+            agent_metrics.contains(&format!("\"{metric}\"")) && carried.contains(&format!("^{metric}$"))
+        }
+        metric if metric.starts_with("disk_") => broker.contains("used_percent"),
+        metric => functions.contains(&format!("!(\"{metric}\")")),
+    };
     for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
         let (properties, metric) = (&alarm["Properties"], alarm["Properties"]["MetricName"].as_str().unwrap_or_default());
         let section =
             properties["AlarmDescription"].as_str().and_then(|text| text.rsplit_once("docs/runbook.md#")).map(|(_, section)| section);
         let section = section.with_context(|| format!("{name} names no section of docs/runbook.md"))?;
-        ensure!(sections.contains(section), "{name}: docs/runbook.md has no section #{section}");
-        let is_there = match properties["Namespace"].as_str() {
-            Some("ticklake") if metric.starts_with("ticklake_") => {
-                agent_metrics.contains(&format!("\"{metric}\"")) && carried.contains(&format!("^{metric}$"))
-            }
-            Some("ticklake") if metric.starts_with("disk_") => broker.contains("used_percent"),
-            Some("ticklake") => functions.contains(&format!("!(\"{metric}\"")),
-            _ => true,
-        };
-        ensure!(is_there, "{name} watches {metric}, which nothing sends");
+        let text = sections.get(section).with_context(|| format!("{name}: docs/runbook.md has no section #{section}"))?;
+        ensure!(text.contains(name.as_str()), "docs/runbook.md#{section} does not say that {name} leads there");
+        ensure!(properties["Namespace"] != "ticklake" || is_sent(metric), "{name} watches {metric}, which nothing sends");
     }
-    let dashboard = of_type("AWS::CloudWatch::Dashboard").map(|(_, dashboard)| dashboard.to_string()).collect::<String>();
-    let shown = dashboard.split('"').map(|word| word.trim_matches('\\')).filter(|word| word.starts_with("ticklake_"));
-    for metric in shown.collect::<BTreeSet<_>>() {
-        ensure!(carried.contains(&format!("^{metric}$")), "the dashboard shows {metric}, which the CloudWatch agent does not carry");
+    let dashboards =
+        of_type("AWS::CloudWatch::Dashboard").filter_map(|(_, dashboard)| dashboard["Properties"]["DashboardBody"]["Fn::Sub"].as_str());
+    let shown: BTreeSet<&str> =
+        dashboards.flat_map(|body| body.split("[\"ticklake\", \"").skip(1)).filter_map(|metric| metric.split('"').next()).collect();
+    ensure!(shown.len() > 5, "the dashboard shows only {shown:?}");
+    for metric in shown {
+        ensure!(is_sent(metric), "the dashboard shows {metric}, which nothing sends");
     }
     create_only(&template)?;
     let retained: Vec<&str> =
         resources.iter().filter(|(_, resource)| resource["DeletionPolicy"] == "Retain").map(|(name, _)| name.as_str()).collect();
-    ensure!(retained == RETAINED, "a deleted stack leaves {retained:?}, and docs/runbook.md says {RETAINED:?}");
+    ensure!(retained == RETAINED.map(|(name, _)| name), "a deleted stack leaves {retained:?}, and not {RETAINED:?}");
+    let told = sections.get("delete-and-restore").context("docs/runbook.md has no section on deleting")?;
+    for (name, words) in RETAINED {
+        ensure!(told.contains(words), "docs/runbook.md does not say that a deleted stack leaves {name}: {words:?}");
+    }
     parameters(&template)
 }
 

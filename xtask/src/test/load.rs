@@ -53,6 +53,7 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     let keys = send(&stack, &sqs).await?;
     let sent = started.elapsed();
     println!("     {} events sent in {:.1} s", grouped((OBJECTS + REPEATS) as u64), sent.as_secs_f64());
+    ensure!(sent < Duration::from_secs(60), "sending took {:.1} s: this is no burst", sent.as_secs_f64());
     let mut left = u64::MAX;
     while left > 0 {
         ensure!(started.elapsed() < PATIENCE, "{left} messages are in the queues after {} s", PATIENCE.as_secs());

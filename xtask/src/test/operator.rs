@@ -37,7 +37,7 @@ const NEEDED: [(&str, &[&str], &str); 6] = [
     ("ssm:GetParameter", &["check"], "ssm:/ticklake/tick-consumer: cannot read the parameter: AccessDenied"),
     ("secretsmanager:GetSecretValue", &["check"], "kafka.secret: cannot read "),
     ("s3:ListBucket", &["check"], "access to bucket \"ticklake-lake\" is denied"),
-    ("s3:GetObject", &["verify"], "GET s3://ticklake-lake/_manifests/"),
+    ("s3:GetObject", &["verify"], "GET s3://ticklake-lake/_retention/"),
     ("s3:PutObject", &["check"], "PUT s3://ticklake-lake/_probe/"),
     ("sqs:SendMessage", &["reconcile", "--since", "1h"], "cannot send to "),
 ];
@@ -175,8 +175,12 @@ impl Operator<'_> {
         for name in &names {
             self.tools.aws(aws, "events", "enable_rule", name.clone()).await?;
         }
+        // Had it anything to send, it would fail.
+        let role = Role::read(aws, stack.deployment.output("ConsumerRoleName")?).await?;
+        role.without("sqs:SendMessage").await?;
         let nothing = self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h", "--dry-run"]).await?;
         self.run(nothing, "dry-run").await?;
+        role.restore().await?;
         self.run(self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h"]).await?, "reconcile").await?;
         all_crawled(&lake, aws, &stack.deployment).await?;
         all_announced(&lake, bucket, &stack.mailbox).await?;

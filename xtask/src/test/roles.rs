@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use aws_sdk_sqs::types::QueueAttributeName;
 use local::{Ministack, Processes, Repository, Role, Stack, Tools, wait_until};
 use tokio::time::sleep;
 
+use super::load;
 use crate::sample;
 
 /// How long a function may take to meet what it may not do.
@@ -24,6 +26,7 @@ const NEEDED: [(&str, &[Needed]); 2] = [
             ("glue:GetCrawler", &["GetCrawler ticklake-ticks: ", "not authorized"]),
             ("glue:BatchGetPartition", &["BatchGetPartition ticklake.ticks: ", "not authorized"]),
             ("glue:StartCrawler", &["StartCrawler ticklake-ticks: ", "not authorized"]),
+            ("s3:ListBucket", &["cannot look for objects; they count as present", "without-s3:ListBucket.parquet: ", "AccessDenied"]),
         ],
     ),
     (
@@ -89,10 +92,21 @@ async fn meet(stack: &Stack, bucket: &str, partition: &str, action: &str, said: 
                 sample::put(&stack.ministack.aws, bucket, &format!("{partition}/{n}.parquet")).await?;
             }
         }
+        "s3:ListBucket" => come_back(stack, bucket, &key).await?,
         "s3:GetObjectVersion" => put_version(stack, bucket, &key).await?,
         _ => drop(sample::put(&stack.ministack.aws, bucket, &key).await?),
     }
     log.wait_for(said).await
+}
+
+/// Sends the event of an object that is not there, which no crawl covers, so that the function looks for it when its message comes back.
+async fn come_back(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
+    let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
+    let queue = stack.deployment.output("CrawlQueueUrl")?;
+    load::set(&sqs, queue, QueueAttributeName::VisibilityTimeout, "2").await?;
+    let event = sample::event(bucket, key, "e", None).to_string();
+    sqs.send_message().queue_url(queue).message_body(event).send().await.context("SendMessage")?;
+    Ok(())
 }
 
 /// Puts an object into a bucket with versions, and sends the event that S3 sends then: ministack leaves the version out.
@@ -122,8 +136,10 @@ async fn all_is_well(stack: &Stack, bucket: &str) -> Result<()> {
     .await?;
     // What follows a mail: the hold, the messages' deletion, and the log of it.
     sleep(Duration::from_secs(3)).await;
-    let refused = log.line(&["not authorized"])?;
-    ensure!(refused.is_none(), "refused with all permissions: {refused:?}");
+    for refusal in ["not authorized", "AccessDenied", "cannot HEAD the object"] {
+        let refused = log.line(&[refusal])?;
+        ensure!(refused.is_none(), "refused with all permissions: {refused:?}");
+    }
     Ok(())
 }
 
