@@ -35,8 +35,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give up what a partition has not landed yet, up to an offset; registered as a gap. An incomplete batch below the offset is completed with what can be
-    /// read of it
+    /// Give up what a partition has not landed yet, up to an offset; registered as a gap. An incomplete batch below the offset is completed with the
+    /// records that can be read
     Skip {
         /// The partition
         #[arg(long)]

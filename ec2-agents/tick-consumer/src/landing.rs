@@ -30,7 +30,7 @@ pub(crate) struct Landing {
     objects: BTreeMap<usize, Object>,
     /// For the memory of those that were made again.
     charge: Option<Charge>,
-    /// An operator gives up what is below this offset, has not landed and cannot be read.
+    /// An operator gives up the records of an incomplete batch below this offset that cannot be read.
     gives_up_below: i64,
     /// How many offsets were given up.
     given_up: AtomicU64,
@@ -67,7 +67,7 @@ impl Landing {
         }
     }
 
-    /// Gives up, on behalf of an operator, what cannot be read of a batch that is incomplete and ends below `offset`.
+    /// Gives up, on behalf of an operator, the records that cannot be read of an incomplete batch that ends below `offset`.
     pub(crate) fn give_up_below(self, offset: i64) -> Self {
         Self { gives_up_below: offset, ..self }
     }
@@ -242,12 +242,12 @@ impl Landing {
             false => self.retried("read back", || self.repairs.make(&manifest, &missing, Effort::Whole)).await.map_err(|error| {
                 anyhow!(
                     "cannot complete offsets {first} to {last} of partition {partition} of topic {:?}: {error:#}\n  \
-                     or give up what cannot be read: tick-consumer skip --partition {partition} --to {}",
+                     or give up the records that cannot be read: tick-consumer skip --partition {partition} --to {}",
                     self.topic.name(),
                     last + 1
                 )
             })?,
-            true => self.make_what_can_be_read(&manifest, &missing).await?,
+            true => self.make_as_far_as_possible(&manifest, &missing).await?,
         };
         if let Some(lost_below) = made.lost_below {
             warn!(
@@ -263,10 +263,11 @@ impl Landing {
         Ok(())
     }
 
-    /// Makes objects again on behalf of an operator who gives up what cannot be read: whole if that can be, and without anything if nothing else can be.
-    async fn make_what_can_be_read(&self, manifest: &Arc<Manifest>, missing: &[usize]) -> Result<Made> {
-        let because =
-            |error: anyhow::Error| warn!(partition = self.partition, error = format!("{error:#}"), "giving up what cannot be read");
+    /// Makes objects again on behalf of an operator: whole if possible, else with the records that can be read, and if that fails, too, without any.
+    async fn make_as_far_as_possible(&self, manifest: &Arc<Manifest>, missing: &[usize]) -> Result<Made> {
+        let because = |error: anyhow::Error| {
+            warn!(partition = self.partition, error = format!("{error:#}"), "giving up the records that cannot be read")
+        };
         if let Ok(made) = self.repairs.make(manifest, missing, Effort::Whole).await.map_err(because) {
             return Ok(made);
         }

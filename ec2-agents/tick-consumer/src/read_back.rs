@@ -77,7 +77,7 @@ impl LogRange {
         let Self { queue, client, place, next, last, is_lenient, .. } = self;
         let deadline = Instant::now() + PATIENCE;
         while *next <= *last {
-            // Tokens are renewed, and connections are complained about, by who polls.
+            // A poll renews tokens, and tells why a connection failed.
             match client.poll(Duration::ZERO) {
                 Some(Err(error)) if *is_lenient => warn!(place, %error, "cannot read again, the client goes on trying"),
                 Some(Err(error)) => return Err(anyhow!(error).context(format!("cannot read offset {next} of {place} again"))),
@@ -92,7 +92,7 @@ impl LogRange {
             for message in messages.iter() {
                 let message = match message {
                     Ok(message) if message.offset() <= *last => message,
-                    // What is left of the range the log does not have.
+                    // The log does not have the rest of the range.
                     Ok(_) => return Ok(false),
                     Err(error) if error.code == RDKafkaErrorCode::PartitionEOF && (error.offset > *last || *is_lenient) => {
                         return Ok(false);

@@ -13,8 +13,8 @@ use crate::topic::Topic;
 
 /// Registers what a partition has not landed yet, up to but without offset `to`, as a gap. Consumers that run obey it like any other manifest.
 ///
-/// A newest batch below `to` that is incomplete is completed before, as always, but with what can be read of it, also if that is nothing: its objects say in
-/// their metadata how many offsets they are without. Whoever creates an object first decides that, a consumer that can complete the batch after all included.
+/// The newest batch is completed before, as at every start; if it ends below `to` and cannot be read again, then with as many records as can be read. Its objects
+/// say in their metadata how many offsets they lack. Whoever creates an object first decides that, also a consumer that can complete the batch after all.
 ///
 /// # Errors
 /// `to` has landed, or is behind the log's end.

@@ -38,7 +38,7 @@ pub struct Repair {
 pub struct How {
     /// The log's start: what is below was lost to retention.
     pub log_start: i64,
-    /// Gives up what does not come and what cannot be used, on behalf of an operator, where it would be an error.
+    /// Gives up records that do not come or cannot be used, on behalf of an operator; otherwise they are errors.
     pub gives_up: bool,
     /// How much memory may be held.
     pub room: Room,
@@ -77,14 +77,14 @@ pub enum RepairError {
         last: i64,
     },
     /// An object is larger than the room for it.
-    #[error("{key} takes more than {most} MiB, encoded, which is all that there is for it; set memory.limit to that of {writer}")]
+    #[error(
+        "{key} takes more than the {most} MiB that memory.limit leaves for it; set the limit of the consumer that registered it until the batch is complete"
+    )]
     TooLarge {
         /// Its key.
         key: String,
         /// The room for it, in MiB.
         most: u64,
-        /// Who wrote the manifest.
-        writer: String,
     },
     /// An encoder refused.
     #[error(transparent)]
@@ -234,7 +234,7 @@ impl Repair {
                 self.leave(largest);
             } else if self.parts[largest].memory() > self.how.room.for_one {
                 let key = self.manifest.objects[self.parts[largest].index].key.to_string();
-                return Err(RepairError::TooLarge { key, most: self.how.room.for_one >> 20, writer: self.manifest.writer.clone() });
+                return Err(RepairError::TooLarge { key, most: self.how.room.for_one >> 20 });
             } else {
                 break;
             }

@@ -150,5 +150,5 @@ fn an_object_that_no_room_is_large_enough_for_is_refused_with_the_remedy() {
     let (manifest, _) = sealed(&values, false, Format::Json);
     let mut repair = Repair::new(Arc::clone(&manifest), &[0], How { room: Room { for_all: 64 << 10, for_one: 128 << 10 }, ..HOW });
     let refused = (0..values.len()).find_map(|index| repair.push(&record(index, &values)).err()).expect("a refusal");
-    assert!(refused.is_final() && refused.to_string().contains("set memory.limit to that of"), "{refused}");
+    assert!(refused.is_final() && refused.to_string().contains("set the limit of the consumer that registered it"), "{refused}");
 }
