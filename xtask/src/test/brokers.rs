@@ -111,7 +111,7 @@ async fn deploy(
     let mut deploy = sam_command(repository, tools, folder);
     deploy.args(["deploy", "--stack-name", "ticklake", "--no-progressbar", "--template-file"]).arg(&template);
     deploy.arg("--config-file").arg(repository.path("samconfig.toml"));
-    deploy.args(["--parameter-overrides", "RequireTls=false", "NamedQueries=false", "Consumers=0", "KafkaImageId=ami-0123456789abcdef0"]);
+    deploy.args(["--parameter-overrides", "RequireTls=false", "NamedQueries=false", "Consumers=0"]);
     processes.run("sam deploy", deploy.envs(ministack.aws.environment()), &folder.join("sam-deploy.log")).await?;
     Deployment::find(&ministack.aws).await
 }
