@@ -24,6 +24,13 @@ def deployed(**parameters):
     return EvaluatedTemplate(TEMPLATE, **parameters)
 
 
+def actions(role):
+    """Returns what a role's own policies allow."""
+    statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+    listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
+    return {action for actions in listed for action in actions}
+
+
 class Template(unittest.TestCase):
     def test_nothing_refers_to_what_a_condition_leaves_out(self):
         for parameters in DEPLOYMENTS:
@@ -42,6 +49,20 @@ class Template(unittest.TestCase):
                 self.assertRegex(template["LaunchTemplateData"]["ImageId"], "^resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-")
         given = deployed(KafkaImageId="ami-0123456789abcdef0").properties("Kafka1Template")["LaunchTemplateData"]
         self.assertEqual(given["ImageId"], "ami-0123456789abcdef0")
+
+    def test_a_failed_first_deployment_leaves_nothing_that_breaks_the_next(self):
+        """Retain holds on the rollback of a creation, too. What all stacks of an account share is none's."""
+        deployment = deployed(KafkaBrokers="3", LakeBucketName="lake")
+        for name, resource in deployment.resources.items():
+            self.assertNotEqual(resource.get("DeletionPolicy"), "Retain", name)
+        for name in ("LakeBucket", "KafkaVolume1"):
+            self.assertEqual(deployment.resources[name]["DeletionPolicy"], "RetainExceptOnCreate")
+        groups = [group["LogGroupName"] for group in deployment.of_type("AWS::Logs::LogGroup").values()]
+        self.assertNotIn("/aws-glue/crawlers", groups)
+        self.assertEqual([group for group in groups if "ticklake" not in group], [])
+
+    def test_the_crawler_may_make_the_log_group_that_no_stack_has(self):
+        self.assertIn("logs:CreateLogGroup", actions(deployed().properties("CrawlerRole")))
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""

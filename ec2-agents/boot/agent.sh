@@ -18,4 +18,4 @@ systemctl enable --quiet "$AGENT.service"
 systemctl start --no-block "$AGENT.service"
 wait_for "$AGENT.service" "${PATIENCE:-900}"
 say "$AGENT is ready"
-signal true ready
+signal true

@@ -136,4 +136,4 @@ if [[ $is_new == false ]]; then
   done
 fi
 say "broker $NODE is ready"
-signal true ready
+signal true

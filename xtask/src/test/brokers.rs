@@ -24,8 +24,9 @@ const NEEDED: [(&str, &str); 3] = [
     ("route53:ChangeResourceRecordSets", "ChangeResourceRecordSets"),
 ];
 /// What the boots of the agents show, and what the CloudWatch agent and Session Manager do.
-const TRIED_ELSEWHERE: [&str; 9] = [
+const TRIED_ELSEWHERE: [&str; 10] = [
     "lambda:GetLayerVersion",
+    "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "cloudwatch:PutMetricData",
