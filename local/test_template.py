@@ -64,6 +64,11 @@ class Template(unittest.TestCase):
     def test_the_crawler_may_make_the_log_group_that_no_stack_has(self):
         self.assertIn("logs:CreateLogGroup", actions(deployed().properties("CrawlerRole")))
 
+    def test_fewer_consumers_end_instances(self):
+        """A group keeps the instances that it has as long as they are not more than MaxSize, if no capacity is desired."""
+        for consumers in ("3", "1"):
+            self.assertEqual(deployed(Consumers=consumers).properties("ConsumerGroup").get("DesiredCapacity"), consumers)
+
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
         for mails in ("digest", "immediate"):
