@@ -3,7 +3,9 @@
 import pathlib
 import unittest
 
-from evaluated_template import EvaluatedTemplate
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from evaluated_template import EvaluatedTemplate, references
 from translate_template import translate
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -29,6 +31,13 @@ def actions(role):
     statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
     listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
     return {action for actions in listed for action in actions}
+
+
+def replacing(kind, before, after):
+    """Returns the properties whose change makes CloudFormation replace a resource."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    fixed = (path.removeprefix("/properties/") for path in schema["createOnlyProperties"])
+    return {name for name in fixed if before.get(name) != after.get(name)}
 
 
 class Template(unittest.TestCase):
@@ -68,6 +77,16 @@ class Template(unittest.TestCase):
         """A group keeps the instances that it has as long as they are not more than MaxSize, if no capacity is desired."""
         for consumers in ("3", "1"):
             self.assertEqual(deployed(Consumers=consumers).properties("ConsumerGroup").get("DesiredCapacity"), consumers)
+
+    def test_another_number_of_brokers_is_refused_with_a_reason_before_any_broker_is_touched(self):
+        """CloudFormation refuses to replace what has a name of its own, and quotes the name. What refers to it waits for it."""
+        before, after = deployed(KafkaBrokers="1"), deployed(KafkaBrokers="3")
+        groups = [deployment.properties("KafkaSecurityGroup") for deployment in (before, after)]
+        self.assertEqual(replacing("AWS::EC2::SecurityGroup", *groups), {"GroupDescription"})
+        self.assertIn("KafkaBrokers of ticklake is fixed at creation", groups[1]["GroupName"])
+        for name, template in after.of_type("AWS::EC2::LaunchTemplate").items():
+            if name.startswith("Kafka"):
+                self.assertIn("KafkaSecurityGroup", set(references(template)))
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
