@@ -88,6 +88,16 @@ class Template(unittest.TestCase):
             if name.startswith("Kafka"):
                 self.assertIn("KafkaSecurityGroup", set(references(template)))
 
+    def test_crawler_mode_can_be_switched(self):
+        """An update creates what is new before it deletes what is old: two crawlers with one name refuse that."""
+        typed, inferred = deployed(CrawlerMode="typed"), deployed(CrawlerMode="inferred", CrawlOn="every-file")
+        names = [{crawler["Name"] for crawler in deployment.of_type("AWS::Glue::Crawler").values()} for deployment in (typed, inferred)]
+        self.assertEqual(names[0] & names[1], set())
+        for deployment in (typed, inferred):
+            (crawler,) = deployment.of_type("AWS::Glue::Crawler")
+            self.assertEqual(deployment.properties("StartCrawlerFunction")["Environment"]["Variables"]["CRAWLER_NAME"], {"Ref": crawler})
+            self.assertIn(f"crawler/${{{crawler}}}", str(deployment.properties("StartCrawlerRole")))
+
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
         for mails in ("digest", "immediate"):
