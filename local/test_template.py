@@ -98,6 +98,11 @@ class Template(unittest.TestCase):
             self.assertEqual(deployment.properties("StartCrawlerFunction")["Environment"]["Variables"]["CRAWLER_NAME"], {"Ref": crawler})
             self.assertIn(f"crawler/${{{crawler}}}", str(deployment.properties("StartCrawlerRole")))
 
+    def test_no_deployment_forgets_a_parameter(self):
+        """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
+        for page in ("README.md", "docs/runbook.md"):
+            self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
+
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
         for mails in ("digest", "immediate"):
