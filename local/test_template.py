@@ -1,6 +1,8 @@
 """Deployments that AWS refuses, or that break the next one, seen in the template alone. `cargo xtask test "template"` runs them."""
 
 import pathlib
+import subprocess
+import tempfile
 import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
@@ -102,6 +104,36 @@ class Template(unittest.TestCase):
         """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
         for page in ("README.md", "docs/runbook.md"):
             self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
+
+    def test_image_instance_type_and_architecture_agree(self):
+        for architecture, image, family in (("x86_64", "AgentImage", "t3."), ("arm64", "AgentImageArm64", "t4g.")):
+            deployment = deployed(Architecture=architecture, KafkaBrokers="3", Producer="synthetic")
+            path = deployment.parameter(image)
+            self.assertTrue(path.endswith(architecture))
+            for name, template in deployment.of_type("AWS::EC2::LaunchTemplate").items():
+                data = template["LaunchTemplateData"]
+                self.assertIn(data["ImageId"], (path, f"resolve:ssm:{path}"), name)
+                self.assertTrue(data["InstanceType"].startswith(family), name)
+        for given in ({"ConsumerInstanceType": "t3.small"}, {"KafkaInstanceType": "t3a.large"}):
+            self.assertEqual(deployed(**given).refusals(), [])
+            self.assertIn("another processor than Architecture=arm64", deployed(Architecture="arm64", **given).refusals()[0])
+        self.assertIn("another processor than Architecture=x86_64", deployed(ConsumerInstanceType="t4g.small").refusals()[0])
+
+    def test_agents_are_compiled_for_the_architecture_that_is_deployed(self):
+        """Not for that of the machine that builds."""
+        for line, target in (
+            ('parameter_overrides = ["Consumers=3", "Architecture=arm64"]', "aarch64"),
+            (r'parameter_overrides = "Consumers=\"3\" Architecture=\"arm64\" Topic=\"ticks\""', "aarch64"),
+            ('# parameter_overrides = ["Architecture=arm64"]', "x86_64"),
+            ('parameter_overrides = [\n"Architecture=arm64",\n]', "aarch64"),
+            ("", "x86_64"),
+        ):
+            with tempfile.TemporaryDirectory() as root:
+                (pathlib.Path(root) / "samconfig.toml").write_text(f"[default.global.parameters]\n{line}\n", encoding="utf-8")
+                (pathlib.Path(root) / "agents").mkdir()
+                make = ["make", "--dry-run", "--makefile", ROOT / "ec2-agents/Makefile", "build-AgentLayer"]
+                commands = subprocess.run(make, cwd=f"{root}/agents", capture_output=True, text=True, check=True).stdout
+                self.assertIn(f"--target {target}-unknown-linux-gnu.2.34", commands, line)
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""

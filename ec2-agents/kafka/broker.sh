@@ -30,9 +30,9 @@ attach() {
 
 # On Nitro instances the volume is an NVMe device whose serial is its id.
 device() {
-  local path=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${VOLUME/-/}
+  local path
   for _ in $(seq 60); do
-    for path in "$path" "${DEVICE:-/dev/sdf}"; do
+    for path in "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${VOLUME/-/}" /dev/sdf; do
       if [[ -b $path ]]; then
         readlink --canonicalize "$path"
         return

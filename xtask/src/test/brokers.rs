@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use local::{
-    Deployment, Hardware, Imds, Instance, InstanceImage, Ministack, Network, Processes, Repository, Role, Tools, sam_command, wait_until,
+    Deployment, Hardware, Imds, Instance, InstanceImage, LOCAL_PARAMETERS, Ministack, Network, Processes, Repository, Role, Tools,
+    sam_command, wait_until,
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -112,7 +113,7 @@ async fn deploy(
     let mut deploy = sam_command(repository, tools, folder);
     deploy.args(["deploy", "--stack-name", "ticklake", "--no-progressbar", "--template-file"]).arg(&template);
     deploy.arg("--config-file").arg(repository.path("samconfig.toml"));
-    deploy.args(["--parameter-overrides", "RequireTls=false", "NamedQueries=false", "Consumers=0"]);
+    deploy.args(["--parameter-overrides", "Consumers=0"]).args(LOCAL_PARAMETERS);
     processes.run("sam deploy", deploy.envs(ministack.aws.environment()), &folder.join("sam-deploy.log")).await?;
     Deployment::find(&ministack.aws).await
 }
