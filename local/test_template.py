@@ -1,5 +1,6 @@
 """Deployments that AWS refuses, or that break the next one, seen in the template alone. `cargo xtask test "template"` runs them."""
 
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -134,6 +135,12 @@ class Template(unittest.TestCase):
                 make = ["make", "--dry-run", "--makefile", ROOT / "ec2-agents/Makefile", "build-AgentLayer"]
                 commands = subprocess.run(make, cwd=f"{root}/agents", capture_output=True, text=True, check=True).stdout
                 self.assertIn(f"--target {target}-unknown-linux-gnu.2.34", commands, line)
+
+    def test_the_crawler_may_do_what_a_crawl_may_ask_for(self):
+        for mode in ("typed", "inferred"):
+            self.assertLessEqual({"glue:GetTables", "glue:UpdateTable"}, actions(deployed(CrawlerMode=mode).properties("CrawlerRole")))
+        (inferred,) = deployed(CrawlerMode="inferred").of_type("AWS::Glue::Crawler").values()
+        self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
