@@ -21,6 +21,8 @@ metadata() {
 begin() {
   mkdir -p "$(dirname "$BOOT_LOG")" /etc/ticklake
   exec > >(tee -a "$BOOT_LOG") 2>&1
+  # A failure needs a name to be told by, also that of asking for the instance's own.
+  INSTANCE=$(hostname)
   trap 'failed "line $LINENO: $BASH_COMMAND"' ERR
   INSTANCE=$(metadata instance-id)
   say "booting $INSTANCE as $RESOURCE of stack $STACK"
@@ -44,7 +46,32 @@ print(json.dumps([{"timestamp": int(time.time() * 1000), "message": line.rstrip(
 
 # Tells CloudFormation how the boot ended: signal true|false. SignalResource takes no reason; cfn-signal's --reason is for wait conditions alone.
 signal() {
-  /opt/aws/bin/cfn-signal --success "$1" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$AWS_REGION"
+  local answer attempt
+  for attempt in 1 2 3 4 5; do
+    if answer=$(/opt/aws/bin/cfn-signal --success "$1" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$AWS_REGION" 2>&1); then
+      return
+    fi
+    # A group launches instances outside deployments, too.
+    if [[ $answer == *"cannot be signaled"* ]]; then
+      say "no deployment waits for this instance"
+      return
+    fi
+    say "cfn-signal failed, attempt $attempt of 5: $answer"
+    sleep 5
+  done
+}
+
+# Installs packages; a repository fails for a moment now and then: packages NAME…
+packages() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    if dnf install --assumeyes --quiet "$@"; then
+      return
+    fi
+    say "dnf failed, attempt $attempt of 5"
+    sleep $((attempt * 5))
+  done
+  failed "dnf cannot install $*"
 }
 
 # Fills the placeholders of a file: fill FROM TO

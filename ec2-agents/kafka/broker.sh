@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 DATA=/var/lib/kafka
 begin
 
-dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate java-21-amazon-corretto-headless xfsprogs
+packages amazon-cloudwatch-agent logrotate java-21-amazon-corretto-headless xfsprogs
 install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 ../systemd/kafka.service ../systemd/ticklake-topic.service /etc/systemd/system/
 getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
@@ -98,7 +98,7 @@ PARTITIONS=$PARTITIONS
 RETENTION_HOURS=$RETENTION_HOURS
 ENVIRONMENT
 
-kafka() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
+kafka() { timeout 120 java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
 
 # The same cluster id on every broker of the stack, made of the stack's.
 cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
@@ -114,26 +114,41 @@ watch kafka.cloudwatch.json
 systemctl daemon-reload
 systemctl enable --quiet kafka.service
 systemctl start kafka.service
-sleep 5
-wait_for kafka.service 60
+
+# Tries a command until it succeeds: patiently SECONDS WHAT-IS-WRONG COMMAND…
+patiently() {
+  local deadline=$((SECONDS + $1)) wrong=$2
+  shift 2
+  until "$@"; do
+    if ((SECONDS >= deadline)); then
+      tail -n 20 /var/log/ticklake/kafka.log || true
+      failed "$wrong"
+    fi
+    say "$wrong, waiting"
+    sleep 5
+  done
+}
+# A listing of topics is a metadata request.
+answers() { kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "kafka-$NODE.$DOMAIN:9092" --list > /dev/null; }
+if [[ $is_new == true && $NODE == 1 && $NODES -gt 1 ]]; then
+  # The first of three has no quorum to answer it until the second one runs.
+  sleep 5
+  wait_for kafka.service 60
+else
+  patiently 300 "broker $NODE answers no metadata request" answers
+fi
 if [[ $NODE == 1 ]]; then
   systemctl enable --quiet ticklake-topic.service
   systemctl start --no-block ticklake-topic.service
 fi
 
-# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then. New ones come one by one, and the first
-# alone has no quorum to answer it.
+# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then.
 if [[ $is_new == false ]]; then
   caught_up() {
     local behind
     behind=$(kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" --describe --under-replicated-partitions) && [[ -z $behind ]]
   }
-  deadline=$((SECONDS + 900))
-  until caught_up; do
-    ((SECONDS < deadline)) || failed "partitions are still under-replicated after 900 s"
-    say "catching up"
-    sleep 10
-  done
+  patiently 900 "partitions are under-replicated" caught_up
 fi
 say "broker $NODE is ready"
 signal true

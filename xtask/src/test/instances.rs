@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use local::{
@@ -102,9 +102,11 @@ pub(crate) async fn signal(instance: &Instance) -> Result<String> {
 /// Waits until an instance has booted.
 pub(crate) async fn ready(instance: &Instance) -> Result<()> {
     let signal = signal(instance).await?;
-    if !signal.contains("--success true") {
-        bail!("the boot failed: {signal}{}", instance.read("/var/log/ticklake/boot.log").await?);
-    }
+    let log = async || instance.read("/var/log/ticklake/boot.log").await;
+    ensure!(signal.contains("--success true"), "the boot failed: {signal}{}", log().await?);
+    // An instance that its group launches outside a deployment has nobody to tell, which is no failure.
+    wait_until("the boot's end", BOOT, || async { Ok(log().await?.contains("no deployment waits for this instance")) }).await?;
+    ensure!(!log().await?.contains("boot failed"), "a boot that was ready failed: {}", log().await?);
     Ok(())
 }
 
@@ -155,6 +157,16 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
 async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> Result<()> {
     let role = fleet.role("ConsumerRoleName").await?;
     let aws = &fleet.stack.ministack.aws;
+    // A role's permissions may come after the instance.
+    role.without("lambda:GetLayerVersion").await?;
+    let booted = fleet.boot(image, "early", &role, user_data, "60").await?;
+    wait_until("an attempt to fetch the layer", BOOT, || async {
+        Ok(booted.instance.read("/var/log/cloud-init-output.log").await?.contains("cannot fetch the layer, attempt 1 of 5"))
+    })
+    .await?;
+    role.restore().await?;
+    ready(&booted.instance).await.context("a boot before its role")?;
+    booted.instance.switch_off().await?;
     let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
     fleet.tools.aws(aws, "ssm", "put_parameter", wrong).await?;
     let told = async |stream: &str| {
