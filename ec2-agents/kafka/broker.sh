@@ -50,8 +50,21 @@ if ! mountpoint --quiet "$DATA"; then
   # Only a volume without a file system is formatted; one that has data keeps it.
   if ! blkid "$device" > /dev/null; then
     mkfs.xfs -q "$device"
+    udevadm trigger --settle "$device"
   fi
-  mount -o noatime "$device" "$DATA"
+  # A unit, so that a reboot mounts it, too: kafka.service wants it.
+  cat > /etc/systemd/system/var-lib-kafka.mount << MOUNT
+[Unit]
+Description=Data of the broker
+
+[Mount]
+What=/dev/disk/by-uuid/$(blkid --match-tag UUID --output value "$device")
+Where=$DATA
+Type=xfs
+Options=noatime
+MOUNT
+  systemctl daemon-reload
+  systemctl start var-lib-kafka.mount
 fi
 mkdir -p "$DATA/log"
 chown -R kafka:kafka "$DATA"
