@@ -6,11 +6,12 @@ import re
 class EvaluatedTemplate:
     """`template` is translated. Parameters that are not given have their defaults. References to resources are left as they are."""
 
-    def __init__(self, template, **given):
+    def __init__(self, template, stack="ticklake", **given):
         unknown = given.keys() - template["Parameters"].keys()
         if unknown:
             raise KeyError(f"the template has no parameters {unknown}")
         self.template = template
+        self.stack = stack
         self.parameters = {name: given.get(name, parameter.get("Default")) for name, parameter in template["Parameters"].items()}
         self.resources = {
             name: self.value(resource)
@@ -72,7 +73,7 @@ class EvaluatedTemplate:
             case [("Ref", name)] if name in self.parameters:
                 return self.parameter(name)
             case [("Ref", "AWS::StackName")]:
-                return "ticklake"
+                return self.stack
             case [("Fn::FindInMap", keys)]:
                 name, first, second = (self.value(key) for key in keys)
                 return self.template["Mappings"][name][first][second]

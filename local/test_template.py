@@ -142,6 +142,30 @@ class Template(unittest.TestCase):
         (inferred,) = deployed(CrawlerMode="inferred").of_type("AWS::Glue::Crawler").values()
         self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
 
+    def test_two_zones_suffice_for_all_but_three_brokers(self):
+        """An account may have no more in a region: the third would be an index out of range."""
+        for parameters in ({}, {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"}):
+            zones = {subnet["AvailabilityZone"]["Fn::Select"][0] for subnet in deployed(**parameters).of_type("AWS::EC2::Subnet").values()}
+            self.assertEqual(zones, {0, 1})
+        self.assertEqual(len(deployed(KafkaBrokers="3").of_type("AWS::EC2::Subnet")), 3)
+
+    def test_a_second_stack_of_the_account_has_names_of_its_own(self):
+        first, second = (deployed(stack=stack, KafkaBrokers="3", Producer="synthetic") for stack in ("ticklake", "other-lake"))
+        self.assertEqual(second.properties("Database")["DatabaseInput"]["Name"], "other_lake")
+        for name, resource in first.resources.items():
+            # A table is named within its database, a record within its zone.
+            if resource["Type"] not in ("AWS::Glue::Table", "AWS::Route53::RecordSet"):
+                schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
+                for identifier in (path.removeprefix("/properties/") for path in schema["primaryIdentifier"]):
+                    own = resource.get("Properties", {}).get(identifier)
+                    if isinstance(own, str):
+                        self.assertNotEqual(own, second.properties(name)[identifier], name)
+
+    def test_the_athena_console_lists_for_an_analyst(self):
+        document = deployed().properties("AnalystPolicy")["PolicyDocument"]
+        listed = {"athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListDatabases", "athena:ListTableMetadata", "glue:GetDatabases"}
+        self.assertLessEqual(listed, actions({"Policies": [{"PolicyDocument": document}]}))
+
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
         for mails in ("digest", "immediate"):
