@@ -166,6 +166,25 @@ class Template(unittest.TestCase):
         listed = {"athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListDatabases", "athena:ListTableMetadata", "glue:GetDatabases"}
         self.assertLessEqual(listed, actions({"Policies": [{"PolicyDocument": document}]}))
 
+    def test_no_alarm_fires_before_anybody_can_tell_anything(self):
+        """In every first deployment data are missing at first."""
+        for name, alarm in deployed(KafkaBrokers="3", ExpectedSubscriptions="1").of_type("AWS::CloudWatch::Alarm").items():
+            self.assertNotEqual(alarm["TreatMissingData"], "breaching", name)
+            self.assertTrue(alarm.get("AlarmActions") or alarm.get("InsufficientDataActions"), name)
+
+    def test_silence_is_seen_of_one_among_several_and_of_all(self):
+        """A minimum does not see who tells nothing, and a count has no data of nobody."""
+        alarms = deployed(Consumers="3", KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()
+        for metric in ("ticklake_ready", "disk_used_percent"):
+            watching = [alarm for alarm in alarms if alarm["MetricName"] == metric]
+            self.assertIn(("SampleCount", "3", 60), [(alarm["Statistic"], str(alarm["Threshold"]), alarm["Period"]) for alarm in watching])
+            silent = [alarm for alarm in watching if alarm.get("InsufficientDataActions")]
+            self.assertEqual([alarm["TreatMissingData"] for alarm in silent], ["missing"], metric)
+
+    def test_partitions_without_all_their_copies_alarm(self):
+        watched = [alarm["MetricName"] for alarm in deployed(KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()]
+        self.assertIn("UnderReplicatedPartitions", watched)
+
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
         for mails in ("digest", "immediate"):

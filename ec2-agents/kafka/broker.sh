@@ -10,7 +10,7 @@ begin
 
 packages amazon-cloudwatch-agent logrotate java-21-amazon-corretto-headless xfsprogs
 install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
-install --mode 0644 ../systemd/kafka.service ../systemd/ticklake-topic.service /etc/systemd/system/
+install --mode 0644 ../systemd/* /etc/systemd/system/
 getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
 
 # The volume outlives instances. The one before this may still be letting go of it.
@@ -103,6 +103,8 @@ transaction.state.log.min.isr=$insync
 unclean.leader.election.enable=false
 PROPERTIES
 cat > /etc/ticklake/kafka.env << ENVIRONMENT
+AWS_REGION=$AWS_REGION
+STACK=$STACK
 HEAP=$heap
 BOOTSTRAP=$bootstrap
 NODES=$NODES
@@ -153,6 +155,9 @@ fi
 if [[ $NODE == 1 ]]; then
   systemctl enable --quiet ticklake-topic.service
   systemctl start --no-block ticklake-topic.service
+fi
+if [[ $NODES -gt 1 ]]; then
+  systemctl enable --quiet --now ticklake-replication.timer
 fi
 
 # A broker that comes back is waited for until it has caught up, so that an update takes the next one only then.

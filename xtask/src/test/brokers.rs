@@ -214,7 +214,7 @@ impl Cluster<'_> {
     async fn boots_and_is_replaced(&self) -> Result<()> {
         let mut first = self.boot("first").await?;
         ready(&first.instance).await.context("first broker")?;
-        for unit in ["kafka.service", "ticklake-topic.service"] {
+        for unit in ["kafka.service", "ticklake-topic.service", "ticklake-replication.service", "ticklake-replication.timer"] {
             verify_unit(&first.instance, unit).await?;
         }
         wait_until("the topic", BOOT, || async {
@@ -224,6 +224,11 @@ impl Cluster<'_> {
         let zone = json!({"HostedZoneId": self.deployment.output("KafkaZoneId")?});
         let records = self.tools.aws(&self.ministack.aws, "route53", "list_resource_record_sets", zone).await?.to_string();
         ensure!(records.contains("kafka-1.ticklake.internal.") && records.contains("127.0.0.1"), "Route 53 has {records}");
+        // Its timer runs with three brokers alone; one has no other copies.
+        first.instance.run(&["systemctl", "start", "ticklake-replication.service"]).await?;
+        let metrics = json!({"Namespace": "ticklake", "MetricName": "UnderReplicatedPartitions"});
+        let metrics = self.tools.aws(&self.ministack.aws, "cloudwatch", "list_metrics", metrics).await?;
+        ensure!(metrics["Metrics"][0]["Dimensions"] == json!([{"Name": "stack", "Value": "ticklake"}]), "the metrics are {metrics}");
         first.kafka("echo kept | kafka org.apache.kafka.tools.ConsoleProducer").await.context("a record")?;
         self.reboot(&mut first).await?;
         first.keeps_the_record().await.context("after a reboot")?;

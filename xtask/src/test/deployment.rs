@@ -79,6 +79,7 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
     let agent_metrics = read(repository, "ec2-agents/tick-consumer/src/http.rs")?;
     let carried = read(repository, "ec2-agents/boot/tick-consumer.cloudwatch.json")?;
     let broker = read(repository, "ec2-agents/kafka/kafka.cloudwatch.json")?;
+    let replication = read(repository, "ec2-agents/kafka/replication.sh")?;
     let functions = [read_all(&repository.path("functions"))?, read_all(&repository.path("crates"))?].concat();
     for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
         let (properties, metric) = (&alarm["Properties"], alarm["Properties"]["MetricName"].as_str().unwrap_or_default());
@@ -91,7 +92,7 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
                 agent_metrics.contains(&format!("\"{metric}\"")) && carried.contains(&format!("^{metric}$"))
             }
             Some("ticklake") if metric.starts_with("disk_") => broker.contains("used_percent"),
-            Some("ticklake") => functions.contains(&format!("!(\"{metric}\"")),
+            Some("ticklake") => functions.contains(&format!("!(\"{metric}\"")) || replication.contains(&format!("--metric-name {metric} ")),
             _ => true,
         };
         ensure!(is_there, "{name} watches {metric}, which nothing sends");
