@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -184,6 +185,19 @@ class Template(unittest.TestCase):
     def test_partitions_without_all_their_copies_alarm(self):
         watched = [alarm["MetricName"] for alarm in deployed(KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()]
         self.assertIn("UnderReplicatedPartitions", watched)
+
+    def test_the_cost_table_adds_up(self):
+        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+        *rows, total = [row for row in table if "." in row[2]]
+        for column in (1, 2):
+            self.assertAlmostEqual(sum(float(row[column]) for row in rows), float(total[column]), places=2)
+        self.assertIn("EventBridge", [row[0] for row in rows])
+        alarms = len(deployed().of_type("AWS::CloudWatch::Alarm"))
+        (line,) = (row for row in rows if row[0].startswith("CloudWatch"))
+        self.assertIn(f"{alarms} alarms × 0.10/30", line[3])
+        metrics, idle = (int(count) for count in re.match(r"(\d+) metrics .*?\(idle (\d+)", line[3]).groups())
+        for column, count in ((1, idle), (2, metrics)):
+            self.assertAlmostEqual(float(line[column]), (count * 0.30 + alarms * 0.10 + 1.00 + 0.50) / 30 + 0.02, delta=0.006)
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
