@@ -199,6 +199,23 @@ class Template(unittest.TestCase):
         for column, count in ((1, idle), (2, metrics)):
             self.assertAlmostEqual(float(line[column]), (count * 0.30 + alarms * 0.10 + 1.00 + 0.50) / 30 + 0.02, delta=0.006)
 
+    def test_topic_settings_replace_no_broker(self):
+        before, after = deployed(), deployed(TopicPartitions="24", TopicRetentionHours="24")
+        self.assertEqual(before.properties("Kafka1Template"), after.properties("Kafka1Template"))
+        self.assertNotEqual(before.properties("KafkaTopic"), after.properties("KafkaTopic"))
+
+    def test_the_network_can_be_updated(self):
+        """A WaitConditionHandle takes no updates, nor does one whose metadata name what instances wait for."""
+        for parameters in DEPLOYMENTS:
+            deployment = deployed(**parameters)
+            self.assertEqual(deployment.of_type("AWS::CloudFormation::WaitConditionHandle"), {})
+            awaited = set(references(deployment.properties("NetworkReady")))
+            for kind in ("Route", "SubnetRouteTableAssociation", "VPCEndpoint"):
+                self.assertLessEqual(deployment.of_type(f"AWS::EC2::{kind}").keys(), awaited)
+            for name in deployment.of_type("AWS::AutoScaling::AutoScalingGroup"):
+                waits = set(references({"DependsOn": deployment.resources[name]["DependsOn"]}))
+                self.assertTrue(waits & {"NetworkReady", "KafkaGroup1", "KafkaGroup2"}, name)
+
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
         for mails in ("digest", "immediate"):

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its volume and its name, then runs as broker and controller. Wants NODE, NODES, STACK_ID, ZONE, DOMAIN, VOLUME,
-# TOPIC, PARTITIONS and RETENTION_HOURS besides what lib.sh wants.
+# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its volume and its name, then runs as broker and controller. Wants NODE, NODES, STACK_ID, ZONE, DOMAIN
+# and VOLUME besides what lib.sh wants.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
@@ -108,9 +108,6 @@ STACK=$STACK
 HEAP=$heap
 BOOTSTRAP=$bootstrap
 NODES=$NODES
-TOPIC=$TOPIC
-PARTITIONS=$PARTITIONS
-RETENTION_HOURS=$RETENTION_HOURS
 ENVIRONMENT
 
 kafka() { timeout 120 java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
@@ -153,8 +150,7 @@ else
   patiently 300 "broker $NODE answers no metadata request" answers
 fi
 if [[ $NODE == 1 ]]; then
-  systemctl enable --quiet ticklake-topic.service
-  systemctl start --no-block ticklake-topic.service
+  systemctl enable --quiet --now ticklake-topic.timer
 fi
 if [[ $NODES -gt 1 ]]; then
   systemctl enable --quiet --now ticklake-replication.timer

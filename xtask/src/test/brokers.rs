@@ -24,13 +24,14 @@ const NEEDED: [(&str, &str); 3] = [
     ("ec2:AttachVolume", "AttachVolume"),
     ("route53:ChangeResourceRecordSets", "ChangeResourceRecordSets"),
 ];
-/// What the boots of the agents show, and what the CloudWatch agent and Session Manager do.
-const TRIED_ELSEWHERE: [&str; 10] = [
+/// What the boots of the agents and of the first broker show, and what the CloudWatch agent and Session Manager do.
+const TRIED_ELSEWHERE: [&str; 11] = [
     "lambda:GetLayerVersion",
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "cloudwatch:PutMetricData",
+    "ssm:GetParameter",
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",
@@ -212,15 +213,29 @@ impl Cluster<'_> {
 
     /// A new broker formats its volume and creates the topic. After a reboot it has both, and so has the one that takes its place.
     async fn boots_and_is_replaced(&self) -> Result<()> {
+        self.role.without("ssm:GetParameter").await?;
         let mut first = self.boot("first").await?;
         ready(&first.instance).await.context("first broker")?;
-        for unit in ["kafka.service", "ticklake-topic.service", "ticklake-replication.service", "ticklake-replication.timer"] {
+        let topic_log = "/var/log/ticklake/kafka-topic.log";
+        wait_until("the topic's unit to be refused", BOOT, || async {
+            Ok(first.instance.read(topic_log).await?.contains("not authorized to perform: ssm:GetParameter"))
+        })
+        .await?;
+        self.role.restore().await?;
+        for unit in [
+            "kafka.service",
+            "ticklake-topic.service",
+            "ticklake-topic.timer",
+            "ticklake-replication.service",
+            "ticklake-replication.timer",
+        ] {
             verify_unit(&first.instance, unit).await?;
         }
         wait_until("the topic", BOOT, || async {
-            Ok(first.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Created topic ticks."))
+            Ok(first.instance.read(topic_log).await?.contains("Completed updating config for topic ticks"))
         })
         .await?;
+        self.follows_its_parameter(&first).await.context("another parameter of the topic")?;
         let zone = json!({"HostedZoneId": self.deployment.output("KafkaZoneId")?});
         let records = self.tools.aws(&self.ministack.aws, "route53", "list_resource_record_sets", zone).await?.to_string();
         ensure!(records.contains("kafka-1.ticklake.internal.") && records.contains("127.0.0.1"), "Route 53 has {records}");
@@ -242,12 +257,27 @@ impl Cluster<'_> {
         ensure!(!log.contains("Formatting metadata directory"), "the second broker formatted the volume: {log}");
         second.keeps_the_record().await.context("after another broker took its place")?;
         wait_until("the topic's settings", BOOT, || async {
-            Ok(second.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Completed updating config for topic ticks"))
+            Ok(second.instance.read(topic_log).await?.contains("Completed updating config for topic ticks"))
         })
         .await?;
-        let topic = second.instance.read("/var/log/ticklake/kafka-topic.log").await?;
+        let topic = second.instance.read(topic_log).await?;
         ensure!(!topic.contains("Created topic"), "the topic was created anew: {topic}");
         self.switch_off(&second).await
+    }
+
+    /// A changed parameter reaches the topic of a broker that runs; the timer is not waited for.
+    async fn follows_its_parameter(&self, broker: &Broker) -> Result<()> {
+        let aws = &self.ministack.aws;
+        let written = self.tools.aws(aws, "ssm", "get_parameter", json!({"Name": "/ticklake/kafka-topic"})).await?;
+        let written = written["Parameter"]["Value"].as_str().context("no value")?;
+        let changed =
+            written.replace(r#""partitions":12"#, r#""partitions":14"#).replace(r#""retention_hours":72"#, r#""retention_hours":24"#);
+        let changed = json!({"Name": "/ticklake/kafka-topic", "Value": changed, "Overwrite": true});
+        self.tools.aws(aws, "ssm", "put_parameter", changed).await?;
+        broker.instance.run(&["systemctl", "start", "ticklake-topic.service"]).await?;
+        let topic = broker.kafka("kafka org.apache.kafka.tools.TopicCommand --describe").await?;
+        ensure!(topic.contains("PartitionCount: 14") && topic.contains("retention.ms=86400000"), "the topic is {topic}");
+        Ok(())
     }
 }
 
