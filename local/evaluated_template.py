@@ -13,11 +13,16 @@ class EvaluatedTemplate:
         self.template = template
         self.stack = stack
         self.parameters = {name: given.get(name, parameter.get("Default")) for name, parameter in template["Parameters"].items()}
-        self.resources = {
-            name: self.value(resource)
-            for name, resource in template["Resources"].items()
-            if "Condition" not in resource or self.holds({"Condition": resource["Condition"]})
-        }
+        self.resources = self.existing("Resources")
+
+    def existing(self, section):
+        """Returns what of a section no condition leaves out."""
+        items = self.template[section].items()
+        return {name: self.value(item) for name, item in items if "Condition" not in item or self.holds({"Condition": item["Condition"]})}
+
+    def outputs(self):
+        """Returns the values of the outputs."""
+        return {name: output["Value"] for name, output in self.existing("Outputs").items()}
 
     def refusals(self):
         """Returns what the rules say against the parameters."""
@@ -34,7 +39,8 @@ class EvaluatedTemplate:
 
     def dangling(self):
         """Returns the references of existing resources to resources that do not exist."""
-        named = {(name, other) for name, resource in self.resources.items() for other in references(resource)}
+        everything = self.resources | self.outputs()
+        named = {(name, other) for name, item in everything.items() for other in references(item)}
         missing = self.template["Resources"].keys() - self.resources.keys()
         return sorted((name, other) for name, other in named if other in missing)
 

@@ -14,12 +14,20 @@ from translate_template import translate
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEMPLATE = translate(ROOT / "template.yaml")
+MSK = {
+    "KafkaBootstrapServers": "broker:9098",
+    "KafkaSecurity": "msk-iam",
+    "MskClusterArn": "arn:aws:kafka:us-east-1:1:cluster/c/1",
+    "KafkaSecurityGroupId": "sg-1",
+    "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1,subnet-2",
+}
 # Parameters that a person may choose together.
 DEPLOYMENTS = [
     {},
     {"KafkaBrokers": "3", "Producer": "synthetic"},
     {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"},
-    {"KafkaBootstrapServers": "broker:9098", "KafkaSecurity": "msk-iam", "MskClusterArn": "arn:aws:kafka:us-east-1:1:cluster/c/1"},
+    {**MSK, "Endpoints": "interface"},
     {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2,subnet-3", "SubnetZones": "a,b,c", "KafkaBrokers": "3"},
     {"CrawlerMode": "inferred", "CrawlOn": "every-file", "LakeFormat": "csv"},
     {"Consumers": "0", "ExistingBucket": "lake", "RawDataDays": "30"},
@@ -215,6 +223,28 @@ class Template(unittest.TestCase):
             for name in deployment.of_type("AWS::AutoScaling::AutoScalingGroup"):
                 waits = set(references({"DependsOn": deployment.resources[name]["DependsOn"]}))
                 self.assertTrue(waits & {"NetworkReady", "KafkaGroup1", "KafkaGroup2"}, name)
+
+    def test_a_first_deployment_reaches_a_kafka_that_is_there(self):
+        """Its security group has to let in a group that the stack makes, before the agents boot."""
+        deployment = deployed(**MSK)
+        ingress = deployment.properties("KafkaIngress")
+        self.assertEqual((ingress["GroupId"], ingress["SourceSecurityGroupId"]), ("sg-1", {"Ref": "AgentSecurityGroup"}))
+        self.assertIn("KafkaIngress", set(references(deployment.properties("NetworkReady"))))
+        self.assertIn("needs VpcId", deployed(**{**MSK, "VpcId": ""}).refusals()[0])
+
+    def test_interface_endpoints_are_made_in_a_vpc_that_is_there(self):
+        deployment = deployed(**MSK, Endpoints="interface")
+        self.assertEqual(deployment.of_type("AWS::EC2::VPC"), {})
+        endpoints = deployment.of_type("AWS::EC2::VPCEndpoint")
+        self.assertEqual(len(endpoints), 7)
+        for endpoint in endpoints.values():
+            self.assertEqual((endpoint["VpcId"], endpoint["SubnetIds"]), ("vpc-1", ["subnet-1", "subnet-2"]))
+
+    def test_outputs_name_what_other_stacks_need(self):
+        outputs = deployed(Producer="synthetic").outputs()
+        for name in ("VpcId", "SubnetIds", "AgentSecurityGroupId", "KafkaBootstrapServers", "ConsumerGroupName", "ProducerGroupName"):
+            self.assertIn(name, outputs)
+        self.assertEqual(deployed(**MSK).outputs()["SubnetIds"], "subnet-1,subnet-2")
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""
