@@ -4,6 +4,7 @@ usage: translate_template.py TEMPLATE OUTPUT
 """
 
 import json
+import os
 import sys
 
 from samcli.yamlhelper import yaml_parse
@@ -17,13 +18,20 @@ class NoManagedPolicies:
         return {}
 
 
-with open(sys.argv[1], encoding="utf-8") as source:
-    template = yaml_parse(source.read())
-for resource in template["Resources"].values():
-    # Local code has to be somewhere in S3 for the translator.
-    for uri in ("CodeUri", "ContentUri"):
-        if uri in resource.get("Properties", {}):
-            resource["Properties"][uri] = "s3://bucket/key"
-translated = transform(template, {}, NoManagedPolicies())
-with open(sys.argv[2], "w", encoding="utf-8") as output:
-    json.dump(translated, output, indent=1)
+def translate(path):
+    """Returns the template as CloudFormation sees it."""
+    with open(path, encoding="utf-8") as source:
+        template = yaml_parse(source.read())
+    for resource in template["Resources"].values():
+        # Local code has to be somewhere in S3 for the translator.
+        for uri in ("CodeUri", "ContentUri"):
+            if uri in resource.get("Properties", {}):
+                resource["Properties"][uri] = "s3://bucket/key"
+    # The translator insists on one.
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    return transform(template, {}, NoManagedPolicies())
+
+
+if __name__ == "__main__":
+    with open(sys.argv[2], "w", encoding="utf-8") as output:
+        json.dump(translate(sys.argv[1]), output, indent=1)

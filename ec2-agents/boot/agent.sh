@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 . ./lib.sh
 begin
 
-dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate
+packages amazon-cloudwatch-agent logrotate
 install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 "../systemd/$AGENT.service" /etc/systemd/system/
 printf 'AWS_REGION=%s\nCONFIG=%s\n' "$AWS_REGION" "$CONFIG" > "/etc/ticklake/$AGENT.env"
@@ -18,4 +18,4 @@ systemctl enable --quiet "$AGENT.service"
 systemctl start --no-block "$AGENT.service"
 wait_for "$AGENT.service" "${PATIENCE:-900}"
 say "$AGENT is ready"
-signal true ready
+signal true

@@ -1,11 +1,13 @@
 # shellcheck shell=bash
-# What every boot does: keep a log, and tell CloudFormation and the log group how it ended.
+# What every boot does: keep a log, and tell CloudFormation how it ended, and the log group of failed boots why.
 # Wants AWS_REGION, STACK, RESOURCE and LOG_GROUP from the user data.
 
 # Where the instance's own facts are asked for; the SDKs and the CLI know the same variable.
 IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
 IMDS=${IMDS%/}
 BOOT_LOG=/var/log/ticklake/boot.log
+# Not the stack's: a rollback takes the stack's own log groups.
+FAILED_BOOTS=/$STACK/failed-boots
 
 say() { echo "$(date --utc +%FT%TZ) $*"; }
 
@@ -19,12 +21,14 @@ metadata() {
 begin() {
   mkdir -p "$(dirname "$BOOT_LOG")" /etc/ticklake
   exec > >(tee -a "$BOOT_LOG") 2>&1
+  # A failure needs a name to be told by, also that of asking for the instance's own.
+  INSTANCE=$(hostname)
   trap 'failed "line $LINENO: $BASH_COMMAND"' ERR
   INSTANCE=$(metadata instance-id)
   say "booting $INSTANCE as $RESOURCE of stack $STACK"
 }
 
-# Puts the end of the boot's log into the log group, by the CLI alone: whatever else failed, this should not. Then fails the deployment with the reason.
+# Puts the end of the boot's log into the log group of failed boots, by the CLI alone: whatever else failed, this should not. Then fails the deployment.
 failed() {
   trap - ERR
   say "boot failed: $1"
@@ -32,15 +36,42 @@ failed() {
   events=$(tail -n 60 "$BOOT_LOG" | python3 -c '
 import json, sys, time
 print(json.dumps([{"timestamp": int(time.time() * 1000), "message": line.rstrip("\n") or " "} for line in sys.stdin]))')
-  aws logs create-log-stream --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE/boot" || true
-  aws logs put-log-events --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE/boot" --log-events "$events" > /dev/null || true
-  signal false "$1; see log group $LOG_GROUP, stream $INSTANCE/boot"
+  # Most often another boot has made it.
+  aws logs create-log-group --log-group-name "$FAILED_BOOTS" || true
+  aws logs create-log-stream --log-group-name "$FAILED_BOOTS" --log-stream-name "$INSTANCE" || true
+  aws logs put-log-events --log-group-name "$FAILED_BOOTS" --log-stream-name "$INSTANCE" --log-events "$events" > /dev/null || true
+  signal false
   exit 1
 }
 
-# signal true|false REASON
+# Tells CloudFormation how the boot ended: signal true|false. SignalResource takes no reason; cfn-signal's --reason is for wait conditions alone.
 signal() {
-  /opt/aws/bin/cfn-signal --success "$1" --reason "$2" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$AWS_REGION"
+  local answer attempt
+  for attempt in 1 2 3 4 5; do
+    if answer=$(/opt/aws/bin/cfn-signal --success "$1" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$AWS_REGION" 2>&1); then
+      return
+    fi
+    # A group launches instances outside deployments, too.
+    if [[ $answer == *"cannot be signaled"* ]]; then
+      say "no deployment waits for this instance"
+      return
+    fi
+    say "cfn-signal failed, attempt $attempt of 5: $answer"
+    sleep 5
+  done
+}
+
+# Installs packages; a repository fails for a moment now and then: packages NAME…
+packages() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    if dnf install --assumeyes --quiet "$@"; then
+      return
+    fi
+    say "dnf failed, attempt $attempt of 5"
+    sleep $((attempt * 5))
+  done
+  failed "dnf cannot install $*"
 }
 
 # Fills the placeholders of a file: fill FROM TO

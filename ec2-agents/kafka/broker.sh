@@ -1,6 +1,6 @@
 #!/bin/bash
-# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its volume and its name, then runs as broker and controller. Wants NODE, NODES, STACK_ID, ZONE, DOMAIN, VOLUME,
-# TOPIC, PARTITIONS and RETENTION_HOURS besides what lib.sh wants.
+# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its volume and its name, then runs as broker and controller. Wants NODE, NODES, STACK_ID, ZONE, DOMAIN
+# and VOLUME besides what lib.sh wants.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
@@ -8,9 +8,9 @@ cd "$(dirname "$0")"
 DATA=/var/lib/kafka
 begin
 
-dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate java-21-amazon-corretto-headless xfsprogs
+packages amazon-cloudwatch-agent logrotate java-21-amazon-corretto-headless xfsprogs
 install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
-install --mode 0644 ../systemd/kafka.service ../systemd/ticklake-topic.service /etc/systemd/system/
+install --mode 0644 ../systemd/* /etc/systemd/system/
 getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
 
 # The volume outlives instances. The one before this may still be letting go of it.
@@ -30,9 +30,9 @@ attach() {
 
 # On Nitro instances the volume is an NVMe device whose serial is its id.
 device() {
-  local path=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${VOLUME/-/}
+  local path
   for _ in $(seq 60); do
-    for path in "$path" "${DEVICE:-/dev/sdf}"; do
+    for path in "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${VOLUME/-/}" /dev/sdf; do
       if [[ -b $path ]]; then
         readlink --canonicalize "$path"
         return
@@ -50,8 +50,21 @@ if ! mountpoint --quiet "$DATA"; then
   # Only a volume without a file system is formatted; one that has data keeps it.
   if ! blkid "$device" > /dev/null; then
     mkfs.xfs -q "$device"
+    udevadm trigger --settle "$device"
   fi
-  mount -o noatime "$device" "$DATA"
+  # A unit, so that a reboot mounts it, too: kafka.service wants it.
+  cat > /etc/systemd/system/var-lib-kafka.mount << MOUNT
+[Unit]
+Description=Data of the broker
+
+[Mount]
+What=/dev/disk/by-uuid/$(blkid --match-tag UUID --output value "$device")
+Where=$DATA
+Type=xfs
+Options=noatime
+MOUNT
+  systemctl daemon-reload
+  systemctl start var-lib-kafka.mount
 fi
 mkdir -p "$DATA/log"
 chown -R kafka:kafka "$DATA"
@@ -90,15 +103,14 @@ transaction.state.log.min.isr=$insync
 unclean.leader.election.enable=false
 PROPERTIES
 cat > /etc/ticklake/kafka.env << ENVIRONMENT
+AWS_REGION=$AWS_REGION
+STACK=$STACK
 HEAP=$heap
 BOOTSTRAP=$bootstrap
 NODES=$NODES
-TOPIC=$TOPIC
-PARTITIONS=$PARTITIONS
-RETENTION_HOURS=$RETENTION_HOURS
 ENVIRONMENT
 
-kafka() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
+kafka() { timeout 120 java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
 
 # The same cluster id on every broker of the stack, made of the stack's.
 cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
@@ -114,26 +126,43 @@ watch kafka.cloudwatch.json
 systemctl daemon-reload
 systemctl enable --quiet kafka.service
 systemctl start kafka.service
-sleep 5
-wait_for kafka.service 60
+
+# Tries a command until it succeeds: patiently SECONDS WHAT-IS-WRONG COMMAND…
+patiently() {
+  local deadline=$((SECONDS + $1)) wrong=$2
+  shift 2
+  until "$@"; do
+    if ((SECONDS >= deadline)); then
+      tail -n 20 /var/log/ticklake/kafka.log || true
+      failed "$wrong"
+    fi
+    say "$wrong, waiting"
+    sleep 5
+  done
+}
+# A listing of topics is a metadata request.
+answers() { kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "kafka-$NODE.$DOMAIN:9092" --list > /dev/null; }
+if [[ $is_new == true && $NODE == 1 && $NODES -gt 1 ]]; then
+  # The first of three has no quorum to answer it until the second one runs.
+  sleep 5
+  wait_for kafka.service 60
+else
+  patiently 300 "broker $NODE answers no metadata request" answers
+fi
 if [[ $NODE == 1 ]]; then
-  systemctl enable --quiet ticklake-topic.service
-  systemctl start --no-block ticklake-topic.service
+  systemctl enable --quiet --now ticklake-topic.timer
+fi
+if [[ $NODES -gt 1 ]]; then
+  systemctl enable --quiet --now ticklake-replication.timer
 fi
 
-# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then. New ones come one by one, and the first
-# alone has no quorum to answer it.
+# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then.
 if [[ $is_new == false ]]; then
   caught_up() {
     local behind
     behind=$(kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" --describe --under-replicated-partitions) && [[ -z $behind ]]
   }
-  deadline=$((SECONDS + 900))
-  until caught_up; do
-    ((SECONDS < deadline)) || failed "partitions are still under-replicated after 900 s"
-    say "catching up"
-    sleep 10
-  done
+  patiently 900 "partitions are under-replicated" caught_up
 fi
 say "broker $NODE is ready"
-signal true ready
+signal true

@@ -1,10 +1,26 @@
 #!/bin/bash
-# Creates the topic of ticks where it does not exist yet, and gives it the retention that the stack wants. Wants kafka.env.
+# Gives the topic of ticks what the stack's parameter says, and creates it if it does not exist yet; its timer looks for another parameter every few minutes. Wants kafka.env.
 set -euo pipefail
+wanted=$(aws ssm get-parameter --region "$AWS_REGION" --name "/$STACK/kafka-topic" --query Parameter.Value --output text)
+applied=$STATE_DIRECTORY/applied
+if [[ -e $applied && $wanted == "$(< "$applied")" ]]; then
+  exit
+fi
+settings=$(python3 -c 'import json, sys
+topic = json.loads(sys.argv[1])
+print(topic["name"], topic["partitions"], topic["retention_hours"])' "$wanted")
+read -r topic partitions hours <<< "$settings"
 copies=$NODES
 insync=$((NODES == 1 ? 1 : 2))
 kafka() { java -Xmx128m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
-kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" --create --if-not-exists --topic "$TOPIC" \
-  --partitions "$PARTITIONS" --replication-factor "$copies" --config "min.insync.replicas=$insync"
-kafka kafka.admin.ConfigCommand --bootstrap-server "$BOOTSTRAP" --alter --entity-type topics --entity-name "$TOPIC" \
-  --add-config "retention.ms=$((RETENTION_HOURS * 3600 * 1000))"
+topics() { kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" --topic "$topic" "$@"; }
+topics --create --if-not-exists --partitions "$partitions" --replication-factor "$copies" --config "min.insync.replicas=$insync"
+existing=$(topics --describe | sed -n 's/.*PartitionCount: *\([0-9]*\).*/\1/p')
+if ((existing < partitions)); then
+  topics --alter --partitions "$partitions"
+elif ((existing > partitions)); then
+  echo "topic $topic keeps its $existing partitions: Kafka takes none away, and TopicPartitions is $partitions"
+fi
+kafka kafka.admin.ConfigCommand --bootstrap-server "$BOOTSTRAP" --alter --entity-type topics --entity-name "$topic" \
+  --add-config "retention.ms=$((hours * 3600 * 1000))"
+echo "$wanted" > "$applied"

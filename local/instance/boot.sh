@@ -4,7 +4,8 @@
 # usage: boot.sh IMAGE FOLDER
 #   IMAGE   the root file system (never written to)
 #   FOLDER  has `upper`, what the instance adds to the image; its console goes to standard output
-# NETWORK names a network namespace to boot in; without it the instance shares this machine's network. VOLUME is a block device that it has as /dev/sdf.
+# NETWORK names a network namespace to boot in; without it the instance shares this machine's network. VOLUME is a block device that it has as /dev/nvme1n1, in
+# /dev/disk by the id of its file system alone: whoever attaches it names it there by its own.
 set -euo pipefail
 image=$1 folder=$2
 mkdir -p "$folder/work" "$folder/root"
@@ -29,8 +30,13 @@ inside() {
     mount --bind "/dev/$device" "$root/dev/$device"
   done
   if [[ -n ${VOLUME:-} ]]; then
-    touch "$root/dev/sdf"
-    mount --bind "$VOLUME" "$root/dev/sdf"
+    touch "$root/dev/nvme1n1"
+    mount --bind "$VOLUME" "$root/dev/nvme1n1"
+    mkdir -p "$root/dev/disk/by-id" "$root/dev/disk/by-uuid"
+    local uuid
+    if uuid=$(blkid --match-tag UUID --output value "$VOLUME"); then
+      ln -s ../../nvme1n1 "$root/dev/disk/by-uuid/$uuid"
+    fi
   fi
   mkdir "$root/dev/shm" "$root/dev/pts"
   mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"

@@ -11,8 +11,9 @@ use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
 /// Name of the local stack.
 const STACK: &str = "ticklake";
 
-/// The two parameters that are there for the local AWS (docs/local-stack.md).
-const LOCAL: [&str; 2] = ["RequireTls=false", "NamedQueries=false"];
+/// What the local AWS takes no other way (docs/local-stack.md).
+pub const LOCAL_PARAMETERS: [&str; 3] =
+    ["RequireTls=false", "NamedQueries=false", "AgentImageArm64=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"];
 
 /// Parameters of the template that differ between stacks.
 #[derive(Debug, Clone)]
@@ -76,7 +77,7 @@ impl Deployment {
         let mut deploy = sam_command(repository, tools, folder);
         deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
         deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
-        deploy.arg(format!("KafkaBootstrapServers={}", parameters.kafka)).args(LOCAL).args(&parameters.more);
+        deploy.arg(format!("KafkaBootstrapServers={}", parameters.kafka)).args(LOCAL_PARAMETERS).args(&parameters.more);
         if !parameters.more.iter().any(|parameter| parameter.starts_with("ExistingBucket=")) {
             deploy.arg("LakeBucketName=ticklake-lake");
         }

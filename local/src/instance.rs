@@ -33,7 +33,7 @@ pub struct Instance {
 pub struct Hardware<'a> {
     /// Name of a network namespace; without it the instance shares this machine's network.
     pub network: Option<&'a str>,
-    /// A block device that it has as `/dev/sdf`.
+    /// A block device that it has as `/dev/nvme1n1`.
     pub volume: Option<&'a Path>,
     /// Files besides those of the image: path and text.
     pub files: &'a [(&'a str, String)],
@@ -95,6 +95,14 @@ impl InstanceImage {
         for (path, text) in hardware.files {
             write(&upper.join(path.trim_start_matches('/')), text)?;
         }
+        self.start(processes, folder, hardware).await
+    }
+
+    /// Starts an instance that was switched off, with its disk; its user data has run.
+    ///
+    /// # Errors
+    /// The namespaces are refused.
+    pub async fn start(&self, processes: &Processes, folder: &Path, hardware: Hardware<'_>) -> Result<Instance> {
         let mut command = Command::new("bash");
         if let Some(network) = hardware.network {
             command.env("NETWORK", network);

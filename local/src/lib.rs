@@ -28,7 +28,7 @@ mod tools;
 pub use apache_kafka::Secured;
 pub use aws::Aws;
 pub use crawl_worker::CrawlWorker;
-pub use deployment::{Build, Deployment, Parameters, sam_command};
+pub use deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
 pub use fault_proxy::{Conditions, Fault, FaultProxy};
 pub use imds::Imds;
 pub use instance::{Hardware, Instance, InstanceImage};

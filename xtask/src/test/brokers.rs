@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use local::{
-    Deployment, Hardware, Imds, Instance, InstanceImage, Ministack, Network, Processes, Repository, Role, Tools, sam_command, wait_until,
+    Deployment, Hardware, Imds, Instance, InstanceImage, LOCAL_PARAMETERS, Ministack, Network, Processes, Repository, Role, Tools,
+    sam_command, wait_until,
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -23,12 +24,14 @@ const NEEDED: [(&str, &str); 3] = [
     ("ec2:AttachVolume", "AttachVolume"),
     ("route53:ChangeResourceRecordSets", "ChangeResourceRecordSets"),
 ];
-/// What the boots of the agents show, and what the CloudWatch agent and Session Manager do.
-const TRIED_ELSEWHERE: [&str; 9] = [
+/// What the boots of the agents and of the first broker show, and what the CloudWatch agent and Session Manager do.
+const TRIED_ELSEWHERE: [&str; 11] = [
     "lambda:GetLayerVersion",
+    "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "cloudwatch:PutMetricData",
+    "ssm:GetParameter",
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",
@@ -70,8 +73,23 @@ struct Cluster<'a> {
 
 struct Broker {
     instance: Instance,
+    folder: PathBuf,
+    network: Network,
     _imds: Imds,
-    _network: Network,
+}
+
+impl Broker {
+    /// Runs one of Kafka's tools against this broker.
+    async fn kafka(&self, command: &str) -> Result<String> {
+        let line = format!("{command} --bootstrap-server kafka-1.ticklake.internal:9092 --topic ticks");
+        self.instance.run(&["bash", "-c", &line.replace("kafka ", "java -cp '/opt/ticklake/lib/*' ")]).await
+    }
+
+    /// Waits until the record that was sent can be read.
+    async fn keeps_the_record(&self) -> Result<()> {
+        let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning --max-messages 1 --timeout-ms 10000";
+        wait_until("the record", BOOT, || async { Ok(self.kafka(read).await.is_ok_and(|said| said.contains("kept"))) }).await
+    }
 }
 
 pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
@@ -111,12 +129,16 @@ async fn deploy(
     let mut deploy = sam_command(repository, tools, folder);
     deploy.args(["deploy", "--stack-name", "ticklake", "--no-progressbar", "--template-file"]).arg(&template);
     deploy.arg("--config-file").arg(repository.path("samconfig.toml"));
-    deploy.args(["--parameter-overrides", "RequireTls=false", "NamedQueries=false", "Consumers=0", "KafkaImageId=ami-0123456789abcdef0"]);
+    deploy.args(["--parameter-overrides", "Consumers=0"]).args(LOCAL_PARAMETERS);
     processes.run("sam deploy", deploy.envs(ministack.aws.environment()), &folder.join("sam-deploy.log")).await?;
     Deployment::find(&ministack.aws).await
 }
 
 impl Cluster<'_> {
+    fn hardware<'a>(&'a self, network: &'a Network, files: &'a [(&'a str, String)]) -> Hardware<'a> {
+        Hardware { network: Some(network.name()), volume: Some(&self.disk.0), files }
+    }
+
     async fn boot(&self, name: &str) -> Result<Broker> {
         let aws = &self.ministack.aws;
         let launched = json!({"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1});
@@ -135,17 +157,38 @@ impl Cluster<'_> {
             ("/etc/systemd/system/forward.service", forward),
             ("/etc/hosts", "127.0.0.1 localhost ticklake kafka-1.ticklake.internal\n".to_owned()),
         ];
-        let hardware = Hardware { network: Some(network.name()), volume: Some(&self.disk.0), files: &files };
-        let instance = self.image.boot(self.processes, &self.folder.join(name), &self.user_data, &environment, hardware).await?;
-        Ok(Broker { instance, _imds: imds, _network: network })
+        let (hardware, folder) = (self.hardware(&network, &files), self.folder.join(name));
+        let instance = self.image.boot(self.processes, &folder, &self.user_data, &environment, hardware).await?;
+        self.device_appears(&instance).await?;
+        Ok(Broker { instance, folder, network, _imds: imds })
+    }
+
+    async fn volume_is(&self, state: &str) -> Result<bool> {
+        let volumes = self.tools.aws(&self.ministack.aws, "ec2", "describe_volumes", json!({"VolumeIds": [self.volume]})).await?;
+        Ok(volumes["Volumes"][0]["State"] == state)
+    }
+
+    /// In place of udev on a Nitro instance: a while after a volume is attached, its device has the volume's name.
+    async fn device_appears(&self, instance: &Instance) -> Result<()> {
+        wait_until("the volume is attached, or the boot has failed", BOOT, || async {
+            Ok(self.volume_is("in-use").await? || !instance.read("/var/log/ticklake/cfn-signal").await?.is_empty())
+        })
+        .await?;
+        let name = format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}", self.volume.replacen('-', "", 1));
+        instance.run(&["ln", "-s", "../../nvme1n1", &name]).await.map(drop)
+    }
+
+    /// Switches a broker off and on, as `aws ec2 reboot-instances` does.
+    async fn reboot(&self, broker: &mut Broker) -> Result<()> {
+        broker.instance.switch_off().await?;
+        broker.instance = self.image.start(self.processes, &broker.folder, self.hardware(&broker.network, &[])).await?;
+        Ok(())
     }
 
     async fn switch_off(&self, broker: &Broker) -> Result<()> {
         broker.instance.switch_off().await?;
         // EC2 does so when an instance ends.
-        let volume = json!({"VolumeIds": [self.volume]});
-        let volumes = self.tools.aws(&self.ministack.aws, "ec2", "describe_volumes", volume).await?;
-        if volumes["Volumes"][0]["State"] == "in-use" {
+        if self.volume_is("in-use").await? {
             self.tools.aws(&self.ministack.aws, "ec2", "detach_volume", json!({"VolumeId": self.volume})).await?;
         }
         Ok(())
@@ -168,20 +211,42 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// A new broker formats its volume and creates the topic. The one that takes its place finds both.
+    /// A new broker formats its volume and creates the topic. After a reboot it has both, and so has the one that takes its place.
     async fn boots_and_is_replaced(&self) -> Result<()> {
-        let first = self.boot("first").await?;
+        self.role.without("ssm:GetParameter").await?;
+        let mut first = self.boot("first").await?;
         ready(&first.instance).await.context("first broker")?;
-        for unit in ["kafka.service", "ticklake-topic.service"] {
+        let topic_log = "/var/log/ticklake/kafka-topic.log";
+        wait_until("the topic's unit to be refused", BOOT, || async {
+            Ok(first.instance.read(topic_log).await?.contains("not authorized to perform: ssm:GetParameter"))
+        })
+        .await?;
+        self.role.restore().await?;
+        for unit in [
+            "kafka.service",
+            "ticklake-topic.service",
+            "ticklake-topic.timer",
+            "ticklake-replication.service",
+            "ticklake-replication.timer",
+        ] {
             verify_unit(&first.instance, unit).await?;
         }
         wait_until("the topic", BOOT, || async {
-            Ok(first.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Created topic ticks."))
+            Ok(first.instance.read(topic_log).await?.contains("Completed updating config for topic ticks"))
         })
         .await?;
+        self.follows_its_parameter(&first).await.context("another parameter of the topic")?;
         let zone = json!({"HostedZoneId": self.deployment.output("KafkaZoneId")?});
         let records = self.tools.aws(&self.ministack.aws, "route53", "list_resource_record_sets", zone).await?.to_string();
         ensure!(records.contains("kafka-1.ticklake.internal.") && records.contains("127.0.0.1"), "Route 53 has {records}");
+        // Its timer runs with three brokers alone; one has no other copies.
+        first.instance.run(&["systemctl", "start", "ticklake-replication.service"]).await?;
+        let metrics = json!({"Namespace": "ticklake", "MetricName": "UnderReplicatedPartitions"});
+        let metrics = self.tools.aws(&self.ministack.aws, "cloudwatch", "list_metrics", metrics).await?;
+        ensure!(metrics["Metrics"][0]["Dimensions"] == json!([{"Name": "stack", "Value": "ticklake"}]), "the metrics are {metrics}");
+        first.kafka("echo kept | kafka org.apache.kafka.tools.ConsoleProducer").await.context("a record")?;
+        self.reboot(&mut first).await?;
+        first.keeps_the_record().await.context("after a reboot")?;
         self.switch_off(&first).await?;
         drop(first);
         let kafka = first_log(&self.folder.join("first"))?;
@@ -190,13 +255,29 @@ impl Cluster<'_> {
         ready(&second.instance).await.context("second broker")?;
         let log = second.instance.read("/var/log/ticklake/boot.log").await?;
         ensure!(!log.contains("Formatting metadata directory"), "the second broker formatted the volume: {log}");
+        second.keeps_the_record().await.context("after another broker took its place")?;
         wait_until("the topic's settings", BOOT, || async {
-            Ok(second.instance.read("/var/log/ticklake/kafka-topic.log").await?.contains("Completed updating config for topic ticks"))
+            Ok(second.instance.read(topic_log).await?.contains("Completed updating config for topic ticks"))
         })
         .await?;
-        let topic = second.instance.read("/var/log/ticklake/kafka-topic.log").await?;
+        let topic = second.instance.read(topic_log).await?;
         ensure!(!topic.contains("Created topic"), "the topic was created anew: {topic}");
         self.switch_off(&second).await
+    }
+
+    /// A changed parameter reaches the topic of a broker that runs; the timer is not waited for.
+    async fn follows_its_parameter(&self, broker: &Broker) -> Result<()> {
+        let aws = &self.ministack.aws;
+        let written = self.tools.aws(aws, "ssm", "get_parameter", json!({"Name": "/ticklake/kafka-topic"})).await?;
+        let written = written["Parameter"]["Value"].as_str().context("no value")?;
+        let changed =
+            written.replace(r#""partitions":12"#, r#""partitions":14"#).replace(r#""retention_hours":72"#, r#""retention_hours":24"#);
+        let changed = json!({"Name": "/ticklake/kafka-topic", "Value": changed, "Overwrite": true});
+        self.tools.aws(aws, "ssm", "put_parameter", changed).await?;
+        broker.instance.run(&["systemctl", "start", "ticklake-topic.service"]).await?;
+        let topic = broker.kafka("kafka org.apache.kafka.tools.TopicCommand --describe").await?;
+        ensure!(topic.contains("PartitionCount: 14") && topic.contains("retention.ms=86400000"), "the topic is {topic}");
+        Ok(())
     }
 }
 

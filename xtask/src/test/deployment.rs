@@ -11,8 +11,7 @@ use tokio::process::Command;
 use super::template::translate;
 
 /// What `sam delete` leaves, and how docs/runbook.md, "Delete and restore", names it.
-const RETAINED: [(&str, &str); 5] = [
-    ("CrawlerLogs", "the log group `/aws-glue/crawlers`"),
+const RETAINED: [(&str, &str); 4] = [
     ("KafkaVolume1", "the brokers' data volumes"),
     ("KafkaVolume2", "the brokers' data volumes"),
     ("KafkaVolume3", "the brokers' data volumes"),
@@ -86,7 +85,8 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
     let agent_metrics = read(repository, "ec2-agents/tick-consumer/src/http.rs")?;
     let carried = read(repository, "ec2-agents/boot/tick-consumer.cloudwatch.json")?;
     let broker = read(repository, "ec2-agents/kafka/kafka.cloudwatch.json")?;
-    let functions = read_all(&repository.path("functions"))?;
+    let replication = read(repository, "ec2-agents/kafka/replication.sh")?;
+    let functions = [read_all(&repository.path("functions"))?, read_all(&repository.path("crates"))?].concat();
     ensure!(!functions.contains("gauge!("), "a function has a gauge: it would be written at each flush, measured or not");
     // One with labels has more dimensions than alarms and dashboard name.
     let is_sent = |metric: &str| match metric {
@@ -94,7 +94,7 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
             agent_metrics.contains(&format!("\"{metric}\"")) && carried.contains(&format!("^{metric}$"))
         }
         metric if metric.starts_with("disk_") => broker.contains("used_percent"),
-        metric => functions.contains(&format!("!(\"{metric}\")")),
+        metric => functions.contains(&format!("!(\"{metric}\")")) || replication.contains(&format!("--metric-name {metric} ")),
     };
     for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
         let (properties, metric) = (&alarm["Properties"], alarm["Properties"]["MetricName"].as_str().unwrap_or_default());
@@ -114,8 +114,11 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
         ensure!(is_sent(metric), "the dashboard shows {metric}, which nothing sends");
     }
     create_only(&template)?;
-    let retained: Vec<&str> =
-        resources.iter().filter(|(_, resource)| resource["DeletionPolicy"] == "Retain").map(|(name, _)| name.as_str()).collect();
+    let retained: Vec<&str> = resources
+        .iter()
+        .filter(|(_, resource)| resource["DeletionPolicy"] == "RetainExceptOnCreate")
+        .map(|(name, _)| name.as_str())
+        .collect();
     ensure!(retained == RETAINED.map(|(name, _)| name), "a deleted stack leaves {retained:?}, and not {RETAINED:?}");
     let told = sections.get("delete-and-restore").context("docs/runbook.md has no section on deleting")?;
     for (name, words) in RETAINED {

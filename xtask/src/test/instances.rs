@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use local::{
     Aws, Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Role,
     Stack, StackOptions, Tools, wait_until,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::demo::{SUBSCRIBER, TOPIC};
@@ -102,9 +102,11 @@ pub(crate) async fn signal(instance: &Instance) -> Result<String> {
 /// Waits until an instance has booted.
 pub(crate) async fn ready(instance: &Instance) -> Result<()> {
     let signal = signal(instance).await?;
-    if !signal.contains("--success true") {
-        bail!("the boot failed: {signal}{}", instance.read("/var/log/ticklake/boot.log").await?);
-    }
+    let log = async || instance.read("/var/log/ticklake/boot.log").await;
+    ensure!(signal.contains("--success true"), "the boot failed: {signal}{}", log().await?);
+    // An instance that its group launches outside a deployment has nobody to tell, which is no failure.
+    wait_until("the boot's end", BOOT, || async { Ok(log().await?.contains("no deployment waits for this instance")) }).await?;
+    ensure!(!log().await?.contains("boot failed"), "a boot that was ready failed: {}", log().await?);
     Ok(())
 }
 
@@ -151,38 +153,51 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
     fleet.processes.run("verify", &mut verify, &fleet.folder.join("verify.log")).await
 }
 
-/// A boot that fails says why: to CloudFormation, and in the log group.
+/// A boot that fails tells CloudFormation, and says why in a log group that no rollback takes.
 async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> Result<()> {
     let role = fleet.role("ConsumerRoleName").await?;
-    role.without("lambda:GetLayerVersion").await?;
-    let booted = fleet.boot(image, "no-layer", &role, user_data, "8").await?;
-    let signal = booted.signal().await?;
-    ensure!(signal.contains("--success false --reason cannot fetch the layer"), "without the layer: {signal}");
-    role.restore().await?;
     let aws = &fleet.stack.ministack.aws;
+    // A role's permissions may come after the instance.
+    role.without("lambda:GetLayerVersion").await?;
+    let booted = fleet.boot(image, "early", &role, user_data, "60").await?;
+    wait_until("an attempt to fetch the layer", BOOT, || async {
+        Ok(booted.instance.read("/var/log/cloud-init-output.log").await?.contains("cannot fetch the layer, attempt 1 of 5"))
+    })
+    .await?;
+    role.restore().await?;
+    ready(&booted.instance).await.context("a boot before its role")?;
+    booted.instance.switch_off().await?;
     let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
     fleet.tools.aws(aws, "ssm", "put_parameter", wrong).await?;
-    for (number, denied) in [None, Some("logs:CreateLogStream"), Some("logs:PutLogEvents")].into_iter().enumerate() {
-        if let Some(action) = denied {
+    let told = async |stream: &str| {
+        let query = json!({"logGroupName": "/ticklake/failed-boots", "logStreamName": stream});
+        fleet.tools.aws(aws, "logs", "get_log_events", query).await.map(|answer| answer["events"].to_string())
+    };
+    // The group is made by the first boot that may.
+    let denied = ["logs:CreateLogGroup", "nothing", "logs:CreateLogStream", "logs:PutLogEvents"];
+    for (number, action) in denied.into_iter().enumerate() {
+        if action != "nothing" {
             role.without(action).await?;
         }
         let name = format!("bad-config-{number}");
         let booted = fleet.boot(image, &name, &role, user_data, "8").await?;
         let signal = booted.signal().await?;
-        ensure!(signal.contains("--success false --reason tick-consumer.service is not ready after 8 s"), "bad configuration: {signal}");
-        let query = json!({"logGroupName": "/ticklake/tick-consumer", "logStreamName": format!("i-{name}/boot")});
-        let told = fleet.tools.aws(aws, "logs", "get_log_events", query).await;
-        let says_why =
-            |answer: &Value| answer["events"].to_string().contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`");
-        match (denied, &told) {
-            (None, Ok(answer)) => ensure!(says_why(answer), "the log group does not say why: {answer}"),
-            (None, Err(error)) => bail!("no log of the boot: {error:#}"),
-            (Some(action), Ok(answer)) => ensure!(!says_why(answer), "the boot is logged without {action}"),
-            (Some(_), Err(_)) => {}
-        }
+        ensure!(signal.contains("--success false"), "bad configuration: {signal}");
+        let log = booted.instance.read("/var/log/ticklake/boot.log").await?;
+        ensure!(log.contains("boot failed: tick-consumer.service is not ready after 8 s"), "bad configuration: {log}");
+        let told = told(&format!("i-{name}")).await;
+        let says_why = told.as_ref().is_ok_and(|events| events.contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`"));
+        ensure!(says_why == (action == "nothing"), "without {action} the log group of failed boots says {told:?}");
         role.restore().await?;
     }
-    Ok(())
+    role.without("lambda:GetLayerVersion").await?;
+    let booted = fleet.boot(image, "no-layer", &role, user_data, "8").await?;
+    let signal = booted.signal().await?;
+    ensure!(signal.contains("--success false"), "without the layer: {signal}");
+    // Its name in the image.
+    let told = told("ticklake").await?;
+    ensure!(told.contains("cannot fetch the layer"), "without the layer the log group of failed boots says {told}");
+    role.restore().await
 }
 
 /// Returns the user data of the newest version of a launch template, as EC2 hands it to an instance.

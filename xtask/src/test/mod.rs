@@ -44,6 +44,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run_counted("unit and integration tests", cargo_tests::tests(repository, processes, folder)).await;
     checks.run("template: sam validate --lint", template::validate(repository, tools, processes, folder)).await;
     checks.run("template: cfn-lint on the translated template", template::lint_translated(repository, tools, processes, folder)).await;
+    checks.run("template: what deployments would be", template::deployments(repository, tools, processes, folder)).await;
     checks.run("template: checkov", deployment::checkov(repository, processes, folder)).await;
     checks.run("template: queries, metrics, runbook", deployment::references(repository, tools, processes, folder)).await;
     checks.run("scripts: shellcheck", deployment::scripts(repository, tools, processes, folder)).await;

@@ -32,9 +32,15 @@ pub(crate) async fn translate(repository: &Repository, tools: &Tools, processes:
     let translated = folder.join("translated.json");
     let mut translate = Command::new(tools.path("python"));
     translate.arg(repository.path("local/translate_template.py")).arg(repository.path("template.yaml")).arg(&translated);
-    translate.env("AWS_DEFAULT_REGION", REGION);
     processes.run("translate", &mut translate, &folder.join("translate.log")).await?;
     Ok(translated)
+}
+
+/// What deployments with various parameters would be, without deploying them.
+pub(crate) async fn deployments(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    let mut tests = Command::new(tools.path("python"));
+    tests.arg(repository.path("local/test_template.py"));
+    processes.run("test_template.py", &mut tests, &folder.join("test-template.log")).await
 }
 
 /// Measures the functions as they are uploaded.

@@ -1,0 +1,7 @@
+#!/bin/bash
+# Tells CloudWatch how many partitions have fewer copies in step than they should have. Wants kafka.env.
+set -euo pipefail
+behind=$(timeout 60 java -Xmx128m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' org.apache.kafka.tools.TopicCommand \
+  --bootstrap-server "$BOOTSTRAP" --describe --under-replicated-partitions)
+aws cloudwatch put-metric-data --region "$AWS_REGION" --namespace ticklake --metric-name UnderReplicatedPartitions \
+  --dimensions "stack=$STACK" --value "$(grep --count Partition: <<< "$behind" || true)"

@@ -1,0 +1,258 @@
+"""Deployments that AWS refuses, or that break the next one, seen in the template alone. `cargo xtask test "template"` runs them."""
+
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from evaluated_template import EvaluatedTemplate, references
+from translate_template import translate
+
+ROOT = pathlib.Path(__file__).parent.parent
+TEMPLATE = translate(ROOT / "template.yaml")
+MSK = {
+    "KafkaBootstrapServers": "broker:9098",
+    "KafkaSecurity": "msk-iam",
+    "MskClusterArn": "arn:aws:kafka:us-east-1:1:cluster/c/1",
+    "KafkaSecurityGroupId": "sg-1",
+    "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1,subnet-2",
+}
+# Parameters that a person may choose together.
+DEPLOYMENTS = [
+    {},
+    {"KafkaBrokers": "3", "Producer": "synthetic"},
+    {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"},
+    {**MSK, "Endpoints": "interface"},
+    {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2,subnet-3", "SubnetZones": "a,b,c", "KafkaBrokers": "3"},
+    {"CrawlerMode": "inferred", "CrawlOn": "every-file", "LakeFormat": "csv"},
+    {"Consumers": "0", "ExistingBucket": "lake", "RawDataDays": "30"},
+]
+
+
+def deployed(**parameters):
+    return EvaluatedTemplate(TEMPLATE, **parameters)
+
+
+def actions(role):
+    """Returns what a role's own policies allow."""
+    statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+    listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
+    return {action for actions in listed for action in actions}
+
+
+def replacing(kind, before, after):
+    """Returns the properties whose change makes CloudFormation replace a resource."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    fixed = (path.removeprefix("/properties/") for path in schema["createOnlyProperties"])
+    return {name for name in fixed if before.get(name) != after.get(name)}
+
+
+class Template(unittest.TestCase):
+    def test_nothing_refers_to_what_a_condition_leaves_out(self):
+        for parameters in DEPLOYMENTS:
+            with self.subTest(parameters):
+                self.assertEqual(deployed(**parameters).refusals(), [])
+                self.assertEqual(deployed(**parameters).dangling(), [])
+
+    def test_a_bare_deployment_is_not_refused(self):
+        self.assertEqual(deployed().refusals(), [])
+        self.assertEqual(deployed(KafkaSecurity="tls").refusals()[0][:46], "The stack's own Kafka is KafkaSecurity=plainte")
+
+    def test_no_deployment_replaces_brokers_for_a_newer_image(self):
+        """The text that EC2 resolves at launch stays what it is; an image that CloudFormation looks up changes."""
+        for name, template in deployed(KafkaBrokers="3").of_type("AWS::EC2::LaunchTemplate").items():
+            if name.startswith("Kafka"):
+                self.assertRegex(template["LaunchTemplateData"]["ImageId"], "^resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-")
+        given = deployed(KafkaImageId="ami-0123456789abcdef0").properties("Kafka1Template")["LaunchTemplateData"]
+        self.assertEqual(given["ImageId"], "ami-0123456789abcdef0")
+
+    def test_a_failed_first_deployment_leaves_nothing_that_breaks_the_next(self):
+        """Retain holds on the rollback of a creation, too. What all stacks of an account share is none's."""
+        deployment = deployed(KafkaBrokers="3", LakeBucketName="lake")
+        for name, resource in deployment.resources.items():
+            self.assertNotEqual(resource.get("DeletionPolicy"), "Retain", name)
+        for name in ("LakeBucket", "KafkaVolume1"):
+            self.assertEqual(deployment.resources[name]["DeletionPolicy"], "RetainExceptOnCreate")
+        groups = [group["LogGroupName"] for group in deployment.of_type("AWS::Logs::LogGroup").values()]
+        self.assertNotIn("/aws-glue/crawlers", groups)
+        self.assertEqual([group for group in groups if "ticklake" not in group], [])
+
+    def test_the_crawler_may_make_the_log_group_that_no_stack_has(self):
+        self.assertIn("logs:CreateLogGroup", actions(deployed().properties("CrawlerRole")))
+
+    def test_fewer_consumers_end_instances(self):
+        """A group keeps the instances that it has as long as they are not more than MaxSize, if no capacity is desired."""
+        for consumers in ("3", "1"):
+            self.assertEqual(deployed(Consumers=consumers).properties("ConsumerGroup").get("DesiredCapacity"), consumers)
+
+    def test_another_number_of_brokers_is_refused_with_a_reason_before_any_broker_is_touched(self):
+        """CloudFormation refuses to replace what has a name of its own, and quotes the name. What refers to it waits for it."""
+        before, after = deployed(KafkaBrokers="1"), deployed(KafkaBrokers="3")
+        groups = [deployment.properties("KafkaSecurityGroup") for deployment in (before, after)]
+        self.assertEqual(replacing("AWS::EC2::SecurityGroup", *groups), {"GroupDescription"})
+        self.assertIn("KafkaBrokers of ticklake is fixed at creation", groups[1]["GroupName"])
+        for name, template in after.of_type("AWS::EC2::LaunchTemplate").items():
+            if name.startswith("Kafka"):
+                self.assertIn("KafkaSecurityGroup", set(references(template)))
+
+    def test_crawler_mode_can_be_switched(self):
+        """An update creates what is new before it deletes what is old: two crawlers with one name refuse that."""
+        typed, inferred = deployed(CrawlerMode="typed"), deployed(CrawlerMode="inferred", CrawlOn="every-file")
+        names = [{crawler["Name"] for crawler in deployment.of_type("AWS::Glue::Crawler").values()} for deployment in (typed, inferred)]
+        self.assertEqual(names[0] & names[1], set())
+        for deployment in (typed, inferred):
+            (crawler,) = deployment.of_type("AWS::Glue::Crawler")
+            self.assertEqual(deployment.properties("StartCrawlerFunction")["Environment"]["Variables"]["CRAWLER_NAME"], {"Ref": crawler})
+            self.assertIn(f"crawler/${{{crawler}}}", str(deployment.properties("StartCrawlerRole")))
+
+    def test_no_deployment_forgets_a_parameter(self):
+        """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
+        for page in ("README.md", "docs/runbook.md"):
+            self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
+
+    def test_image_instance_type_and_architecture_agree(self):
+        for architecture, image, family in (("x86_64", "AgentImage", "t3."), ("arm64", "AgentImageArm64", "t4g.")):
+            deployment = deployed(Architecture=architecture, KafkaBrokers="3", Producer="synthetic")
+            path = deployment.parameter(image)
+            self.assertTrue(path.endswith(architecture))
+            for name, template in deployment.of_type("AWS::EC2::LaunchTemplate").items():
+                data = template["LaunchTemplateData"]
+                self.assertIn(data["ImageId"], (path, f"resolve:ssm:{path}"), name)
+                self.assertTrue(data["InstanceType"].startswith(family), name)
+        for given in ({"ConsumerInstanceType": "t3.small"}, {"KafkaInstanceType": "t3a.large"}):
+            self.assertEqual(deployed(**given).refusals(), [])
+            self.assertIn("another processor than Architecture=arm64", deployed(Architecture="arm64", **given).refusals()[0])
+        self.assertIn("another processor than Architecture=x86_64", deployed(ConsumerInstanceType="t4g.small").refusals()[0])
+
+    def test_agents_are_compiled_for_the_architecture_that_is_deployed(self):
+        """Not for that of the machine that builds."""
+        for line, target in (
+            ('parameter_overrides = ["Consumers=3", "Architecture=arm64"]', "aarch64"),
+            (r'parameter_overrides = "Consumers=\"3\" Architecture=\"arm64\" Topic=\"ticks\""', "aarch64"),
+            ('# parameter_overrides = ["Architecture=arm64"]', "x86_64"),
+            ('parameter_overrides = [\n"Architecture=arm64",\n]', "aarch64"),
+            ("", "x86_64"),
+        ):
+            with tempfile.TemporaryDirectory() as root:
+                (pathlib.Path(root) / "samconfig.toml").write_text(f"[default.global.parameters]\n{line}\n", encoding="utf-8")
+                (pathlib.Path(root) / "agents").mkdir()
+                make = ["make", "--dry-run", "--makefile", ROOT / "ec2-agents/Makefile", "build-AgentLayer"]
+                commands = subprocess.run(make, cwd=f"{root}/agents", capture_output=True, text=True, check=True).stdout
+                self.assertIn(f"--target {target}-unknown-linux-gnu.2.34", commands, line)
+
+    def test_the_crawler_may_do_what_a_crawl_may_ask_for(self):
+        for mode in ("typed", "inferred"):
+            self.assertLessEqual({"glue:GetTables", "glue:UpdateTable"}, actions(deployed(CrawlerMode=mode).properties("CrawlerRole")))
+        (inferred,) = deployed(CrawlerMode="inferred").of_type("AWS::Glue::Crawler").values()
+        self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
+
+    def test_two_zones_suffice_for_all_but_three_brokers(self):
+        """An account may have no more in a region: the third would be an index out of range."""
+        for parameters in ({}, {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"}):
+            zones = {subnet["AvailabilityZone"]["Fn::Select"][0] for subnet in deployed(**parameters).of_type("AWS::EC2::Subnet").values()}
+            self.assertEqual(zones, {0, 1})
+        self.assertEqual(len(deployed(KafkaBrokers="3").of_type("AWS::EC2::Subnet")), 3)
+
+    def test_a_second_stack_of_the_account_has_names_of_its_own(self):
+        first, second = (deployed(stack=stack, KafkaBrokers="3", Producer="synthetic") for stack in ("ticklake", "other-lake"))
+        self.assertEqual(second.properties("Database")["DatabaseInput"]["Name"], "other_lake")
+        for name, resource in first.resources.items():
+            # A table is named within its database, a record within its zone.
+            if resource["Type"] not in ("AWS::Glue::Table", "AWS::Route53::RecordSet"):
+                schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
+                for identifier in (path.removeprefix("/properties/") for path in schema["primaryIdentifier"]):
+                    own = resource.get("Properties", {}).get(identifier)
+                    if isinstance(own, str):
+                        self.assertNotEqual(own, second.properties(name)[identifier], name)
+
+    def test_the_athena_console_lists_for_an_analyst(self):
+        document = deployed().properties("AnalystPolicy")["PolicyDocument"]
+        listed = {"athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListDatabases", "athena:ListTableMetadata", "glue:GetDatabases"}
+        self.assertLessEqual(listed, actions({"Policies": [{"PolicyDocument": document}]}))
+
+    def test_no_alarm_fires_before_anybody_can_tell_anything(self):
+        """In every first deployment data are missing at first."""
+        for name, alarm in deployed(KafkaBrokers="3", ExpectedSubscriptions="1").of_type("AWS::CloudWatch::Alarm").items():
+            self.assertNotEqual(alarm["TreatMissingData"], "breaching", name)
+            self.assertTrue(alarm.get("AlarmActions") or alarm.get("InsufficientDataActions"), name)
+
+    def test_silence_is_seen_of_one_among_several_and_of_all(self):
+        """A minimum does not see who tells nothing, and a count has no data of nobody."""
+        alarms = deployed(Consumers="3", KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()
+        for metric in ("ticklake_ready", "disk_used_percent"):
+            watching = [alarm for alarm in alarms if alarm["MetricName"] == metric]
+            self.assertIn(("SampleCount", "3", 60), [(alarm["Statistic"], str(alarm["Threshold"]), alarm["Period"]) for alarm in watching])
+            silent = [alarm for alarm in watching if alarm.get("InsufficientDataActions")]
+            self.assertEqual([alarm["TreatMissingData"] for alarm in silent], ["missing"], metric)
+
+    def test_partitions_without_all_their_copies_alarm(self):
+        watched = [alarm["MetricName"] for alarm in deployed(KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()]
+        self.assertIn("UnderReplicatedPartitions", watched)
+
+    def test_the_cost_table_adds_up(self):
+        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+        *rows, total = [row for row in table if "." in row[2]]
+        for column in (1, 2):
+            self.assertAlmostEqual(sum(float(row[column]) for row in rows), float(total[column]), places=2)
+        self.assertIn("EventBridge", [row[0] for row in rows])
+        alarms = len(deployed().of_type("AWS::CloudWatch::Alarm"))
+        (line,) = (row for row in rows if row[0].startswith("CloudWatch"))
+        self.assertIn(f"{alarms} alarms × 0.10/30", line[3])
+        metrics, idle = (int(count) for count in re.match(r"(\d+) metrics .*?\(idle (\d+)", line[3]).groups())
+        for column, count in ((1, idle), (2, metrics)):
+            self.assertAlmostEqual(float(line[column]), (count * 0.30 + alarms * 0.10 + 1.00 + 0.50) / 30 + 0.02, delta=0.006)
+
+    def test_topic_settings_replace_no_broker(self):
+        before, after = deployed(), deployed(TopicPartitions="24", TopicRetentionHours="24")
+        self.assertEqual(before.properties("Kafka1Template"), after.properties("Kafka1Template"))
+        self.assertNotEqual(before.properties("KafkaTopic"), after.properties("KafkaTopic"))
+
+    def test_the_network_can_be_updated(self):
+        """A WaitConditionHandle takes no updates, nor does one whose metadata name what instances wait for."""
+        for parameters in DEPLOYMENTS:
+            deployment = deployed(**parameters)
+            self.assertEqual(deployment.of_type("AWS::CloudFormation::WaitConditionHandle"), {})
+            awaited = set(references(deployment.properties("NetworkReady")))
+            for kind in ("Route", "SubnetRouteTableAssociation", "VPCEndpoint"):
+                self.assertLessEqual(deployment.of_type(f"AWS::EC2::{kind}").keys(), awaited)
+            for name in deployment.of_type("AWS::AutoScaling::AutoScalingGroup"):
+                waits = set(references({"DependsOn": deployment.resources[name]["DependsOn"]}))
+                self.assertTrue(waits & {"NetworkReady", "KafkaGroup1", "KafkaGroup2"}, name)
+
+    def test_a_first_deployment_reaches_a_kafka_that_is_there(self):
+        """Its security group has to let in a group that the stack makes, before the agents boot."""
+        deployment = deployed(**MSK)
+        ingress = deployment.properties("KafkaIngress")
+        self.assertEqual((ingress["GroupId"], ingress["SourceSecurityGroupId"]), ("sg-1", {"Ref": "AgentSecurityGroup"}))
+        self.assertIn("KafkaIngress", set(references(deployment.properties("NetworkReady"))))
+        self.assertIn("needs VpcId", deployed(**{**MSK, "VpcId": ""}).refusals()[0])
+
+    def test_interface_endpoints_are_made_in_a_vpc_that_is_there(self):
+        deployment = deployed(**MSK, Endpoints="interface")
+        self.assertEqual(deployment.of_type("AWS::EC2::VPC"), {})
+        endpoints = deployment.of_type("AWS::EC2::VPCEndpoint")
+        self.assertEqual(len(endpoints), 7)
+        for endpoint in endpoints.values():
+            self.assertEqual((endpoint["VpcId"], endpoint["SubnetIds"]), ("vpc-1", ["subnet-1", "subnet-2"]))
+
+    def test_outputs_name_what_other_stacks_need(self):
+        outputs = deployed(Producer="synthetic").outputs()
+        for name in ("VpcId", "SubnetIds", "AgentSecurityGroupId", "KafkaBootstrapServers", "ConsumerGroupName", "ProducerGroupName"):
+            self.assertIn(name, outputs)
+        self.assertEqual(deployed(**MSK).outputs()["SubnetIds"], "subnet-1,subnet-2")
+
+    def test_mails_immediate_has_a_window_for_its_batches(self):
+        """Lambda refuses a batch size above 10 without a window of at least a second."""
+        for mails in ("digest", "immediate"):
+            for name, source in deployed(Mails=mails).of_type("AWS::Lambda::EventSourceMapping").items():
+                if source["BatchSize"] > 10:
+                    self.assertGreaterEqual(source["MaximumBatchingWindowInSeconds"], 1, f"{name} with Mails={mails}")
+
+
+if __name__ == "__main__":
+    unittest.main()
