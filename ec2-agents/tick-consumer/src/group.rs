@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent::KafkaContext;
 use anyhow::{Context as _, Result, bail};
@@ -257,6 +257,7 @@ impl Readers {
             memory: Arc::clone(&self.memory),
             stop: stop.clone(),
             place,
+            moved: (-1, Instant::now()),
         };
         self.tasks.spawn(reader.run(queue));
         self.stops.insert(partition, stop);

@@ -52,6 +52,9 @@ pub(crate) struct PartitionReader {
     pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
     pub(crate) place: Arc<Place>,
+    /// Where the partition stood when it was seen to move last, and when that was. Reading that begins again at the
+    /// same offset has not moved.
+    pub(crate) moved: (i64, Instant),
 }
 
 /// The batch that is being sealed, if there is one. It is given up with the reading that it belongs to.
@@ -84,8 +87,6 @@ struct Open {
     known_absent: i64,
     /// Where what can be read of the log ends, if everything before it has come.
     end: Option<i64>,
-    /// Where the partition stood when it was seen to move last, and when that was.
-    moved: (i64, Instant),
 }
 
 impl PartitionReader {
@@ -168,6 +169,9 @@ impl PartitionReader {
     }
 
     async fn read(&mut self, queue: &mut Queue, landing: Landing, next: i64) -> Result<End> {
+        if next > self.moved.0 {
+            self.moved = (next, Instant::now());
+        }
         let mut open = Open {
             batch: self.empty_batch(next),
             told: 0,
@@ -179,7 +183,6 @@ impl PartitionReader {
             is_doubtful: false,
             known_absent: -1,
             end: None,
-            moved: (next, Instant::now()),
         };
         let mut memory = self.memory.changes();
         let mut gauges = tokio::time::interval(GAUGES);
@@ -210,7 +213,7 @@ impl PartitionReader {
                 }
                 () = sleep_until(deadline) => {}
                 _ = memory.changed() => {}
-                _ = gauges.tick() => self.show_progress(&mut open),
+                _ = gauges.tick() => self.show_progress(&open),
                 messages = queue.recv(), if may_read => {
                     let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));
                     if let Some(first) = first.filter(|first| open.is_fresh && *first > open.batch.next()) {
@@ -361,20 +364,20 @@ impl PartitionReader {
     }
 
     /// Shows how far behind the partition is, and for how long it has not moved. While a batch is being sealed it is not known how far it is: no further than before.
-    fn show_progress(&self, open: &mut Open) {
+    fn show_progress(&mut self, open: &Open) {
         let Sealer { consumer, topic, partition, .. } = &self.sealer;
         let (_, Some(end)) = kafka_native::cached_watermarks(consumer.client(), topic, *partition) else { return };
         let landed = match open.landing.as_ref().and_then(Landing::next) {
             // Nothing is open either: the offsets up to the end belong to transaction markers and aborted records, which have nothing to land.
             Some(next) if open.batch.range().is_none() => next.max(open.end.unwrap_or(next)),
             Some(next) => next,
-            None => open.moved.0,
+            None => self.moved.0,
         };
         let (lag, now) = ((end - landed).max(0), Instant::now());
-        if landed > open.moved.0 || lag == 0 {
-            open.moved = (landed, now);
+        if landed > self.moved.0 || lag == 0 {
+            self.moved = (landed, now);
         }
-        self.place.progress(Progress { lag, stalled_seconds: (now - open.moved.1).as_secs_f64() });
+        self.place.progress(Progress { lag, stalled_seconds: (now - self.moved.1).as_secs_f64() });
     }
 }
 

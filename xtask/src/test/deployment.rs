@@ -82,7 +82,7 @@ pub(crate) async fn references(repository: &Repository, tools: &Tools, processes
     let runbook = read(repository, "docs/runbook.md")?;
     let sections: BTreeMap<String, &str> =
         runbook.split("\n## ").filter_map(|section| section.split_once('\n')).map(|(heading, text)| (anchor(heading), text)).collect();
-    let agent_metrics = read(repository, "ec2-agents/tick-consumer/src/http.rs")?;
+    let agent_metrics = read(repository, "ec2-agents/tick-consumer/src/metrics.rs")?;
     let carried = read(repository, "ec2-agents/boot/tick-consumer.cloudwatch.json")?;
     let broker = read(repository, "ec2-agents/kafka/kafka.cloudwatch.json")?;
     let replication = read(repository, "ec2-agents/kafka/replication.sh")?;
