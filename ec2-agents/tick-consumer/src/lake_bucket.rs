@@ -72,7 +72,7 @@ impl LakeBucket {
                     }
                 },
                 Err(error) => anyhow!(
-                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials",
+                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials; a store behind one host name wants lake.path_style: true",
                     aws_connect::brief(&error)
                 ),
             };
