@@ -245,7 +245,11 @@ mod tests {
         assert_eq!((tls.get("security.protocol"), tls.get("ssl.ca.location")), (Some("ssl"), Some("ca.pem")));
         let scram = config("{brokers: b, security: scram, options: {sasl.username: u}}");
         assert_eq!((scram.get("sasl.mechanisms"), scram.get("ssl.ca.location")), (Some("SCRAM-SHA-512"), Some("probe")));
-        assert_eq!(config("{brokers: b, security: msk-iam}").get("sasl.mechanisms"), Some("OAUTHBEARER"));
+        let msk = config("{brokers: b, security: msk-iam}");
+        assert_eq!(msk.get("sasl.mechanisms"), Some("OAUTHBEARER"));
+        for sasl in [scram, msk] {
+            assert_eq!(sasl.get("security.protocol"), Some("sasl_ssl"), "no password or token goes unencrypted");
+        }
     }
 
     #[test]

@@ -177,6 +177,8 @@ mod tests {
             error(GOOD, &[("batch.max_bytes", "big")]),
             "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write 64MiB, 512KiB or a number of bytes"
         );
+        assert!(error(GOOD, &[("batch.max_age", "0s")]).contains("\"0s\" is not a duration above zero"));
+        assert!(error(GOOD, &[("batch.max_bytes", "0")]).contains("\"0\" is not a size above zero"));
         let unknown = error("batch: {max_age: 10s, max_bytes: 1, max_rows: 5, max_row: 5}", &[]);
         assert!(unknown.starts_with("sample.yaml: ") && unknown.contains("unknown field `max_row`, expected one of"), "{unknown}");
         let missing = error("batch: {max_age: 10s, max_bytes: 1}", &[]);

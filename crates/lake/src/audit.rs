@@ -250,11 +250,30 @@ mod tests {
     }
 
     #[test]
+    fn what_retention_took_of_an_incomplete_batch_is_a_gap() {
+        let lost = |rows: u64| {
+            audit(&[manifest(0, 9)], |manifest| {
+                let Found::Object { metadata, rows: Some(Ok(all)) } = whole(manifest) else { return Found::Nothing };
+                let coordinates = all.coordinates[10 - rows as usize..].to_vec();
+                let left = Content { coordinates, ..all };
+                Found::Object { metadata: ObjectMetadata { rows, lost_below: Some(3), ..metadata }, rows: Some(Ok(left)) }
+            })
+        };
+        let audit = lost(7);
+        assert_eq!((audit.landed, audit.faults, audit.gaps), (7, 0, BTreeMap::from([("lost to retention", 3)])));
+        assert!(lost(6).told.join("; ").contains("has 6 rows, and its manifest says 7"));
+        assert!(lost(8).told.join("; ").contains("1 are not in its manifest"));
+    }
+
+    #[test]
     fn each_fault_is_found() {
         let told = |manifests: &[Manifest], found: &dyn Fn(&Manifest) -> Found| audit(manifests, found).told.join("; ");
         assert!(told(&[manifest(5, 9), manifest(0, 2)], &whole).contains("no manifest accounts for offsets 3 to 4"));
         assert!(told(&[manifest(5, 9), manifest(0, 5)], &whole).contains("two manifests account for offsets 5 to 5"));
         assert!(told(&[manifest(5, 9)], &whole).contains("no manifest accounts for offsets 0 to 4"));
+        let mut twice = manifest(0, 9);
+        twice.objects.push(ManifestObject { offsets: OffsetRuns::run(9, 9), ..twice.objects[0].clone() });
+        assert!(told(&[twice], &whole).contains("the manifest of offset 0 has an offset in two objects"));
         assert!(told(&[manifest(0, 9)], &|_| Found::Nothing).contains("is missing: 10 offsets"));
         assert!(told(&[manifest(0, 9)], &|_| Found::Foreign).contains("written by another program"));
         let changed = |change: fn(&mut ObjectMetadata, &mut Vec<(i32, i64)>)| {

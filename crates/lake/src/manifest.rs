@@ -297,6 +297,11 @@ mod tests {
         let text = String::from_utf8(manifest().to_json().expect("JSON")).expect("text");
         assert!(said(&text.replace(r#""rows":3"#, r#""rows":4"#)).contains("as many as its rows"));
         assert!(said(&text.replace(r#""last":14"#, r#""last":9"#)).contains("first offset"));
+        assert!(said(&text.replace(r#""last":14"#, r#""last":11"#)).contains("lie behind the last"));
+        assert!(said(&text.replace(r#""offsets":"0-2""#, r#""offsets":"2-0""#)).contains("not ascending runs"));
+        assert!(said(&text.replace(r#""tombstones":"4""#, r#""tombstones":"x""#)).contains("tombstones"));
+        assert!(said(&text.replace(r#""objects""#, r#""gap":"skipped","objects""#)).contains("a gap has objects"));
+        assert!(said(&text.replace("ticks/dt", "tocks/dt")).contains("not one of the lake's"));
     }
 
     #[test]

@@ -120,7 +120,14 @@ mod tests {
         assert_eq!(policy.due(&batch, ratio, now + Duration::from_secs(10)), Some(SealCause::Age));
         batch.push(&Record { offset: 1, value: Some(&[b'x'; 100]), ..Record::default() }, now);
         assert_eq!(policy.due(&batch, ratio, now), Some(SealCause::Rows));
-        assert_eq!(SealPolicy { max_rows: 3, ..policy }.due(&batch, ratio, now), Some(SealCause::Bytes));
+        let policy = SealPolicy { max_rows: 3, ..policy };
+        assert_eq!(policy.due(&batch, ratio, now), Some(SealCause::Bytes));
+        // What was sealed before says how many bytes of objects these become.
+        let mut learned = ratio;
+        learned.learn(1 << 20, 1 << 17);
+        assert_eq!((learned.estimate(&batch), policy.due(&batch, learned, now)), (12, None));
+        learned.learn(100, 100);
+        assert_eq!(learned.estimate(&batch), 12, "a small batch is mostly headers");
     }
 
     /// A replay by event time: each record belongs to another hour than the one before.

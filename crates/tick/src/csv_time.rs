@@ -172,6 +172,8 @@ mod tests {
 
     #[test]
     fn date_order_is_told_by_evidence_only() {
+        let mdy = EventTime::parse_csv("08/01/2010 9:30", Some(DateOrder::Mdy));
+        assert_eq!(mdy.map(|time| time.to_string()).as_deref(), Some("2010-08-01T09:30:00Z"));
         let order = |dates: &[&str]| {
             let mut evidence = DateOrderEvidence::default();
             dates.iter().for_each(|date| evidence.see(date));

@@ -26,3 +26,19 @@ impl fmt::Display for Symbol {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lake's tab-delimited text escapes nothing: a symbol with a line break in it would be two rows.
+    #[test]
+    fn a_symbol_is_128_bytes_of_text_at_most_without_control_characters() {
+        let parsed = |text: &str| Symbol::parse(text).map(|symbol| symbol.to_string());
+        assert_eq!(parsed(" BRK.B\t").as_deref(), Some("BRK.B"));
+        assert_eq!(parsed(&"x".repeat(128)), Some("x".repeat(128)));
+        for text in ["", " ", "A\tB", "A\nB", "A\u{7f}", "A\u{85}B", &"x".repeat(129), &"é".repeat(65)] {
+            assert_eq!(parsed(text), None, "{text:?}");
+        }
+    }
+}

@@ -39,6 +39,9 @@ async fn check_tries_the_connections() {
         said.contains("4 partitions") && said.contains("s3://lake: reachable, and creates an object only once") && said.ends_with("ok\n"),
         "{said}"
     );
+    bench.s3.switch(false);
+    let said = bench.refused(&["check"]).await;
+    assert!(said.contains("cannot reach S3 for bucket \"lake\""), "{said}");
     bench.end().await;
 }
 
@@ -64,10 +67,16 @@ async fn a_store_that_ignores_if_none_match_is_refused() {
 async fn a_record_lands_also_when_the_stream_goes_idle() {
     let bench = Bench::new().await;
     let process = bench.start("consumer", &["--max-age", "1s"]).await;
-    bench.produce_ticks(2, 1).await;
-    let lake = bench.landed(1).await;
-    bench.expect_once(&lake, 2, 1).await;
+    for records in 1..=3 {
+        bench.produce_ticks(2, 1).await;
+        let lake = bench.landed(records as u64).await;
+        bench.expect_once(&lake, 2, records).await;
+    }
     bench.stop(process, "consumer").await;
+    let said = bench.said("consumer");
+    let waits: Vec<f64> = said.split("\"open_seconds\":").skip(1).filter_map(|rest| rest.split(',').next()?.parse().ok()).collect();
+    // The deadline of its batch wakes the partition's task; a look at the lag does, too, but only every 5 s.
+    assert!(waits.len() == 3 && waits.iter().all(|wait| (1.0..3.0).contains(wait)), "{waits:?}: {said}");
     bench.end().await;
 }
 
@@ -83,9 +92,13 @@ async fn poison_is_kept_and_stalls_nothing() {
     bench.produce_ticks(1, 2).await;
     let lake = bench.landed(7).await;
     assert_eq!((lake.rows("ticks/"), lake.rows("dead-letter/")), (4, 3));
+    bench.expect_once(&lake, 1, 7).await;
     let letters = bench.lines(&lake, "dead-letter/").await;
     assert_eq!(letters.iter().map(|letter| letter["kafka_offset"].as_i64()).collect::<Vec<_>>(), [Some(2), Some(3), Some(4)]);
+    assert!(letters.iter().all(|letter| letter["topic"] == "ticks" && letter["kafka_partition"] == 1), "{letters:?}");
     assert_eq!(letters[0]["value_base64"], "//4gbm90IFVURi04");
+    assert_eq!(letters[0]["reason"], "invalid UTF-8 at byte 0, wanted a JSON object");
+    assert_eq!(letters[2]["value"], "");
     assert_eq!(letters[1]["value"], r#"{"symbol":"A","event_time":0,"price":"12"}"#);
     assert_eq!(letters[1]["reason"], r#"field price: got "\"12\"", wanted a finite number"#);
     assert_eq!(letters[1]["key"], "A");
@@ -100,16 +113,19 @@ async fn sigterm_seals_and_commits_and_the_next_one_goes_on_behind() {
     let bench = Bench::new().await;
     let process = bench.start("first", &["--max-age", "1h"]).await;
     bench.produce_ticks(0, 10).await;
-    bench.wait_for("first", "\"reading\",\"partition\":0,").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.produce_mark(0, "first").await;
+    assert_eq!(bench.committed(0).await, None, "nothing is sealed");
     bench.stop(process, "first").await;
-    let lake = bench.landed(10).await;
-    bench.expect_once(&lake, 0, 10).await;
+    let lake = bench.landed(11).await;
+    bench.expect_once(&lake, 0, 11).await;
+    assert_eq!(bench.committed(0).await, Some(11), "{}", bench.said("first"));
     bench.produce_ticks(0, 5).await;
     let process = bench.start("second", &["--max-age", "1s"]).await;
-    let lake = bench.landed(15).await;
-    bench.expect_once(&lake, 0, 15).await;
+    bench.wait_for("second", "\"reading\",\"partition\":0,\"next\":11").await;
+    let lake = bench.landed(16).await;
+    bench.expect_once(&lake, 0, 16).await;
     bench.stop(process, "second").await;
+    assert_eq!(bench.committed(0).await, Some(16), "{}", bench.said("second"));
     bench.end().await;
 }
 
@@ -216,17 +232,16 @@ async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
 async fn sigterm_while_kafka_is_away_ends_and_loses_nothing() {
     let bench = Bench::new().await;
     let process = bench.start("first", &["--max-age", "1h"]).await;
-    bench.wait_for("first", "\"reading\",\"partition\":0,").await;
     bench.produce_ticks(0, 10).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.produce_mark(0, "first").await;
     bench.kafka.switch(false).expect("switched off");
     bench.stop(process, "first").await;
     // The topic's id cannot be looked at, so nothing may be sealed.
     assert!(bench.said("first").contains("batch given up"), "{}", bench.said("first"));
     bench.kafka.switch(true).expect("switched on");
     let process = bench.start("second", &["--max-age", "1s"]).await;
-    let lake = bench.landed(10).await;
-    bench.expect_once(&lake, 0, 10).await;
+    let lake = bench.landed(11).await;
+    bench.expect_once(&lake, 0, 11).await;
     bench.stop(process, "second").await;
     bench.end().await;
 }
@@ -280,22 +295,39 @@ async fn a_consumer_that_is_cut_off_from_kafka_is_not_ready_and_its_lag_is_not_k
 async fn two_consumers_share_the_partitions_and_hand_them_over() {
     let bench = Bench::with(KafkaKind::Apache).await;
     let first = bench.start("first", &["--max-age", "1h"]).await;
-    bench.wait_for("first", "\"partition\":3").await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 5).await;
+        bench.produce_mark(partition, "first").await;
     }
     let second = bench.start("second", &["--max-age", "1h"]).await;
-    bench.wait_for("second", "partition assigned").await;
+    // What is open when a partition moves has landed before the other one reads it.
+    bench.wait_for("first", "partitions revoked").await;
+    let moved: Vec<i32> = (0..4).filter(|partition| sealed_on_leaving(&bench.said("first"), *partition, 0, 5)).collect();
+    assert_eq!(moved.len(), 2, "{}", bench.said("first"));
     for partition in 0..4 {
         bench.produce_ticks(partition, 5).await;
+        if moved.contains(&partition) {
+            bench.wait_for("second", &format!("\"reading\",\"partition\":{partition},\"next\":6")).await;
+            bench.produce_mark(partition, "second").await;
+        }
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    bench.stop(first, "first").await;
     bench.stop(second, "second").await;
-    assert!(bench.said("first").contains("partitions revoked"), "{}", bench.said("first"));
-    let lake = bench.landed(40).await;
-    for partition in 0..4 {
-        bench.expect_once(&lake, partition, 10).await;
+    for partition in &moved {
+        assert!(sealed_on_leaving(&bench.said("second"), *partition, 6, 11), "{}", bench.said("second"));
     }
+    bench.stop(first, "first").await;
+    let process = bench.start("third", &["--max-age", "1s"]).await;
+    let lake = bench.landed(40 + 4 + 2).await;
+    for partition in 0..4 {
+        bench.expect_once(&lake, i64::from(partition), 11 + i64::from(moved.contains(&partition))).await;
+    }
+    bench.stop(process, "third").await;
+    bench.expect_whole().await;
     bench.end().await;
+}
+
+/// Returns true if a consumer says that it sealed a batch because it had to leave its partition.
+fn sealed_on_leaving(said: &str, partition: i32, first: i64, last: i64) -> bool {
+    let batch = format!("\"batch sealed\",\"partition\":{partition},\"first\":{first},\"last\":{last},");
+    said.lines().any(|line| line.contains(&batch) && line.contains("\"cause\":\"leaving\""))
 }

@@ -109,6 +109,32 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     bench.end().await;
 }
 
+/// The reader is not at its start, where it compares the lake with the log, but in mid-stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
+    let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
+    let process = bench.start("consumer", &["--max-age", "200ms"]).await;
+    bench.produce_ticks(0, 5).await;
+    bench.landed(5).await;
+    bench.processes.signal(process, Signal::STOP).await;
+    // The fetch that it has sent before ends without records.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.produce_ticks(0, 10).await;
+    delete_before(&bench, "ticks", 12).await;
+    bench.processes.signal(process, Signal::CONT).await;
+    let lake = bench.landed(8).await;
+    let mut offsets: Vec<i64> = bench.lines(&lake, "").await.iter().filter_map(|line| line["kafka_offset"].as_i64()).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, [0, 1, 2, 3, 4, 12, 13, 14]);
+    bench.stop(process, "consumer").await;
+    assert!(bench.said("consumer").contains("OFFSETS ARE LOST"), "{}", bench.said("consumer"));
+    let report = bench.expect_whole().await;
+    let partition = &report["partitions"][0];
+    assert_eq!((&partition["landed"], &partition["absent"]), (&8.into(), &0.into()), "{report:#}");
+    assert_eq!(partition["gaps"], serde_json::json!({"lost to retention": 7}), "{report:#}");
+    bench.end().await;
+}
+
 /// Committed and aborted transactions leave offsets that no record has.
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
@@ -127,19 +153,26 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
             false => producer.abort_transaction(PATIENCE).expect("aborted"),
         }
     }
-    bench.produce(0, TICK).await;
     let process = bench.start("consumer", &["--max-age", "300ms", "--max-rows", "2"]).await;
-    bench.landed(7).await;
-    // A start in the middle of a hole.
+    bench.landed(6).await;
     bench.stop(process, "consumer").await;
-    bench.produce(0, TICK).await;
+    // A start in the middle of a hole.
     let process = bench.start("second", &["--max-age", "300ms"]).await;
-    bench.landed(8).await;
+    bench.wait_for("second", "\"reading\",\"partition\":0,\"next\":11").await;
+    for _ in 0..2 {
+        bench.produce(0, TICK).await;
+    }
+    let lake = bench.landed(8).await;
     bench.stop(process, "second").await;
+    assert!(!bench.said("second").contains("OFFSETS ARE LOST"), "{}", bench.said("second"));
+    let mut offsets: Vec<i64> = bench.lines(&lake, "").await.iter().filter_map(|line| line["kafka_offset"].as_i64()).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, [0, 1, 2, 8, 9, 10, 16, 17]);
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
     // 6 aborted records and 4 markers.
     assert_eq!((&partition["landed"], &partition["absent"], &partition["to"]), (&8.into(), &10.into(), &17.into()), "{report:#}");
+    assert_eq!(partition["gaps"], serde_json::json!({}), "{report:#}");
     bench.end().await;
 }
 
@@ -188,30 +221,29 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
     let config = bench.log("sessions.yaml");
     std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n").expect("a file");
     let config = config.display().to_string();
-    let arguments = ["--max-age", "100ms", "--config", &config];
+    let arguments = ["--max-age", "4s", "--config", &config];
     let zombie = bench.start("zombie", &arguments).await;
-    for partition in 0..4 {
-        bench.produce_ticks(partition, 5).await;
-    }
-    bench.landed(20).await;
-    // In the middle of the stream: something is open, something on its way.
+    bench.wait_for("zombie", "\"reading\",\"partition\":3,").await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 50).await;
+        bench.produce_mark(partition, "zombie").await;
     }
+    // In the middle of the stream: it has read what it has not landed.
     bench.processes.signal(zombie, Signal::STOP).await;
-    let second = bench.start("second", &arguments).await;
-    bench.landed(220).await;
+    let second = bench.start("second", &["--max-age", "100ms", "--config", &config]).await;
+    bench.landed(204).await;
     bench.processes.signal(zombie, Signal::CONT).await;
+    bench.wait_for("zombie", "another consumer landed these offsets; this batch is dropped").await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 20).await;
     }
-    bench.landed(300).await;
+    let lake = bench.landed(284).await;
+    for partition in 0..4 {
+        bench.expect_once(&lake, partition, 71).await;
+    }
     bench.stop(zombie, "zombie").await;
     bench.stop(second, "second").await;
-    let report = bench.expect_whole().await;
-    let landed: u64 =
-        report["partitions"].as_array().expect("partitions").iter().filter_map(|partition| partition["landed"].as_u64()).sum();
-    assert_eq!(landed, 300, "{report:#}");
+    bench.expect_whole().await;
     bench.end().await;
 }
 
@@ -239,6 +271,22 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
         bench.landed(rows).await;
         assert!(bench.said("first").contains("batch sealed") && bench.said("second").contains("batch sealed"), "{group}: not shared");
         bench.stop(first, "first").await;
+        if group == "static" {
+            // It keeps its partitions over a restart: the other one does not get them within two heartbeats.
+            let assigned = |name: &str| bench.said(name).matches("\"partition assigned\"").count();
+            let before = assigned("second");
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            let again = bench.start("first", &member("first")).await;
+            bench.wait_for("first", "\"reading\"").await;
+            for partition in 0..4 {
+                bench.produce_ticks(partition, 5).await;
+            }
+            rows += 20;
+            bench.landed(rows).await;
+            assert_eq!((assigned("first"), assigned("second")), (2, before), "{}", bench.said("second"));
+            assert!(!bench.said("second").contains("partitions revoked"), "{}", bench.said("second"));
+            bench.stop(again, "first").await;
+        }
         bench.stop(second, "second").await;
     }
     bench.expect_whole().await;

@@ -70,19 +70,19 @@ async fn a_backlog_larger_than_memory_lands_within_it() {
             .await;
     }
     let process = bench.start("consumer", &["--memory-limit", "128MiB", "--max-age", "1h"]).await;
-    let lake = loop {
-        let lake = bench.landed(1).await;
-        if bench.said("consumer").contains("\"cause\":\"memory\"") {
-            break lake;
-        }
-    };
-    assert!(lake.rows("") > 0);
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    for partition in 0..4 {
+        bench.produce_mark(partition, "consumer").await;
+    }
     let peak = peak(process);
     println!("160 MB within 128 MiB: {peak} MiB at most");
     assert!(peak < 128, "{peak} MiB");
+    let said = bench.said("consumer");
+    assert!(said.contains("\"cause\":\"memory\""), "nothing had to make room: {said}");
     bench.stop(process, "consumer").await;
-    bench.expect_whole().await;
+    let report = bench.expect_whole().await;
+    for partition in report["partitions"].as_array().expect("partitions") {
+        assert_eq!((&partition["landed"], &partition["dead_letters"]), (&40_000.into(), &1.into()), "{report:#}");
+    }
     bench.end().await;
 }
 
@@ -128,18 +128,25 @@ async fn an_outage_of_s3_moves_no_partition() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 2).await;
     let config = bench.log("impatient.yaml");
     std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    max.poll.interval.ms: \"8000\"\n").expect("a file");
-    let process = bench.start("consumer", &["--max-age", "500ms", "--max-rows", "500", "--config", &config.display().to_string()]).await;
+    let process =
+        bench.start("consumer", &["--max-age", "500ms", "--memory-limit", "128MiB", "--config", &config.display().to_string()]).await;
     bench.produce_ticks(0, 5).await;
     bench.landed(5).await;
     bench.s3.switch(false);
+    // 160 MB of values: more than fits.
+    let note = "x".repeat(900);
     for partition in 0..2 {
-        produce(&bench, partition, 20_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#)).await;
+        produce(&bench, partition, 80_000, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1,"note":"{note}{number}"}}"#))
+            .await;
     }
     let seconds = std::env::var("OUTAGE_SECONDS").map_or(15, |seconds| seconds.parse().expect("seconds"));
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    println!("S3 was away for {seconds} s: {} MiB at most", peak(process));
+    let away = peak(process);
     bench.s3.switch(true);
-    bench.landed(40_005).await;
+    bench.landed(160_005).await;
+    let peak = peak(process);
+    println!("S3 was away for {seconds} s: {away} MiB at most, {peak} MiB after it");
+    assert!(away < 128 && peak < 128, "{away} MiB, {peak} MiB");
     bench.stop(process, "consumer").await;
     let said = bench.said("consumer");
     assert_eq!(said.matches("\"partition assigned\"").count(), 2, "{said}");

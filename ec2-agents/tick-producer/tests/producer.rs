@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use local::{Kafka, KafkaKind, Processes, Repository};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
 const ROW: &str = "HSI,2010-01-08,1,2,0.5,1.5,1.5,10,0.2\n";
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Bench {
     folder: TempDir,
@@ -37,6 +41,10 @@ impl Bench {
         self.folder.path().join(name)
     }
 
+    fn summary(&self) -> Value {
+        serde_json::from_str(&read(&self.path("summary.json"))).expect("JSON")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tick-producer"));
         command.env_clear().current_dir(self.folder.path()).args(["--brokers", self.kafka.brokers()]).args(arguments);
@@ -57,11 +65,62 @@ impl Bench {
         Outcome { succeeded: ended.success(), said: read(&log) }
     }
 
+    fn client(&self) -> BaseConsumer {
+        ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).set("group.id", "test").create().expect("a client")
+    }
+
+    /// Waits until ticks arrive.
+    async fn wait_for_ticks(&self) {
+        let client = self.client();
+        let arrived = tokio::task::spawn_blocking(move || {
+            let deadline = Instant::now() + PATIENCE;
+            while count(&client) == 0 {
+                assert!(Instant::now() < deadline, "no tick has arrived");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        arrived.await.expect("ticks");
+    }
+
+    /// Returns what is in the topic, keys and values, in the order of each partition.
+    async fn received(&self) -> Vec<(String, Value)> {
+        let client = self.client();
+        tokio::task::spawn_blocking(move || {
+            let mut from_the_start = TopicPartitionList::new();
+            for partition in 0..4 {
+                from_the_start.add_partition_offset("ticks", partition, Offset::Beginning).expect("an offset");
+            }
+            client.assign(&from_the_start).expect("assigned");
+            let (mut received, wanted) = (Vec::new(), count(&client));
+            while (received.len() as i64) < wanted {
+                let message = client.poll(PATIENCE).expect("a message in time").expect("a message");
+                let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
+                received.push((key, serde_json::from_slice(message.payload().expect("a value")).expect("JSON")));
+            }
+            received
+        })
+        .await
+        .expect("what was received")
+    }
+
+    /// Returns the event times in the topic.
+    async fn event_times(&self) -> Vec<String> {
+        let mut times: Vec<String> =
+            self.received().await.iter().filter_map(|(_, tick)| Some(tick["event_time"].as_str()?.to_owned())).collect();
+        times.sort_unstable();
+        times
+    }
+
     /// Sends a file with these contents.
     async fn send(&self, csv: &str, arguments: &[&str]) -> Outcome {
         std::fs::write(self.path("data.csv"), csv).expect("a file");
         self.run(&[&["--csv", "data.csv"], arguments].concat()).await
     }
+}
+
+/// Returns how many records the topic has.
+fn count(client: &BaseConsumer) -> i64 {
+    (0..4).map(|partition| client.fetch_watermarks("ticks", partition, PATIENCE).expect("watermarks").1).sum()
 }
 
 fn read(path: &Path) -> String {
@@ -97,6 +156,9 @@ async fn rows_that_are_no_ticks_are_counted_shown_and_kept() {
     );
     let kept = read(&bench.path("data.rejects.csv"));
     assert!(kept.starts_with("\u{feff}Index,Date") && kept.contains("HSI,2010-01-09,1,2\r\n") && kept.lines().count() == 4, "{kept}");
+    let received = bench.received().await;
+    assert!(received.len() == 2 && received.iter().all(|(key, tick)| key == "HSI" && tick["symbol"] == "HSI"), "{received:?}");
+    assert_eq!(bench.event_times().await, ["2010-01-08T00:00:00Z", "2010-01-12T00:00:00Z"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,6 +208,7 @@ async fn strict_stops_at_the_first_bad_row() {
     let outcome = bench.send(&format!("{HEADER}{ROW}x\n{ROW}"), &["--strict"]).await;
     outcome.says(false, &["line 3 of data.csv: got 1 fields, wanted 9", "csv.strict is set", "1 ticks sent"]);
     assert!(!bench.path("data.rejects.csv").exists());
+    assert_eq!(bench.received().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,8 +230,15 @@ async fn a_date_order_is_told_by_the_file_or_asked_for() {
         .send(&ambiguous, &[])
         .await
         .says(false, &["the dates read both as day/month/year and as month/day/year, all 2", "--date-order dmy or --date-order mdy"]);
+    assert!(bench.event_times().await.is_empty(), "nothing is guessed");
     bench.send(&ambiguous, &["--date-order", "mdy"]).await.says(true, &["2 ticks sent, 0 rejected"]);
-    bench.send(&csv(&["08/01/2010", "13/01/2010"]), &[]).await.says(true, &["2 ticks sent, 0 rejected"]);
+    let mut sent = vec!["2010-08-01T00:00:00Z", "2010-09-01T00:00:00Z"];
+    assert_eq!(bench.event_times().await, sent);
+    bench.send(&ambiguous, &["--date-order", "dmy"]).await.says(true, &["2 ticks sent, 0 rejected"]);
+    bench.send(&csv(&["10/01/2010", "13/01/2010"]), &[]).await.says(true, &["2 ticks sent, 0 rejected"]);
+    sent.extend(["2010-01-08T00:00:00Z", "2010-01-09T00:00:00Z", "2010-01-10T00:00:00Z", "2010-01-13T00:00:00Z"]);
+    sent.sort_unstable();
+    assert_eq!(bench.event_times().await, sent);
     bench
         .send(&csv(&["08/13/2010", "13/01/2010"]), &[])
         .await
@@ -228,13 +298,15 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
     let log = bench.path("outage");
     let mut command = bench.command(&["--source", "synthetic", "--rows", "2000", "--rate", "400"]);
     let process = bench.processes.start("tick-producer", &mut command, &log).await.expect("a process");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.wait_for_ticks().await;
     bench.kafka.switch(false).expect("switched off");
     tokio::time::sleep(Duration::from_secs(7)).await;
     bench.kafka.switch(true).expect("switched on");
     let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process)).await.expect("an end").expect("a status");
     Outcome { succeeded: status.success(), said: read(&log) }
         .says(true, &["Kafka is in trouble", "\"message\":\"sending\"", "2,000 ticks sent"]);
+    // The mock cluster may take a tick twice.
+    assert!(bench.received().await.len() >= 2_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,26 +314,29 @@ async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
     let bench = Bench::new().await;
     std::fs::write(bench.path("producer.yaml"), "kafka: {options: {message.timeout.ms: 1500}}\n").expect("a file");
     let log = bench.path("failing");
-    let arguments = ["--config", "producer.yaml", "--source", "synthetic", "--rows", "1000", "--rate", "500"];
+    let arguments = ["--config", "producer.yaml", "--source", "synthetic", "--rows", "1000", "--rate", "500", "--summary", "summary.json"];
     let process = bench.processes.start("tick-producer", &mut bench.command(&arguments), &log).await.expect("a process");
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    bench.wait_for_ticks().await;
     bench.kafka.switch(false).expect("switched off");
     let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process)).await.expect("an end").expect("a status");
     let outcome = Outcome { succeeded: status.success(), said: read(&log) };
     outcome.says(false, &[" failed, ", "ticks were not delivered, 0 not acknowledged before the end", "Message timed out"]);
+    let figures = bench.summary();
+    let (sent, failed) = (figures["rows_sent"].as_u64().expect("a number"), figures["delivery_failures"].as_u64().expect("a number"));
+    assert!(sent > 0 && failed > 0 && sent + failed == 1_000, "{figures}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_flushes_what_was_read() {
     let bench = Bench::new().await;
     std::fs::write(bench.path("data.csv"), format!("{HEADER}{ROW}")).expect("a file");
-    let (log, summary) = (bench.path("term"), bench.path("summary.json"));
+    let log = bench.path("term");
     let mut command = bench.command(&["--csv", "data.csv", "--loop", "--rate", "1000", "--event-time", "now", "--summary", "summary.json"]);
     let process = bench.processes.start("tick-producer", &mut command, &log).await.expect("a process");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.wait_for_ticks().await;
     bench.processes.signal(process, Signal::TERM).await;
     let status = tokio::time::timeout(Duration::from_secs(30), bench.processes.wait(process)).await.expect("an end").expect("a status");
     assert!(status.success(), "{}", read(&log));
-    let figures = read(&summary);
-    assert!(figures.contains("\"unacknowledged\": 0") && !figures.contains("\"rows_sent\": 0"), "{figures}");
+    let (figures, received) = (bench.summary(), bench.received().await.len() as u64);
+    assert!(received > 0 && figures["rows_read"] == received && figures["rows_sent"] == received, "{received} received: {figures}");
 }

@@ -11,24 +11,37 @@ use local::Aws;
 use parquet::file::reader::FileReader as _;
 use parquet::file::serialized_reader::SerializedFileReader;
 
-/// Returns how often each record number stands in the lake.
-pub(crate) async fn numbers(aws: &Aws, bucket: &str) -> Result<BTreeMap<u64, u64>> {
+/// What stands in a lake.
+#[derive(Default)]
+pub(crate) struct Counted {
+    /// How often each record number does.
+    pub(crate) numbers: BTreeMap<u64, u64>,
+    /// By key, the offset below which an object says that its records are lost.
+    pub(crate) lost_below: BTreeMap<String, i64>,
+}
+
+/// Counts what is in the objects of a lake.
+pub(crate) async fn count(aws: &Aws, bucket: &str) -> Result<Counted> {
     let s3 = aws_sdk_s3::Client::new(aws.config());
-    let mut found = BTreeMap::new();
+    let mut counted = Counted::default();
     for prefix in ["ticks/", "dead-letter/"] {
         let mut pages = s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
             for object in page?.contents() {
                 let key = object.key().context("an object without a key")?;
-                let body = s3.get_object().bucket(bucket).key(key).send().await?.body.collect().await?.into_bytes();
+                let object = s3.get_object().bucket(bucket).key(key).send().await?;
+                if let Some(offset) = object.metadata().and_then(|metadata| metadata.get("lost-below")) {
+                    counted.lost_below.insert(key.to_owned(), offset.parse().with_context(|| format!("{key}: lost-below {offset}"))?);
+                }
+                let body = object.body.collect().await?.into_bytes();
                 for row in rows(key, body).with_context(|| key.to_owned())? {
                     let number = number(&row).with_context(|| format!("{key}: no number in {row}"))?;
-                    *found.entry(number).or_default() += 1;
+                    *counted.numbers.entry(number).or_default() += 1;
                 }
             }
         }
     }
-    Ok(found)
+    Ok(counted)
 }
 
 fn rows(key: &str, body: bytes::Bytes) -> Result<Vec<String>> {

@@ -1,10 +1,16 @@
 //! `cargo xtask chaos`: real consumers, three real brokers, an S3 behind a proxy that misbehaves, and everything killed, stopped and cut off as a seed has
-//! it. Afterwards every record that a broker acknowledged has to be in the lake once.
+//! it; records in transactions, and a retention that takes records before they land. Afterwards every record that a broker acknowledged has to be in the lake once,
+//! or to be registered as lost if retention took it; and none of an aborted transaction.
 
 mod count;
 mod plan;
+mod poison;
 mod producer;
+mod registered;
+mod retention;
 mod run;
+mod transactions;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -58,13 +64,16 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let faults: Vec<String> = faults.iter().map(|(fault, count)| format!("{count} {fault:?}")).collect();
     println!("faults of S3: {}", faults.join(", "));
     println!(
-        "{} runs: {} records acknowledged, {} lost, {} twice; {} events, {} batches completed for another consumer",
+        "{} runs: {} records acknowledged, {} lost, {} twice, {} taken by retention and registered, {} aborted; {} events, {} batches completed for another consumer, {} times a partition parked",
         outcomes.len(),
         wording::grouped(total(|outcome| outcome.acknowledged)),
-        total(|outcome| outcome.lost),
-        total(|outcome| outcome.twice),
+        total(|outcome| outcome.verdict.lost),
+        total(|outcome| outcome.verdict.twice),
+        wording::grouped(total(|outcome| outcome.verdict.registered)),
+        wording::grouped(total(|outcome| outcome.aborted)),
         total(|outcome| outcome.events),
         total(|outcome| outcome.completed),
+        total(|outcome| outcome.parked),
     );
     if failed.is_empty() { Ok(()) } else { bail!("runs that failed, by seed: {failed:?}; logs in {}", folder.display()) }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Plan {
     pub(crate) fault_rate: u8,
     /// Records a second, while records come.
     pub(crate) rate: u64,
+    /// Half of the records come in transactions.
+    pub(crate) has_transactions: bool,
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) length: Duration,
 }
@@ -34,6 +36,10 @@ pub(crate) enum Event {
     Outage,
     /// Nothing is produced for a while.
     Idle,
+    /// Retention takes records, also those that have not landed.
+    Retention,
+    /// A manifest of a later version appears in one partition: whoever takes the partition up parks it. It goes at the end.
+    Poison,
 }
 
 /// How the consumers share the partitions out.
@@ -61,13 +67,15 @@ impl Plan {
             let takes_long =
                 |events: &[(Duration, Event)]| events.iter().any(|(_, event)| matches!(event, Event::Freeze | Event::KillBroker));
             let event = match rng.u8(0..100) {
-                0..35 => Event::Kill,
-                35..50 => Event::Leave,
-                50..65 => Event::Join,
+                0..30 => Event::Kill,
+                30..40 => Event::Leave,
+                40..53 => Event::Join,
+                53..65 => Event::Retention,
                 65..75 if !takes_long(&events) => Event::Freeze,
                 // librdkafka 2.12.1 misses an assignment of KIP-848 for good where the heartbeat's answer that carries it is lost, as it then is.
                 75..82 if !takes_long(&events) && membership != Membership::Consumer => Event::KillBroker,
-                82..90 => Event::Outage,
+                82..89 => Event::Outage,
+                89..94 if !events.iter().any(|(_, event)| *event == Event::Poison) => Event::Poison,
                 _ => Event::Idle,
             };
             events.push((at, event));
@@ -81,6 +89,7 @@ impl Plan {
             latency: [0, 60, 300][rng.usize(0..3)],
             fault_rate: [0, 5, 15, 30][rng.usize(0..4)],
             rate: [50, 400, 2_000][rng.usize(0..3)],
+            has_transactions: rng.bool(),
             events,
             length,
         }
@@ -99,8 +108,12 @@ impl Plan {
     }
 
     pub(crate) fn describe(&self) -> String {
-        let Self { partitions, consumers, membership, rate, fault_rate, latency, .. } = self;
+        let Self { partitions, consumers, membership, rate, fault_rate, latency, has_transactions, .. } = self;
         let events: Vec<String> = self.events.iter().map(|(_, event)| format!("{event:?}")).collect();
-        format!("{partitions} partitions, {consumers} {membership:?}, {rate}/s, {fault_rate} %, {latency} ms: {}", events.join(" "))
+        let transactions = if *has_transactions { ", transactions" } else { "" };
+        format!(
+            "{partitions} partitions, {consumers} {membership:?}, {rate}/s{transactions}, {fault_rate} %, {latency} ms: {}",
+            events.join(" ")
+        )
     }
 }

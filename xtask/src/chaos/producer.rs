@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -6,56 +6,110 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use fastrand::Rng;
 use rdkafka::ClientConfig;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 
 use super::plan::Plan;
+use super::transactions;
 
-/// What brokers acknowledged: each record's own number, and where it stands.
-pub(crate) type Acknowledged = BTreeMap<u64, (i32, i64)>;
+/// Time between two bursts of records.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
+/// Bursts a second.
+const BURSTS: u64 = 50;
 
-/// Produces until told to stop.
+/// What became of the records that were produced.
+#[derive(Default)]
+pub(crate) struct Produced {
+    /// What brokers acknowledged, and committed if it was in a transaction: each record's own number, and where it stands.
+    pub(crate) acknowledged: BTreeMap<u64, (i32, i64)>,
+    /// The numbers of the records in aborted transactions.
+    pub(crate) aborted: BTreeSet<u64>,
+}
+
+impl Produced {
+    /// Waits for the records' deliveries. What is not acknowledged may be in the log or not: nobody promised anything.
+    pub(super) async fn acknowledge(&mut self, sent: Vec<(u64, DeliveryFuture)>) {
+        for (number, delivery) in sent {
+            if let Ok(Ok(delivered)) = delivery.await {
+                self.acknowledged.insert(number, (delivered.partition, delivered.offset));
+            }
+        }
+    }
+
+    /// Returns the offset behind the last record of a partition.
+    pub(crate) fn end(&self, partition: i32) -> i64 {
+        self.acknowledged.values().filter(|(of, _)| *of == partition).map(|(_, offset)| offset + 1).max().unwrap_or(0)
+    }
+}
+
+/// Tells the producers what to do.
+#[derive(Default)]
 pub(crate) struct Switches {
     pub(crate) is_idle: AtomicBool,
     pub(crate) is_over: AtomicBool,
 }
 
-/// Produces records, ticks and poison, each with a number of its own, and notes what is acknowledged.
-pub(crate) async fn produce(plan: &Plan, brokers: &str, topic: &str, switches: Arc<Switches>) -> Result<Acknowledged> {
+impl Switches {
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many records a producer sends now.
+    pub(super) fn records_at_once(&self, plan: &Plan) -> u64 {
+        let producers = 1 + u64::from(plan.has_transactions);
+        if self.is_idle.load(Ordering::Relaxed) { 0 } else { plan.rate.div_ceil(BURSTS * producers) }
+    }
+}
+
+/// Produces records, ticks and poison, each with a number of its own, until told to stop.
+pub(crate) async fn produce(plan: &Plan, brokers: &str, topic: &str, switches: Arc<Switches>) -> Result<Produced> {
     let mut rng = Rng::with_seed(plan.seed ^ 0x5eed);
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "5")
-        .set("message.timeout.ms", "60000")
-        .set("log_level", "0")
-        .create()
-        .context("a producer")?;
-    let mut deliveries = Vec::new();
-    let mut number = 0;
-    while !switches.is_over.load(Ordering::Relaxed) {
-        if !switches.is_idle.load(Ordering::Relaxed) {
-            for _ in 0..plan.rate.div_ceil(50) {
-                let value = value(&mut rng, number);
-                let record = FutureRecord::<(), _>::to(topic).partition(rng.i32(0..plan.partitions)).payload(&value);
-                let delivery = producer.send_result(record).map_err(|(error, _)| error).context("the producer's queue")?;
-                deliveries.push((number, delivery));
-                number += 1;
+    let producer: FutureProducer = client_config(brokers).create().context("a producer")?;
+    let mut sent = Vec::new();
+    let mut send = |rng: &mut Rng, partition: i32| {
+        let number = sent.len() as u64;
+        let value = value(rng, number);
+        let record = FutureRecord::<(), _>::to(topic).partition(partition).payload(&value);
+        let delivery = producer.send_result(record).map_err(|(error, _)| error).context("the producer's queue")?;
+        sent.push((number, delivery));
+        anyhow::Ok(())
+    };
+    let alone = async {
+        while !switches.is_over() {
+            for _ in 0..switches.records_at_once(plan) {
+                let partition = rng.i32(0..plan.partitions);
+                send(&mut rng, partition)?;
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let mut acknowledged = BTreeMap::new();
-    for (number, delivery) in deliveries {
-        // What was not acknowledged may have landed or not: nobody promised anything.
-        if let Ok(Ok(delivered)) = delivery.await {
-            acknowledged.insert(number, (delivered.partition, delivered.offset));
+        anyhow::Ok(())
+    };
+    let in_transactions = async {
+        match plan.has_transactions {
+            true => transactions::produce(plan, brokers, topic, Arc::clone(&switches)).await,
+            false => Ok(Produced::default()),
         }
+    };
+    let (alone, in_transactions) = tokio::join!(alone, in_transactions);
+    alone?;
+    let mut produced = in_transactions?;
+    // The last record of each partition is one that stays: behind it nothing has to land, and what retention took before it is seen to be gone.
+    for partition in 0..plan.partitions {
+        send(&mut rng, partition)?;
     }
-    Ok(acknowledged)
+    produced.acknowledge(sent).await;
+    Ok(produced)
+}
+
+/// Returns what all producers have in common.
+pub(super) fn client_config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("linger.ms", "5").set("message.timeout.ms", "60000");
+    config.set("log_level", "0");
+    config
 }
 
 /// A tick in 97 of 100 records, and else one of the poisons. Each says its number.
-fn value(rng: &mut Rng, number: u64) -> Vec<u8> {
+pub(super) fn value(rng: &mut Rng, number: u64) -> Vec<u8> {
     // Event times over three days, so that batches by event time have many objects.
     let time = 1_700_000_000_000 + rng.u64(0..72) * 3_600_000;
     match rng.u8(0..100) {

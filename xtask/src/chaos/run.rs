@@ -2,21 +2,22 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
 use local::{Conditions, Fault, FaultProxy, Kafka, Ministack, ProcessId, Processes, Repository};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use super::count;
 use super::plan::{Event, Membership, Plan};
-use super::producer::{Switches, produce};
+use super::poison::Poison;
+use super::producer::{Produced, Switches, produce};
+use super::retention::Retention;
+use super::verdict::{Verdict, judge};
 
 /// How long the consumers may take, once all is well again, to land what is left.
 const CATCH_UP: Duration = Duration::from_secs(90);
@@ -27,11 +28,14 @@ const FROZEN: Duration = Duration::from_secs(8);
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
     pub(crate) acknowledged: u64,
-    pub(crate) lost: u64,
-    pub(crate) twice: u64,
+    /// Records of aborted transactions.
+    pub(crate) aborted: u64,
+    pub(crate) verdict: Verdict,
     pub(crate) events: u64,
     /// Batches that a consumer completed for another.
     pub(crate) completed: u64,
+    /// How often a consumer parked a partition.
+    pub(crate) parked: u64,
     pub(crate) faults: BTreeMap<Fault, u64>,
     /// What is wrong, in words.
     pub(crate) told: Vec<String>,
@@ -43,10 +47,12 @@ impl Outcome {
     }
 
     pub(crate) fn describe(&self, plan: &str) -> String {
-        let Self { acknowledged, lost, twice, completed, .. } = self;
+        let Self { acknowledged, aborted, completed, parked, verdict: Verdict { lost, twice, registered, .. }, .. } = self;
         let faults: u64 = self.faults.values().sum();
-        let verdict = if self.is_whole() { "whole" } else { "NOT WHOLE" };
-        format!("{verdict}: {acknowledged} records, {lost} lost, {twice} twice, {faults} S3 faults, {completed} completed  [{plan}]")
+        let whole = if self.is_whole() { "whole" } else { "NOT WHOLE" };
+        format!(
+            "{whole}: {acknowledged} records, {lost} lost, {twice} twice, {registered} taken by retention, {aborted} aborted, {faults} S3 faults, {completed} completed, {parked} parked  [{plan}]"
+        )
     }
 }
 
@@ -187,7 +193,8 @@ pub(crate) async fn run(
     for _ in 0..plan.consumers {
         consumers.start().await?;
     }
-    let switches = Arc::new(Switches { is_idle: AtomicBool::new(false), is_over: AtomicBool::new(false) });
+    let switches = Arc::new(Switches::default());
+    let mut retention = Retention::new(kafka, &topic, plan.partitions, plan.seed)?;
     let brokers = kafka.brokers().to_owned();
     let producing = produce(plan, &brokers, &topic, Arc::clone(&switches));
     let torture = async {
@@ -196,7 +203,7 @@ pub(crate) async fn run(
         begun?;
         proxy.set_rate(plan.fault_rate);
         let mut killed = None;
-        let tortured = torture(plan, &mut consumers, kafka, &proxy, &switches, &mut killed).await;
+        let tortured = torture(plan, &mut consumers, kafka, &proxy, &switches, &mut retention, &mut killed).await;
         switches.is_over.store(true, Ordering::Relaxed);
         proxy.set_rate(0);
         proxy.set_latency(0);
@@ -206,10 +213,10 @@ pub(crate) async fn run(
         }
         tortured
     };
-    let (acknowledged, tortured) = tokio::join!(producing, torture);
-    let acknowledged = acknowledged?;
+    let (produced, tortured) = tokio::join!(producing, torture);
+    let produced = produced?;
     let mut told: Vec<String> = tortured.err().map(|error| format!("{error:#}")).into_iter().collect();
-    let caught_up = catch_up(&mut consumers).await;
+    let caught_up = catch_up(&mut consumers, &produced).await;
     told.extend(caught_up.err().map(|error| format!("{error:#}")));
     for Running { process, .. } in consumers.running.clone() {
         if let Err(error) = consumers.stop(process).await {
@@ -220,19 +227,16 @@ pub(crate) async fn run(
         sleep(Duration::from_millis(50)).await;
     }
     told.extend(verify(&consumers).await.err().map(|error| format!("{error:#}")));
-    let numbers = count::numbers(&ministack.aws, &topic).await?;
-    let lost = acknowledged.keys().filter(|number| !numbers.contains_key(number)).count() as u64;
-    let twice = numbers.values().filter(|count| **count > 1).count() as u64;
-    if lost + twice > 0 {
-        told.push(format!("{lost} records are lost and {twice} are there twice, by an independent count"));
-    }
+    let verdict = judge(&produced, &retention, &ministack.aws, &topic).await?;
+    told.extend(verdict.told());
     let outcome = Outcome {
         seed: plan.seed,
-        acknowledged: acknowledged.len() as u64,
-        lost,
-        twice,
+        acknowledged: produced.acknowledged.len() as u64,
+        aborted: produced.aborted.len() as u64,
+        verdict,
         events: plan.events.len() as u64,
         completed: consumers.said("another consumer landed these offsets") + consumers.said("completing a batch that its consumer left"),
+        parked: consumers.said("PARTITION PARKED"),
         faults: proxy.thrown(),
         told,
     };
@@ -248,10 +252,11 @@ async fn torture(
     kafka: &Kafka,
     proxy: &FaultProxy,
     switches: &Switches,
+    retention: &mut Retention,
     killed: &mut Option<usize>,
 ) -> Result<()> {
     let begun = Instant::now();
-    let mut frozen = None;
+    let (mut frozen, mut poison) = (None, None);
     for (at, event) in &plan.events {
         tokio::time::sleep_until(begun + *at).await;
         switches.is_idle.store(*event == Event::Idle, Ordering::Relaxed);
@@ -275,6 +280,11 @@ async fn torture(
                 kafka.kill_broker(broker).await?;
                 *killed = Some(broker);
             }
+            (Event::Retention, _) => retention.take().await?,
+            (Event::Poison, _) => {
+                let partition = consumers.rng.i32(0..plan.partitions);
+                poison = Some(Poison::put(&consumers.ministack.aws, &consumers.topic, partition).await?);
+            }
             _ => {}
         }
     }
@@ -284,26 +294,25 @@ async fn torture(
         // A zombie: it goes on in the middle of what it was doing.
         consumers.processes.signal(process, Signal::CONT).await;
     }
+    if let Some(poison) = poison {
+        poison.take_away().await?;
+    }
     Ok(())
 }
 
-/// Waits until the manifests account for every offset of the log. A consumer that has ended is started again, as systemd does: a static member whose session a
+/// Waits until the manifests account for every record that was acknowledged. A consumer that has ended is started again, as systemd does: a static member whose session a
 /// dying broker has ended is fenced, and can do nothing but end.
-async fn catch_up(consumers: &mut Consumers<'_>) -> Result<()> {
+async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<()> {
     let topic = consumers.topic.clone();
     let s3 = aws_sdk_s3::Client::new(consumers.ministack.aws.config());
-    let client: BaseConsumer = rdkafka::ClientConfig::new().set("bootstrap.servers", &consumers.brokers).set("log_level", "0").create()?;
-    let client = Arc::new(client);
     let deadline = Instant::now() + CATCH_UP;
     for partition in 0..consumers.plan.partitions {
+        let end = produced.end(partition);
         loop {
             consumers.forget_ended().await;
             if consumers.running.is_empty() {
                 consumers.start().await?;
             }
-            let (client, name) = (Arc::clone(&client), topic.clone());
-            let watermarks = tokio::task::spawn_blocking(move || client.fetch_watermarks(&name, partition, Duration::from_secs(20)));
-            let (_, end) = watermarks.await?.context("the log's end")?;
             let listing = s3.list_objects_v2().bucket(&topic).prefix(format!("_manifests/{topic}/{partition}/")).max_keys(1).send().await?;
             let next = match listing.contents().first().and_then(|object| object.key()) {
                 None => 0,

@@ -21,6 +21,8 @@ pub(crate) async fn run(repository: &Repository, processes: &Processes, folder: 
         println!("{said}");
     }
     ensure!(passed == (whole == RUNS), "chaos says that {whole} of {RUNS} runs are whole, and ended otherwise: {said}");
+    let has_all = !said.contains(" 0 taken by retention and registered") && !said.contains(" 0 aborted;");
+    ensure!(has_all, "no record was taken by retention before it landed, or none was in an aborted transaction: {said}");
     said.lines().filter(|line| line.contains(" runs: ") || line.starts_with("faults")).for_each(|line| println!("     {line}"));
     Ok(Counts { passed: whole, failed: RUNS - whole })
 }

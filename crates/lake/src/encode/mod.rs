@@ -110,9 +110,12 @@ fn number(out: &mut Vec<u8>, number: f64) -> Result<(), EncodeError> {
 mod tests {
     use std::io::Read as _;
 
+    use ::parquet::file::reader::FileReader as _;
+    use ::parquet::file::serialized_reader::SerializedFileReader;
     use tick::{EventTime, Tick};
 
     use super::*;
+    use crate::COLUMNS;
 
     fn rows(format: Format, partition: i32, rows: &Rows) -> Result<Vec<u8>, EncodeError> {
         let mut encoder = Encoder::new(Kind::Data(format))?;
@@ -164,7 +167,62 @@ mod tests {
     #[test]
     fn the_same_rows_give_the_same_bytes() {
         for format in Format::ALL {
-            assert_eq!(rows(format, 3, &sample()).expect("bytes"), rows(format, 3, &sample()).expect("bytes"));
+            let bytes = rows(format, 3, &sample()).expect("bytes");
+            assert_eq!(bytes, rows(format, 3, &sample()).expect("bytes"));
+            // RFC 1952: what says that it is gzip, then the time.
+            assert!(!bytes.starts_with(&[0x1f, 0x8b]) || bytes[4..8] == [0; 4], "the time is in the bytes");
         }
+    }
+
+    /// Rows lie in blocks of some thousand, and text is written in pieces.
+    #[test]
+    fn every_row_of_many_has_its_own_values_in_every_format() {
+        let value = |number: i64, column: i64| (number % (column + 2) > 0).then_some((number * 8 + column) as f64 / 8.0);
+        let row = |number: i64| {
+            let optional = [0, 1, 2, 3, 4].map(|column| value(number, column));
+            let extra = (number % 3 > 0).then(|| format!("{{\"n\":{number}}}"));
+            (format!("S{number}"), number * 1_000, number as f64 + 0.5, optional, extra, (number % 5 > 0).then_some(number * 2_000))
+        };
+        let mut many = Rows::default();
+        for number in 0..10_000 {
+            let (symbol, event_time, price, [volume, open, high, low, close], extra, kafka_timestamp) = row(number);
+            let symbol = tick::Symbol::parse(&symbol).expect("a symbol");
+            let event_time = EventTime::from_micros(event_time).expect("a time");
+            let tick = Tick { symbol, event_time, price, volume, open, high, low, close, extra };
+            many.push(&tick, number, kafka_timestamp.and_then(EventTime::from_micros));
+        }
+        let time = |micros: i64| EventTime::from_micros(micros).expect("a time").to_lake_text();
+        let mut json = String::new();
+        let bytes = rows(Format::Json, 3, &many).expect("bytes");
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut json).expect("gzip");
+        let mut csv = String::new();
+        let bytes = rows(Format::Csv, 3, &many).expect("bytes");
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut csv).expect("gzip");
+        let file = SerializedFileReader::new(bytes::Bytes::from(rows(Format::Parquet, 3, &many).expect("bytes"))).expect("a reader");
+        let (mut json, mut csv, mut parquet) = (json.lines(), csv.lines().skip(1), file.get_row_iter(None).expect("rows"));
+        for number in 0..10_000 {
+            let (symbol, event_time, price, optional, extra, kafka_timestamp) = row(number);
+            let wanted = serde_json::json!({
+                "symbol": symbol, "event_time": time(event_time), "price": price, "volume": optional[0], "open": optional[1], "high": optional[2],
+                "low": optional[3], "close": optional[4], "extra": extra, "kafka_partition": 3, "kafka_offset": number,
+                "kafka_timestamp": kafka_timestamp.map(time),
+            });
+            assert_eq!(serde_json::from_str::<serde_json::Value>(json.next().expect("a line")).expect("JSON"), wanted);
+            let text = |name: &str| match &wanted[name] {
+                serde_json::Value::Null => String::new(),
+                serde_json::Value::String(text) => text.clone(),
+                value => value.to_string(),
+            };
+            let fields: Vec<&str> = csv.next().expect("a line").split('\t').collect();
+            assert_eq!(fields, COLUMNS.map(|column| text(column.name)));
+            let text = |name: &str| match &wanted[name] {
+                serde_json::Value::String(text) if name.contains("time") => format!("{name}: {text} +00:00"),
+                serde_json::Value::String(text) => format!("{name}: \"{text}\""),
+                value => format!("{name}: {value}"),
+            };
+            let found = parquet.next().expect("a row").expect("a row").to_string();
+            assert_eq!(found, format!("{{{}}}", COLUMNS.map(|column| text(column.name)).join(", ")));
+        }
+        assert!(json.next().is_none() && csv.next().is_none() && parquet.next().is_none());
     }
 }

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use local::{Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy, Tools};
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -23,6 +23,8 @@ pub mod kafka_proxy;
 
 pub const BUCKET: &str = "lake";
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long systemd waits for a consumer to end.
+const STOP: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     pub folder: TempDir,
@@ -119,7 +121,7 @@ impl Bench {
 
     pub async fn stop(&self, process: ProcessId, name: &str) {
         self.processes.signal(process, Signal::TERM).await;
-        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        let status = tokio::time::timeout(STOP, self.processes.wait(process)).await.expect("an end").expect("a status");
         assert!(status.success(), "{status}: {}", self.said(name));
     }
 
@@ -128,10 +130,31 @@ impl Bench {
         self.produce_to("ticks", partition, value).await;
     }
 
-    pub async fn produce_to(&self, topic: &str, partition: i32, value: &[u8]) {
+    /// Returns the record's offset.
+    pub async fn produce_to(&self, topic: &str, partition: i32, value: &[u8]) -> i64 {
         let headers = OwnedHeaders::new().insert(Header { key: "origin", value: Some("test") });
         let record = FutureRecord::to(topic).partition(partition).key("A").payload(value).headers(headers);
-        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery");
+        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery").offset
+    }
+
+    /// Produces a record that is not a valid tick, and waits until a consumer has read it, and so all before it in its partition. It has to be the first
+    /// of its batch.
+    pub async fn produce_mark(&self, partition: i32, name: &str) {
+        let offset = self.produce_to("ticks", partition, b"mark").await;
+        self.wait_for(name, &format!("\"dead letter, the first of its batch\",\"partition\":{partition},\"offset\":{offset},")).await;
+    }
+
+    /// Returns the offset that the group has committed.
+    pub async fn committed(&self, partition: i32) -> Option<i64> {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).set("group.id", "tick-consumer").create().expect("a client");
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition("ticks", partition);
+        let committed = tokio::task::spawn_blocking(move || client.committed_offsets(asked, PATIENCE)).await.expect("an end");
+        match committed.expect("an answer").elements()[0].offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
     }
 
     /// Returns the topic's id, which manifests have to name.
@@ -190,9 +213,9 @@ impl Bench {
         lines
     }
 
-    /// Expects each of the first `count` offsets of a partition exactly once in the data objects.
+    /// Expects each of the first `count` offsets of a partition exactly once in the objects, as a tick or as a dead letter.
     pub async fn expect_once(&self, lake: &LakeContents, partition: i64, count: i64) {
-        let lines = self.lines(lake, "ticks/").await;
+        let lines = self.lines(lake, "").await;
         let offsets: Vec<i64> =
             lines.iter().filter(|line| line["kafka_partition"] == partition).filter_map(|line| line["kafka_offset"].as_i64()).collect();
         assert_eq!(offsets.len() as i64, count, "partition {partition}: {offsets:?}");
