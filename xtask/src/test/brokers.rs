@@ -240,7 +240,11 @@ impl Cluster<'_> {
         let records = self.tools.aws(&self.ministack.aws, "route53", "list_resource_record_sets", zone).await?.to_string();
         ensure!(records.contains("kafka-1.ticklake.internal.") && records.contains("127.0.0.1"), "Route 53 has {records}");
         // Its timer runs with three brokers alone; one has no other copies.
-        first.instance.run(&["systemctl", "start", "ticklake-replication.service"]).await?;
+        let replication = ["systemctl", "start", "ticklake-replication.service"];
+        self.role.without("cloudwatch:PutMetricData").await?;
+        ensure!(first.instance.run(&replication).await.is_err(), "a broker sends metrics without cloudwatch:PutMetricData");
+        self.role.restore().await?;
+        first.instance.run(&replication).await?;
         let metrics = json!({"Namespace": "ticklake", "MetricName": "UnderReplicatedPartitions"});
         let metrics = self.tools.aws(&self.ministack.aws, "cloudwatch", "list_metrics", metrics).await?;
         ensure!(metrics["Metrics"][0]["Dimensions"] == json!([{"Name": "stack", "Value": "ticklake"}]), "the metrics are {metrics}");
