@@ -1,6 +1,7 @@
 #!/bin/bash
-# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its network interface, whose address has its name, and its volume, then runs
-# as broker and controller. Wants NODE, NODES, STACK_ID, DOMAIN, INTERFACE and VOLUME besides what lib.sh wants.
+# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its network interface, whose
+# address has its name, and its volume, then runs as broker and controller. Wants NODE, NODES,
+# STACK_ID, DOMAIN, INTERFACE and VOLUME besides what lib.sh wants.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
@@ -13,7 +14,8 @@ install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 ../systemd/* /etc/systemd/system/
 getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
 
-# Interface and volume outlive instances. The one before this may still be letting go of them: available ID COMMAND-THAT-PRINTS-THE-STATE…
+# Interface and volume outlive instances. The one before this may still be letting go of them:
+# available ID COMMAND-THAT-PRINTS-THE-STATE…
 available() {
   local id=$1 state
   shift
@@ -163,7 +165,8 @@ if [[ $NODES -gt 1 ]]; then
   systemctl enable --quiet --now ticklake-replication.timer
 fi
 
-# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then.
+# A broker that comes back is waited for until it has caught up, so that an update takes the next
+# one only then.
 if [[ $is_new == false ]]; then
   caught_up() {
     local behind

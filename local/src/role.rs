@@ -93,8 +93,9 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a table of that name, a log group's
-    /// by its name alone, volumes and instances without their tags, metrics without their namespace, and a batch of an action by a name of its own.
+    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a
+    /// table of that name, a log group's by its name alone, volumes and instances without their
+    /// tags, metrics without their namespace, and a batch of an action by a name of its own.
     ///
     /// # Errors
     /// IAM refuses.

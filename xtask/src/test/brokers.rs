@@ -25,7 +25,8 @@ const NEEDED: [(&str, &str); 4] = [
     ("ec2:DescribeVolumes", "DescribeVolumes"),
     ("ec2:AttachVolume", "AttachVolume"),
 ];
-/// What the boots of the agents and of the first broker show, and what the CloudWatch agent and Session Manager do.
+/// What the boots of the agents and of the first broker show, and what the CloudWatch agent and
+/// Session Manager do.
 const TRIED_ELSEWHERE: [&str; 11] = [
     "lambda:GetLayerVersion",
     "logs:CreateLogGroup",
@@ -180,8 +181,9 @@ impl Cluster<'_> {
         Ok(interfaces["NetworkInterfaces"][0]["Attachment"]["AttachmentId"].as_str().map(str::to_owned))
     }
 
-    /// In place of udev on a Nitro instance, and of Amazon Linux's network scripts: a while after an interface is attached, it has its address,
-    /// and a while after a volume is, its device has the volume's name.
+    /// In place of udev on a Nitro instance, and of Amazon Linux's network scripts: a while after
+    /// an interface is attached, it has its address, and a while after a volume is, its device has
+    /// the volume's name.
     async fn hardware_appears(&self, instance: &Instance, network: &Network) -> Result<()> {
         let has_failed = async || Ok::<_, anyhow::Error>(!instance.read("/var/log/ticklake/cfn-signal").await?.is_empty());
         wait_until("the interface is attached, or the boot has failed", BOOT, || async {
@@ -233,7 +235,8 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// A new broker formats its volume and creates the topic. After a reboot it has both, and so has the one that takes its place.
+    /// A new broker formats its volume and creates the topic. After a reboot it has both, and so
+    /// has the one that takes its place.
     async fn boots_and_is_replaced(&self) -> Result<()> {
         self.role.without("ssm:GetParameter").await?;
         let mut first = self.boot("first").await?;
