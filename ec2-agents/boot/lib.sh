@@ -33,6 +33,13 @@ begin() {
 failed() {
   trap - ERR
   say "boot failed: $1"
+  # tee writes it a moment later.
+  for _ in $(seq 50); do
+    if tail -n 1 "$BOOT_LOG" | grep --quiet --fixed-strings "boot failed: $1"; then
+      break
+    fi
+    sleep 0.1
+  done
   local events
   events=$(tail -n 60 "$BOOT_LOG" | python3 -c '
 import json, sys, time
