@@ -27,6 +27,7 @@ DEPLOYMENTS = [
     {},
     {"KafkaBrokers": "3", "Producer": "synthetic"},
     {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"},
+    {"KafkaBrokers": "3", "Endpoints": "interface"},
     {**MSK, "Endpoints": "interface"},
     {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2,subnet-3", "SubnetZones": "a,b,c", "KafkaBrokers": "3"},
     {"CrawlerMode": "inferred", "CrawlOn": "every-file", "LakeFormat": "csv"},
@@ -242,9 +243,33 @@ class Template(unittest.TestCase):
 
     def test_outputs_name_what_other_stacks_need(self):
         outputs = deployed(Producer="synthetic").outputs()
-        for name in ("VpcId", "SubnetIds", "AgentSecurityGroupId", "KafkaBootstrapServers", "ConsumerGroupName", "ProducerGroupName"):
+        for name in ("AgentVpcId", "AgentSubnetIds", "AgentSecurityGroupId", "BootstrapServers", "ConsumerGroupName", "ProducerGroupName"):
             self.assertIn(name, outputs)
-        self.assertEqual(deployed(**MSK).outputs()["SubnetIds"], "subnet-1,subnet-2")
+        self.assertEqual(deployed(**MSK).outputs()["AgentSubnetIds"], "subnet-1,subnet-2")
+
+    def test_sam_build_reads_the_outputs(self):
+        """It takes an output with the name of a parameter for the parameter's value, and breaks if that is a list."""
+        lists = {name for name, parameter in TEMPLATE["Parameters"].items() if parameter["Type"] == "CommaDelimitedList"}
+        self.assertEqual(lists & TEMPLATE["Outputs"].keys(), set())
+
+    def test_a_stack_with_brokers_can_be_deleted(self):
+        """A hosted zone with records that instances wrote cannot: the stack owns names and addresses."""
+        deployment = deployed(KafkaBrokers="3")
+        self.assertEqual([action for action in actions(deployment.properties("KafkaRole")) if action.startswith("route53:")], [])
+        names = {record["Name"]: record["ResourceRecords"] for record in deployment.of_type("AWS::Route53::RecordSet").values()}
+        for number in (1, 2, 3):
+            address = {"Fn::GetAtt": [f"KafkaInterface{number}", "PrimaryPrivateIpAddress"]}
+            self.assertEqual(names[f"kafka-{number}.ticklake.internal"], [address])
+            self.assertIn(f"KafkaInterface{number}", set(references(deployment.properties(f"Kafka{number}Template"))))
+            self.assertIn(f"KafkaName{number}", set(references(deployment.properties("NetworkReady"))))
+
+    def test_own_brokers_need_no_way_to_the_internet(self):
+        deployment = deployed(Endpoints="interface")
+        self.assertEqual(deployment.refusals(), [])
+        services = {str(endpoint["ServiceName"]).rsplit(".", 1)[-1].strip("'}") for endpoint in deployment.of_type("AWS::EC2::VPCEndpoint").values()}
+        self.assertLessEqual({"ec2", "monitoring", "lambda", "logs", "ssm", "s3"}, services)
+        sources = [rule["SourceSecurityGroupId"] for rule in deployment.properties("EndpointSecurityGroup")["SecurityGroupIngress"]]
+        self.assertIn({"Ref": "KafkaSecurityGroup"}, sources)
 
     def test_mails_immediate_has_a_window_for_its_batches(self):
         """Lambda refuses a batch size above 10 without a window of at least a second."""

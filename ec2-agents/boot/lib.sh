@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What every boot does: keep a log, and tell CloudFormation how it ended, and the log group of failed boots why.
-# Wants AWS_REGION, STACK, RESOURCE and LOG_GROUP from the user data.
+# What every boot does: keep a log, and tell CloudFormation how it ended, and the log group of
+# failed boots why. Wants AWS_REGION, STACK, RESOURCE and LOG_GROUP from the user data.
 
 # Where the instance's own facts are asked for; the SDKs and the CLI know the same variable.
 IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
@@ -28,10 +28,18 @@ begin() {
   say "booting $INSTANCE as $RESOURCE of stack $STACK"
 }
 
-# Puts the end of the boot's log into the log group of failed boots, by the CLI alone: whatever else failed, this should not. Then fails the deployment.
+# Puts the end of the boot's log into the log group of failed boots, by the CLI alone: whatever else
+# failed, this should not. Then fails the deployment.
 failed() {
   trap - ERR
   say "boot failed: $1"
+  # tee writes it a moment later.
+  for _ in $(seq 50); do
+    if tail -n 1 "$BOOT_LOG" | grep --quiet --fixed-strings "boot failed: $1"; then
+      break
+    fi
+    sleep 0.1
+  done
   local events
   events=$(tail -n 60 "$BOOT_LOG" | python3 -c '
 import json, sys, time
@@ -44,7 +52,8 @@ print(json.dumps([{"timestamp": int(time.time() * 1000), "message": line.rstrip(
   exit 1
 }
 
-# Tells CloudFormation how the boot ended: signal true|false. SignalResource takes no reason; cfn-signal's --reason is for wait conditions alone.
+# Tells CloudFormation how the boot ended: signal true|false. SignalResource takes no reason;
+# cfn-signal's --reason is for wait conditions alone.
 signal() {
   local answer attempt
   for attempt in 1 2 3 4 5; do

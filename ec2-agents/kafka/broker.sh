@@ -1,6 +1,7 @@
 #!/bin/bash
-# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its volume and its name, then runs as broker and controller. Wants NODE, NODES, STACK_ID, ZONE, DOMAIN
-# and VOLUME besides what lib.sh wants.
+# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its network interface, whose
+# address has its name, and its volume, then runs as broker and controller. Wants NODE, NODES,
+# STACK_ID, DOMAIN, INTERFACE and VOLUME besides what lib.sh wants.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
@@ -13,20 +14,46 @@ install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 ../systemd/* /etc/systemd/system/
 getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
 
-# The volume outlives instances. The one before this may still be letting go of it.
-attach() {
-  local state
+# Interface and volume outlive instances. The one before this may still be letting go of them:
+# available ID COMMAND-THAT-PRINTS-THE-STATE…
+available() {
+  local id=$1 state
+  shift
   for _ in $(seq 60); do
-    state=$(aws ec2 describe-volumes --volume-ids "$VOLUME" --query 'Volumes[0].State' --output text)
+    state=$("$@" --output text)
     if [[ $state == available ]]; then
-      aws ec2 attach-volume --volume-id "$VOLUME" --instance-id "$INSTANCE" --device /dev/sdf > /dev/null
       return
     fi
-    say "volume $VOLUME is $state, waiting"
+    say "$id is $state, waiting"
     sleep 5
   done
-  failed "volume $VOLUME does not become available"
+  failed "$id does not become available"
 }
+
+# Tries a command until it succeeds: patiently SECONDS WHAT-IS-WRONG COMMAND…
+patiently() {
+  local deadline=$((SECONDS + $1)) wrong=$2
+  shift 2
+  until "$@"; do
+    if ((SECONDS >= deadline)); then
+      tail -n 20 /var/log/ticklake/kafka.log || true
+      failed "$wrong"
+    fi
+    say "$wrong, waiting"
+    sleep 5
+  done
+}
+
+interface() { aws ec2 describe-network-interfaces --network-interface-ids "$INTERFACE" --query "NetworkInterfaces[0].$1" "${@:2}"; }
+address=$(interface PrivateIpAddress --output text)
+is_set_up() { [[ " $(hostname --all-ip-addresses) " == *" $address "* ]]; }
+if ! is_set_up; then
+  available "$INTERFACE" interface Status
+  aws ec2 attach-network-interface --network-interface-id "$INTERFACE" --instance-id "$INSTANCE" --device-index 1 > /dev/null
+  # Amazon Linux gives an interface its address, and a route of its own, when it appears.
+  patiently 120 "$INTERFACE has no address yet" is_set_up
+fi
+say "kafka-$NODE.$DOMAIN is $address"
 
 # On Nitro instances the volume is an NVMe device whose serial is its id.
 device() {
@@ -40,13 +67,14 @@ device() {
     done
     sleep 1
   done
-  failed "volume $VOLUME is attached, and no device appears"
+  return 1
 }
 
 mkdir -p "$DATA"
 if ! mountpoint --quiet "$DATA"; then
-  attach
-  device=$(device)
+  available "$VOLUME" aws ec2 describe-volumes --volume-ids "$VOLUME" --query 'Volumes[0].State'
+  aws ec2 attach-volume --volume-id "$VOLUME" --instance-id "$INSTANCE" --device /dev/sdf > /dev/null
+  device=$(device) || failed "$VOLUME is attached, and no device appears"
   # Only a volume without a file system is formatted; one that has data keeps it.
   if ! blkid "$device" > /dev/null; then
     mkfs.xfs -q "$device"
@@ -68,12 +96,6 @@ MOUNT
 fi
 mkdir -p "$DATA/log"
 chown -R kafka:kafka "$DATA"
-
-# Whoever takes this broker's place takes its name. 15 s: how long clients may look for the old one.
-address=$(metadata local-ipv4)
-aws route53 change-resource-record-sets --hosted-zone-id "$ZONE" --change-batch "{\"Changes\": [{\"Action\": \"UPSERT\",
-  \"ResourceRecordSet\": {\"Name\": \"kafka-$NODE.$DOMAIN\", \"Type\": \"A\", \"TTL\": 15, \"ResourceRecords\": [{\"Value\": \"$address\"}]}}]}" > /dev/null
-say "kafka-$NODE.$DOMAIN is $address"
 
 voters=""
 bootstrap=""
@@ -127,19 +149,6 @@ systemctl daemon-reload
 systemctl enable --quiet kafka.service
 systemctl start kafka.service
 
-# Tries a command until it succeeds: patiently SECONDS WHAT-IS-WRONG COMMAND…
-patiently() {
-  local deadline=$((SECONDS + $1)) wrong=$2
-  shift 2
-  until "$@"; do
-    if ((SECONDS >= deadline)); then
-      tail -n 20 /var/log/ticklake/kafka.log || true
-      failed "$wrong"
-    fi
-    say "$wrong, waiting"
-    sleep 5
-  done
-}
 # A listing of topics is a metadata request.
 answers() { kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "kafka-$NODE.$DOMAIN:9092" --list > /dev/null; }
 if [[ $is_new == true && $NODE == 1 && $NODES -gt 1 ]]; then
@@ -156,7 +165,8 @@ if [[ $NODES -gt 1 ]]; then
   systemctl enable --quiet --now ticklake-replication.timer
 fi
 
-# A broker that comes back is waited for until it has caught up, so that an update takes the next one only then.
+# A broker that comes back is waited for until it has caught up, so that an update takes the next
+# one only then.
 if [[ $is_new == false ]]; then
   caught_up() {
     local behind

@@ -4,8 +4,8 @@
 # usage: boot.sh IMAGE FOLDER
 #   IMAGE   the root file system (never written to)
 #   FOLDER  has `upper`, what the instance adds to the image; its console goes to standard output
-# NETWORK names a network namespace to boot in; without it the instance shares this machine's network. VOLUME is a block device that it has as /dev/nvme1n1, in
-# /dev/disk by the id of its file system alone: whoever attaches it names it there by its own.
+# NETWORK names a network namespace to boot in; without it the instance shares this machine's network. VOLUME is a block device
+# that it has as /dev/nvme1n1, in /dev/disk by the id of its file system alone: whoever attaches it names it there by its own.
 set -euo pipefail
 image=$1 folder=$2
 mkdir -p "$folder/work" "$folder/root"

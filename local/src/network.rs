@@ -9,6 +9,8 @@ const ENDS: [&str; 2] = ["10.231.77.1", "10.231.77.2"];
 /// A network namespace for an instance that listens on ports of its own choice, and the way from it to services of this machine. Needs root and iproute2.
 pub struct Network {
     name: String,
+    /// The instance's end of the cable.
+    device: String,
     /// What carries the instance's calls to the services.
     proxies: Vec<SwitchableProxy>,
 }
@@ -21,7 +23,7 @@ impl Network {
     pub async fn start(services: &[&str]) -> Result<Self> {
         let name = format!("ticklake{}", std::process::id() % 100_000);
         let (here, there) = (format!("tl{}a", std::process::id() % 100_000), format!("tl{}b", std::process::id() % 100_000));
-        let mut network = Self { name: name.clone(), proxies: Vec::new() };
+        let mut network = Self { name: name.clone(), device: there.clone(), proxies: Vec::new() };
         ip(&["netns", "add", &name]).await?;
         ip(&["link", "add", &here, "type", "veth", "peer", "name", &there, "netns", &name]).await?;
         ip(&["address", "add", &format!("{}/30", ENDS[0]), "dev", &here]).await?;
@@ -38,6 +40,14 @@ impl Network {
     /// Returns its name below `/run/netns`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Gives the instance another address, which it reaches itself at.
+    ///
+    /// # Errors
+    /// iproute2 refuses.
+    pub async fn add_address(&self, address: &str) -> Result<()> {
+        ip(&["-n", &self.name, "address", "add", &format!("{address}/32"), "dev", &self.device]).await
     }
 
     /// Returns where the instance reaches a service, `host:port`.

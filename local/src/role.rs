@@ -93,8 +93,9 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a table of that name, a log group's
-    /// by its name alone, volumes and instances without their tags, and a batch of an action by a name of its own.
+    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a
+    /// table of that name, a log group's by its name alone, volumes and instances without their
+    /// tags, metrics without their namespace, and a batch of an action by a name of its own.
     ///
     /// # Errors
     /// IAM refuses.
@@ -113,8 +114,9 @@ impl Role {
             if !groups.is_empty() {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}));
             }
-            // It knows no tags of what EC2 is asked to work on.
-            if statement["Condition"].to_string().contains("aws:ResourceTag") {
+            // It knows no tags of what EC2 is asked to work on, and no namespace of metrics.
+            let condition = statement["Condition"].to_string();
+            if condition.contains("aws:ResourceTag") || condition.contains("cloudwatch:namespace") {
                 statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": "*"}));
             }
             let actions = strings(&statement["Action"]);

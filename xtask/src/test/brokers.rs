@@ -19,12 +19,14 @@ const BOOT: Duration = Duration::from_secs(180);
 const VOLUME: u64 = 2 << 30;
 
 /// Each action of a broker's role without which it does not come up, and what it says then.
-const NEEDED: [(&str, &str); 3] = [
+const NEEDED: [(&str, &str); 4] = [
+    ("ec2:DescribeNetworkInterfaces", "DescribeNetworkInterfaces"),
+    ("ec2:AttachNetworkInterface", "AttachNetworkInterface"),
     ("ec2:DescribeVolumes", "DescribeVolumes"),
     ("ec2:AttachVolume", "AttachVolume"),
-    ("route53:ChangeResourceRecordSets", "ChangeResourceRecordSets"),
 ];
-/// What the boots of the agents and of the first broker show, and what the CloudWatch agent and Session Manager do.
+/// What the boots of the agents and of the first broker show, and what the CloudWatch agent and
+/// Session Manager do.
 const TRIED_ELSEWHERE: [&str; 11] = [
     "lambda:GetLayerVersion",
     "logs:CreateLogGroup",
@@ -64,9 +66,10 @@ struct Cluster<'a> {
     folder: PathBuf,
     image: InstanceImage,
     ministack: Ministack,
-    deployment: Deployment,
     role: Role,
     volume: String,
+    interface: String,
+    address: String,
     disk: Loop,
     user_data: String,
 }
@@ -101,13 +104,18 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});
     let volume = tools.aws(&ministack.aws, "ec2", "create_volume", volume).await?;
     let volume = volume["VolumeId"].as_str().context("no volume")?.to_owned();
-    let deployment = deploy(repository, tools, processes, &ministack, &volume, &folder).await?;
+    let interface = tools.aws(&ministack.aws, "ec2", "create_network_interface", json!({"SubnetId": "subnet-1"})).await?;
+    let fact = |name: &str| interface["NetworkInterface"][name].as_str().map(str::to_owned).context("no network interface");
+    let (interface, address) = (fact("NetworkInterfaceId")?, fact("PrivateIpAddress")?);
+    let given =
+        json!({"KafkaVolume1": volume, "KafkaInterface1": interface, "KafkaInterface1.PrimaryPrivateIpAddress": address}).to_string();
+    let deployment = deploy(repository, tools, processes, &ministack, &given, &folder).await?;
     let role = Role::read(&ministack.aws, deployment.output("KafkaRoleName")?).await?;
     role.grant_what_is_misjudged().await?;
     let user_data = latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
     shellcheck(tools, processes, &folder, "broker", &user_data).await?;
     let disk = Loop::of(&folder.join("volume.img")).await?;
-    let cluster = Cluster { tools, processes, folder, image, ministack, deployment, role, volume, disk, user_data };
+    let cluster = Cluster { tools, processes, folder, image, ministack, role, volume, interface, address, disk, user_data };
     cluster.permissions().await.context("the brokers' role")?;
     cluster.boots_and_is_replaced().await
 }
@@ -118,13 +126,13 @@ async fn deploy(
     tools: &Tools,
     processes: &Processes,
     ministack: &Ministack,
-    volume: &str,
+    given: &str,
     folder: &Path,
 ) -> Result<Deployment> {
     let built = repository.path(".aws-sam/build");
     let template = built.join("brokers.json");
     let mut make = Command::new(tools.path("python"));
-    make.arg(repository.path("local/broker_template.py")).arg(built.join("template.yaml")).arg(volume).arg(&template);
+    make.arg(repository.path("local/broker_template.py")).arg(built.join("template.yaml")).arg(given).arg(&template);
     processes.run("broker_template.py", &mut make, &folder.join("template.log")).await?;
     let mut deploy = sam_command(repository, tools, folder);
     deploy.args(["deploy", "--stack-name", "ticklake", "--no-progressbar", "--template-file"]).arg(&template);
@@ -152,26 +160,39 @@ impl Cluster<'_> {
         let forward = format!("[Service]\nExecStart=/usr/local/bin/forward {port} {}\n", way(0)?);
         let environment =
             [("AWS_ENDPOINT_URL", aws.endpoint().to_owned()), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{}/", way(1)?))];
-        // In place of Route 53's resolver.
-        let files = [
-            ("/etc/systemd/system/forward.service", forward),
-            ("/etc/hosts", "127.0.0.1 localhost ticklake kafka-1.ticklake.internal\n".to_owned()),
-        ];
+        // In place of Route 53's resolver: the name has the interface's address.
+        let hosts = format!("127.0.0.1 localhost ticklake\n{} kafka-1.ticklake.internal\n", self.address);
+        let files = [("/etc/systemd/system/forward.service", forward), ("/etc/hosts", hosts)];
         let (hardware, folder) = (self.hardware(&network, &files), self.folder.join(name));
         let instance = self.image.boot(self.processes, &folder, &self.user_data, &environment, hardware).await?;
-        self.device_appears(&instance).await?;
+        self.hardware_appears(&instance, &network).await?;
         Ok(Broker { instance, folder, network, _imds: imds })
     }
 
-    async fn volume_is(&self, state: &str) -> Result<bool> {
+    async fn volume_is_attached(&self) -> Result<bool> {
         let volumes = self.tools.aws(&self.ministack.aws, "ec2", "describe_volumes", json!({"VolumeIds": [self.volume]})).await?;
-        Ok(volumes["Volumes"][0]["State"] == state)
+        Ok(volumes["Volumes"][0]["State"] == "in-use")
     }
 
-    /// In place of udev on a Nitro instance: a while after a volume is attached, its device has the volume's name.
-    async fn device_appears(&self, instance: &Instance) -> Result<()> {
+    /// Returns the id of the interface's attachment, if it has one.
+    async fn attachment(&self) -> Result<Option<String>> {
+        let interface = json!({"NetworkInterfaceIds": [self.interface]});
+        let interfaces = self.tools.aws(&self.ministack.aws, "ec2", "describe_network_interfaces", interface).await?;
+        Ok(interfaces["NetworkInterfaces"][0]["Attachment"]["AttachmentId"].as_str().map(str::to_owned))
+    }
+
+    /// In place of udev on a Nitro instance, and of Amazon Linux's network scripts: a while after
+    /// an interface is attached, it has its address, and a while after a volume is, its device has
+    /// the volume's name.
+    async fn hardware_appears(&self, instance: &Instance, network: &Network) -> Result<()> {
+        let has_failed = async || Ok::<_, anyhow::Error>(!instance.read("/var/log/ticklake/cfn-signal").await?.is_empty());
+        wait_until("the interface is attached, or the boot has failed", BOOT, || async {
+            Ok(self.attachment().await?.is_some() || has_failed().await?)
+        })
+        .await?;
+        network.add_address(&self.address).await?;
         wait_until("the volume is attached, or the boot has failed", BOOT, || async {
-            Ok(self.volume_is("in-use").await? || !instance.read("/var/log/ticklake/cfn-signal").await?.is_empty())
+            Ok(self.volume_is_attached().await? || has_failed().await?)
         })
         .await?;
         let name = format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}", self.volume.replacen('-', "", 1));
@@ -188,8 +209,11 @@ impl Cluster<'_> {
     async fn switch_off(&self, broker: &Broker) -> Result<()> {
         broker.instance.switch_off().await?;
         // EC2 does so when an instance ends.
-        if self.volume_is("in-use").await? {
+        if self.volume_is_attached().await? {
             self.tools.aws(&self.ministack.aws, "ec2", "detach_volume", json!({"VolumeId": self.volume})).await?;
+        }
+        if let Some(attachment) = self.attachment().await? {
+            self.tools.aws(&self.ministack.aws, "ec2", "detach_network_interface", json!({"AttachmentId": attachment})).await?;
         }
         Ok(())
     }
@@ -211,7 +235,8 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// A new broker formats its volume and creates the topic. After a reboot it has both, and so has the one that takes its place.
+    /// A new broker formats its volume and creates the topic. After a reboot it has both, and so
+    /// has the one that takes its place.
     async fn boots_and_is_replaced(&self) -> Result<()> {
         self.role.without("ssm:GetParameter").await?;
         let mut first = self.boot("first").await?;
@@ -236,11 +261,12 @@ impl Cluster<'_> {
         })
         .await?;
         self.follows_its_parameter(&first).await.context("another parameter of the topic")?;
-        let zone = json!({"HostedZoneId": self.deployment.output("KafkaZoneId")?});
-        let records = self.tools.aws(&self.ministack.aws, "route53", "list_resource_record_sets", zone).await?.to_string();
-        ensure!(records.contains("kafka-1.ticklake.internal.") && records.contains("127.0.0.1"), "Route 53 has {records}");
         // Its timer runs with three brokers alone; one has no other copies.
-        first.instance.run(&["systemctl", "start", "ticklake-replication.service"]).await?;
+        let replication = ["systemctl", "start", "ticklake-replication.service"];
+        self.role.without("cloudwatch:PutMetricData").await?;
+        ensure!(first.instance.run(&replication).await.is_err(), "a broker sends metrics without cloudwatch:PutMetricData");
+        self.role.restore().await?;
+        first.instance.run(&replication).await?;
         let metrics = json!({"Namespace": "ticklake", "MetricName": "UnderReplicatedPartitions"});
         let metrics = self.tools.aws(&self.ministack.aws, "cloudwatch", "list_metrics", metrics).await?;
         ensure!(metrics["Metrics"][0]["Dimensions"] == json!([{"Name": "stack", "Value": "ticklake"}]), "the metrics are {metrics}");
