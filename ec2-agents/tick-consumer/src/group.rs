@@ -23,7 +23,7 @@ use crate::memory::{Memory, Shares};
 use crate::partition::{PartitionReader, Stop};
 use crate::repairs::Repairs;
 use crate::sealer::Sealer;
-use crate::statistics::{self, Silences};
+use crate::statistics::{self, Heard};
 use crate::status::Status;
 use crate::topic::Topic;
 
@@ -67,8 +67,8 @@ impl ClientContext for Membership {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        match Silences::read(statistics, &self.topic) {
-            Ok(silences) => self.status.heard(&silences),
+        match Heard::read(statistics, &self.topic) {
+            Ok(heard) => self.status.heard(&heard),
             Err(error) => warn!(%error, "cannot read librdkafka's statistics; this is a fault in tick-consumer"),
         }
     }
@@ -192,8 +192,6 @@ pub(crate) fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
         .set("fetch.message.max.bytes", shares.queue.min(1 << 20).to_string())
         .set("fetch.max.bytes", shares.fetch.to_string())
         .set("fetch.queue.backoff.ms", "5")
-        // Tells how far everything was delivered, also if the log ends in transaction markers.
-        .set("enable.partition.eof", "true")
         .set("statistics.interval.ms", statistics::INTERVAL.as_millis().to_string());
     client
 }

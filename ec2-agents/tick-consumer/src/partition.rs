@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use lake::{Batch, EncodedRatio, Record, Rules, SealCause, SealPolicy};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -85,8 +84,6 @@ struct Open {
     is_doubtful: bool,
     /// The log has nothing from where the batch ended to here: it was looked at.
     known_absent: i64,
-    /// Where what can be read of the log ends, if everything before it has come.
-    end: Option<i64>,
 }
 
 impl PartitionReader {
@@ -182,7 +179,6 @@ impl PartitionReader {
             is_fresh: true,
             is_doubtful: false,
             known_absent: -1,
-            end: None,
         };
         let mut memory = self.memory.changes();
         let mut gauges = tokio::time::interval(GAUGES);
@@ -213,7 +209,15 @@ impl PartitionReader {
                 }
                 () = sleep_until(deadline) => {}
                 _ = memory.changed() => {}
-                _ = gauges.tick() => self.show_progress(&open),
+                _ = gauges.tick() => {
+                    let next = open.batch.next();
+                    // What could not be read is the last that the log has: no message comes that would show the hole.
+                    if let Some(end) = self.place.end().filter(|end| open.is_doubtful && *end > next) {
+                        open.is_doubtful = false;
+                        self.look_at(&mut open, (next, end - 1)).await?;
+                    }
+                    self.show_progress(&open);
+                }
                 messages = queue.recv(), if may_read => {
                     let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));
                     if let Some(first) = first.filter(|first| open.is_fresh && *first > open.batch.next()) {
@@ -224,7 +228,6 @@ impl PartitionReader {
                     let now = Instant::now();
                     for message in messages.iter() {
                         match message {
-                            Err(error) if error.code == RDKafkaErrorCode::PartitionEOF => {}
                             Err(error) => {
                                 warn!(partition, %error, "cannot read, the client goes on trying");
                                 open.is_doubtful = true;
@@ -233,14 +236,7 @@ impl PartitionReader {
                             Ok(message) => self.push(&mut open, &message, now),
                         }
                     }
-                    open.end = messages.end();
                     drop(messages);
-                    let next = open.batch.next();
-                    // What could not be read is the last that the log has: no message comes that would show the hole.
-                    if let Some(end) = open.end.filter(|end| open.is_doubtful && !open.lost && *end > next) {
-                        open.is_doubtful = false;
-                        self.look_at(&mut open, (next, end - 1)).await?;
-                    }
                     let memory = open.batch.memory();
                     if memory >= open.told + GROWTH || open.told == 0 {
                         open.told = memory;
@@ -369,7 +365,7 @@ impl PartitionReader {
         let (_, Some(end)) = kafka_native::cached_watermarks(consumer.client(), topic, *partition) else { return };
         let landed = match open.landing.as_ref().and_then(Landing::next) {
             // Nothing is open either: the offsets up to the end belong to transaction markers and aborted records, which have nothing to land.
-            Some(next) if open.batch.range().is_none() => next.max(open.end.unwrap_or(next)),
+            Some(next) if open.batch.range().is_none() => next.max(self.place.end().unwrap_or(next)),
             Some(next) => next,
             None => self.moved.0,
         };

@@ -10,7 +10,7 @@ pub(crate) const RESERVED_OPTIONS: [(&str, &str); 22] = [
     ("enable.auto.commit", FROM_THE_LAKE),
     ("auto.commit.enable", FROM_THE_LAKE),
     ("enable.auto.offset.store", FROM_THE_LAKE),
-    ("enable.partition.eof", "the consumer needs it to tell the end of the log from a hole in it"),
+    ("enable.partition.eof", "with it librdkafka passes over a record after a rebalance"),
     ("allow.auto.create.topics", "a topic that is missing is an error, and is never created"),
     ("group.id", "use group.id of the consumer's own settings"),
     ("group.instance.id", "use group.instance_id"),

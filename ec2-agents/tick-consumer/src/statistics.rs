@@ -1,4 +1,4 @@
-//! What librdkafka's statistics say of who answers. They come without a request of their own, and know of every connection.
+//! What librdkafka's statistics say of who answers and of how far the log was read. They come without a request of their own, and know of every connection.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,13 +8,16 @@ use serde::Deserialize;
 /// Time between two statistics. A thousand partitions make a megabyte of them, which takes 20 ms to write and read.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
 
-/// For how long Kafka has been silent. Nobody stands here whose silence is not known: who cannot be reached goes on being silent since whenever that was.
+/// For how long Kafka has been silent, and where its logs end. Nobody stands here whose silence is not known: who cannot be reached goes on being silent since whenever that was.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Silences {
+pub(crate) struct Heard {
     /// The group's coordinator, while the consumer is a member.
     pub(crate) group: Option<Duration>,
     /// The broker of each partition of the topic.
     pub(crate) partitions: HashMap<i32, Duration>,
+    /// Where what may be read of a partition ends, if all of it has been taken. Offsets below that no message had
+    /// belong to transaction markers and aborted records.
+    pub(crate) ends: HashMap<i32, i64>,
 }
 
 /// The part of the statistics that is needed: <https://github.com/confluentinc/librdkafka/blob/v2.12.1/STATISTICS.md>.
@@ -46,6 +49,10 @@ struct Partition {
     broker: i32,
     /// Messages that have been fetched and not been taken.
     fetchq_cnt: i64,
+    /// The next offset to be fetched.
+    next_offset: i64,
+    /// The last stable offset: what may be read ends there.
+    ls_offset: i64,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +61,7 @@ struct Group {
     join_state: String,
 }
 
-impl Silences {
+impl Heard {
     /// Reads librdkafka's statistics.
     ///
     /// # Errors
@@ -74,9 +81,16 @@ impl Silences {
             // Nothing is asked of a broker whose messages wait here for somebody to take them.
             _ => Some(Duration::ZERO),
         };
-        let partitions = topics.remove(topic).map(|topic| topic.partitions).unwrap_or_default();
-        let partitions = partitions.iter().filter_map(|(number, partition)| Some((*number, silence(partition)?))).collect();
-        Ok(Self { group: coordinator.and_then(Broker::silence), partitions })
+        let all = topics.remove(topic).map(|topic| topic.partitions).unwrap_or_default();
+        let partitions = all.iter().filter_map(|(number, partition)| Some((*number, silence(partition)?))).collect();
+        let ends = all.iter().filter_map(|(number, partition)| Some((*number, partition.end()?))).collect();
+        Ok(Self { group: coordinator.and_then(Broker::silence), partitions, ends })
+    }
+}
+
+impl Partition {
+    fn end(&self) -> Option<i64> {
+        (self.fetchq_cnt == 0 && self.next_offset >= 0 && self.next_offset == self.ls_offset).then_some(self.ls_offset)
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::statistics::Silences;
+use crate::statistics::Heard;
 
 /// After so long without an answer Kafka is taken to be away. Heartbeats go every 3 s and fetches twice a second, so that some answers may get lost.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -26,6 +26,8 @@ struct Partition {
     stage: Stage,
     /// When its broker answered last.
     answered: Instant,
+    /// Where what may be read of the log ends, if all of it was taken when the statistics were made.
+    end: Option<i64>,
     progress: Option<Progress>,
     landed: Option<Landed>,
 }
@@ -74,16 +76,19 @@ impl Status {
     }
 
     /// Notes who has answered, and when.
-    pub(crate) fn heard(&self, silences: &Silences) {
+    pub(crate) fn heard(&self, heard: &Heard) {
         let now = Instant::now();
         self.change(|state| {
-            if let Some(answered) = silences.group.and_then(|silence| now.checked_sub(silence)) {
+            if let Some(answered) = heard.group.and_then(|silence| now.checked_sub(silence)) {
                 state.group = Some(answered);
             }
-            for (partition, silence) in &silences.partitions {
+            for (partition, silence) in &heard.partitions {
                 if let (Some(partition), Some(answered)) = (state.partitions.get_mut(partition), now.checked_sub(*silence)) {
                     partition.answered = answered;
                 }
+            }
+            for (number, partition) in &mut state.partitions {
+                partition.end = heard.ends.get(number).copied();
             }
         });
     }
@@ -91,7 +96,7 @@ impl Status {
     /// Counts in a partition that has been assigned, until the returned value is dropped.
     pub(crate) fn place(self: &Arc<Self>, partition: i32) -> Place {
         self.change(|state| {
-            let starting = Partition { stage: Stage::Starting, answered: Instant::now(), progress: None, landed: None };
+            let starting = Partition { stage: Stage::Starting, answered: Instant::now(), end: None, progress: None, landed: None };
             state.partitions.insert(partition, starting);
         });
         Place { status: Arc::clone(self), partition }
@@ -188,13 +193,18 @@ impl Place {
     /// Notes that the partition is being read.
     pub(crate) fn reading(&self) {
         self.change(|state| {
-            (state.stage, state.answered, state.progress) = (Stage::Reading, Instant::now(), None);
+            (state.stage, state.answered, state.end, state.progress) = (Stage::Reading, Instant::now(), None, None);
         });
     }
 
     /// Notes that the partition is parked, and why.
     pub(crate) fn parked(&self, fault: &str) {
         self.change(|state| state.stage = Stage::Parked(fault.to_owned()));
+    }
+
+    /// Returns where what may be read of the log ends, if all of it has been taken.
+    pub(crate) fn end(&self) -> Option<i64> {
+        self.status.state().partitions.get(&self.partition)?.end
     }
 
     pub(crate) fn progress(&self, progress: Progress) {

@@ -289,6 +289,42 @@ async fn a_consumer_that_is_cut_off_from_kafka_is_not_ready_and_its_lag_is_not_k
     bench.end().await;
 }
 
+/// librdkafka pauses the partitions that stay during a rebalance. With `enable.partition.eof` it went on one record too far, and
+/// that one was taken for absent.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_come_during_a_rebalance_land() {
+    let bench = Bench::with(KafkaKind::Apache).await;
+    let first = bench.start("first", &["--max-age", "300ms"]).await;
+    for partition in 0..4 {
+        bench.wait_for("first", &format!("\"reading\",\"partition\":{partition},")).await;
+    }
+    let rebalances = async {
+        for name in ["second", "third"] {
+            let process = bench.start(name, &["--max-age", "300ms"]).await;
+            bench.wait_for(name, "\"reading\"").await;
+            bench.stop(process, name).await;
+        }
+    };
+    let mut sent = 0;
+    let mut rebalances = Box::pin(rebalances);
+    // One by one, so that the consumer mostly stands at the end of the log.
+    while futures::poll!(rebalances.as_mut()).is_pending() {
+        for partition in 0..4 {
+            bench.produce_ticks(partition, 1).await;
+        }
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(rebalances);
+    let lake = bench.landed(4 * sent).await;
+    for partition in 0..4 {
+        bench.expect_once(&lake, partition, sent as i64).await;
+    }
+    bench.stop(first, "first").await;
+    bench.expect_whole().await;
+    bench.end().await;
+}
+
 /// confluentinc/kafka-connect-storage-cloud #333: what is open is sealed when a partition moves. On a real broker: the mock cluster's
 /// coordinator never completes a cooperative rebalance with two members.
 #[tokio::test(flavor = "multi_thread")]

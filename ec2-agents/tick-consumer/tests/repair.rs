@@ -104,7 +104,7 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
     }
     let manifest = manifest(&bench, "ticks", &[TICK; 3]).await;
     bench.put_manifest(&manifest).await;
-    let said = bench.refused(&[]).await;
+    let said = bench.parked("parked", &[]).await;
     assert!(said.contains("offset 1 was a tick for ticklake/") && said.contains("tick-consumer skip --partition 0 --to 3"), "{said}");
     let (is_done, said) = bench.command(&["skip", "--partition", "0", "--to", "2"]).await;
     assert!(!is_done && said.contains("offset 1 was a tick for"), "gives up no more than it is asked to: {said}");
