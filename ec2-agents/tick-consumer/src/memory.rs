@@ -11,8 +11,9 @@ use crate::read_back;
 const BASE: u64 = 48 << 20;
 /// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what the queue's bound counts.
 const QUEUED: u64 = 4;
-/// The smallest bound of a partition's queue: one batch of a producer with Kafka's default settings. A larger batch is fetched all the same, by itself.
-const LEAST_QUEUE: u64 = 16 << 10;
+/// The smallest bound of a partition's queue: some batches of a producer with Kafka's default settings (16 KiB). A queue holds one batch more than its bound, whatever its
+/// size, so that a smaller bound would save nothing.
+const LEAST_QUEUE: u64 = 64 << 10;
 /// The smallest limit that the consumer can work with.
 pub(crate) const LEAST: u64 = 96 << 20;
 
@@ -211,22 +212,22 @@ mod tests {
         tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.expect("alone, and told so");
     }
 
-    /// At 512 MiB a thousand partitions had shares of 634 MiB.
     #[test]
-    fn queues_and_batches_stay_within_the_limit_also_of_a_thousand_partitions() {
-        for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100), (512 << 20, 1_000), (LEAST, 192)] {
+    fn queues_and_batches_stay_within_the_limit() {
+        for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100), (512 << 20, 464), (1_048 << 20, 1_000)] {
             let Shares { batches, queue, fetch } = Shares::of(limit, partitions).expect("enough");
             assert!(2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit, "{limit} {partitions}");
         }
     }
 
+    /// At 512 MiB a thousand partitions had shares of 634 MiB.
     #[test]
     fn a_limit_too_low_for_the_partitions_is_refused_with_one_that_will_do() {
-        let refusal = Shares::of(256 << 20, 1_000).expect_err("too little").to_string();
+        let refusal = Shares::of(512 << 20, 1_000).expect_err("too little").to_string();
         assert!(
-            refusal.contains("256 MiB is too little for the topic's 1000 partitions") && refusal.ends_with("set 298MiB or more"),
+            refusal.contains("512 MiB is too little for the topic's 1000 partitions") && refusal.ends_with("set 1048MiB or more"),
             "{refusal}"
         );
-        Shares::of(298 << 20, 1_000).expect("enough");
+        Shares::of(1_048 << 20, 1_000).expect("enough");
     }
 }

@@ -77,12 +77,14 @@ pub(crate) fn register() {
     }
 }
 
-/// Counts offsets that are lost. Most are found right after a start, when the CloudWatch agent has not seen the counter at 0 yet, and would take their number for where it begins.
+/// Counts offsets that are lost. Most are found right after a start, when the CloudWatch agent has not seen the counter at 0 yet, and would take their number for its beginning.
 pub(crate) fn count_lost_offsets(offsets: u64) {
-    tokio::spawn(async move {
-        tokio::time::sleep(SEEN).await;
-        metrics::counter!(LOST_OFFSETS).increment(offsets);
-    });
+    tokio::spawn(count_after(SEEN, offsets));
+}
+
+async fn count_after(wait: Duration, offsets: u64) {
+    tokio::time::sleep(wait).await;
+    metrics::counter!(LOST_OFFSETS).increment(offsets);
 }
 
 /// Returns the gauges that follow from the status, as Prometheus reads them. The recorder cannot take a series back.
@@ -104,4 +106,29 @@ pub(crate) fn of_status(status: &Status) -> String {
 
 fn family(text: &mut String, name: &str, meaning: &str) {
     let _ = write!(text, "# HELP {name} {meaning}\n# TYPE {name} gauge\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn offsets_lost_at_the_start_are_counted_once_the_counter_was_seen_at_0() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = || recorder.handle().render().lines().find(|line| line.starts_with(LOST_OFFSETS)).map(str::to_owned);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        metrics::with_local_recorder(&recorder, || {
+            register();
+            runtime.block_on(async {
+                count_lost_offsets(7);
+                let counted = tokio::spawn(count_after(Duration::from_millis(50), 3));
+                tokio::task::yield_now().await;
+                assert_eq!(shown().as_deref(), Some("ticklake_lost_offsets_total 0"));
+                counted.await.expect("counted");
+            });
+        });
+        assert_eq!(shown().as_deref(), Some("ticklake_lost_offsets_total 3"));
+    }
 }

@@ -338,3 +338,32 @@ async fn brokers_without_topic_ids_are_refused_unless_the_risk_is_accepted() {
     bench.stop(process, "consumer").await;
     bench.end().await;
 }
+
+/// No connection breaks, and under KIP-848 the client never takes its assignment for lost: nothing but the silence tells that Kafka is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_is_noticed_under_both_group_protocols() {
+    let bench = Bench::with(KafkaKind::Apache).await;
+    bench.produce_ticks(0, 5).await;
+    let mut consumers = Vec::new();
+    for protocol in ["classic", "consumer"] {
+        let address = format!("127.0.0.1:{}", free_port().expect("a port"));
+        let arguments = ["--group", protocol, "--group-protocol", protocol, "--max-age", "300ms", "--listen", &address];
+        let process = bench.start(protocol, &arguments).await;
+        bench.wait_for(protocol, "serving").await;
+        bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")).await;
+        consumers.push((protocol, process, address));
+    }
+    let broker = bench.kafka.process().expect("a process");
+    bench.processes.signal(broker, Signal::STOP).await;
+    for (_, _, address) in &consumers {
+        bench.get_until(address, "/ready", |ready| ready.contains("no answer from the group for")).await;
+        bench.get_until(address, "/metrics", |metrics| !metrics.contains("ticklake_lag_records{")).await;
+    }
+    bench.processes.signal(broker, Signal::CONT).await;
+    for (protocol, process, address) in &consumers {
+        bench.get_until(address, "/ready", |ready| ready.starts_with("HTTP/1.1 200")).await;
+        bench.get_until(address, "/metrics", |metrics| metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")).await;
+        bench.stop(*process, protocol).await;
+    }
+    bench.end().await;
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bench::Bench;
 use lake::{Batch, Format, Granularity, PartitionBy, Record, Routing, Rules};
-use local::{KafkaKind, ProcessId};
+use local::{KafkaKind, ProcessId, free_port};
 
 mod bench;
 
@@ -118,6 +118,43 @@ async fn twelve_incomplete_batches_of_a_larger_consumer_are_completed_within_256
     let report = bench.expect_whole().await;
     let batches = report["partitions"].as_array().expect("partitions").iter().filter_map(|partition| partition["objects"].as_u64());
     assert_eq!(batches.sum::<u64>(), 60, "{report:#}");
+    bench.end().await;
+}
+
+/// At 512 MiB the shares of a thousand partitions had a sum of 634 MiB, and what waits in their queues while S3 is away took 781 MiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_partitions_want_a_limit_that_they_stay_within() {
+    let bench = Bench::with_partitions(KafkaKind::Mock, 1_000).await;
+    for command in ["check", "run"] {
+        let said = bench.refused(&[command]).await;
+        assert!(
+            said.contains("memory.limit: 512 MiB is too little for the topic's 1000 partitions") && said.contains("set 1048MiB or more"),
+            "{said}"
+        );
+    }
+    let note = "x".repeat(80);
+    for partition in 0..1_000 {
+        produce(&bench, partition, 1_200, |number| format!(r#"{{"symbol":"A","event_time":{number},"price":1,"note":"{note}{number}"}}"#))
+            .await;
+    }
+    let address = format!("127.0.0.1:{}", free_port().expect("a port"));
+    let process = bench.start("consumer", &["--memory-limit", "1048MiB", "--max-age", "3s", "--listen", &address]).await;
+    bench.wait_for("consumer", "serving").await;
+    bench.get_until(&address, "/ready", |ready| ready.starts_with("HTTP/1.1 200")).await;
+    bench.s3.switch(false);
+    // Until everything is full.
+    let (mut full, mut steady) = (0, 0);
+    while steady < 5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        steady = if peak(process) == full { steady + 1 } else { 0 };
+        full = peak(process);
+    }
+    bench.s3.switch(true);
+    bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_landed_records_total 1200000\n")).await;
+    let peak = peak(process);
+    println!("1,000 partitions within 1,048 MiB: {peak} MiB at most");
+    assert!(peak < 1_048, "{peak} MiB");
+    bench.stop(process, "consumer").await;
     bench.end().await;
 }
 
