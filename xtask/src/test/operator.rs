@@ -199,7 +199,7 @@ impl Operator<'_> {
             for (action, arguments, said) in NEEDED.iter().filter(|(action, ..)| role.actions().iter().any(|allowed| allowed == action)) {
                 let command = self.agent(stack, agent, arguments).await?;
                 role.without(action).await?;
-                if *arguments == ["run"] {
+                if *action == "s3:PutObject" {
                     self.produce(stack).await?;
                 }
                 let said = said.replace("tick-consumer", agent);
