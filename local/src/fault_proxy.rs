@@ -30,6 +30,8 @@ pub enum Fault {
     LateArrival,
     /// A conditional PUT is answered with 409, and never arrives.
     Conflict,
+    /// It never arrives and is never answered, while the connection stays. Never drawn: no run would end.
+    NoAnswer,
 }
 
 /// Which PUTs keep their `If-None-Match`.
@@ -208,6 +210,7 @@ impl World {
             Some((Fault::InternalError, _)) => Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
             Some((Fault::SlowDown, _)) => Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),
             Some((Fault::Conflict, _)) => Ok(refusal(StatusCode::CONFLICT, "ConditionalRequestConflict")),
+            Some((Fault::NoAnswer, _)) => std::future::pending().await,
             Some((Fault::Slow, delay)) => {
                 tokio::time::sleep(delay).await;
                 self.forward(request).await

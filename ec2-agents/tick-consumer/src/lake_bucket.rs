@@ -49,10 +49,21 @@ pub(crate) enum Put {
 impl LakeBucket {
     /// Returns the bucket after a look at it. An S3 that does not answer, or is overloaded, is asked again for [`START`].
     pub(crate) async fn connect(lake: &Lake) -> Result<Self> {
+        Self::connect_by(lake, Instant::now() + START).await
+    }
+
+    /// Returns the bucket for those who write to it: also refuses a store that overwrites. Takes no longer than [`LakeBucket::connect`].
+    pub(crate) async fn connect_to_write(lake: &Lake) -> Result<Self> {
+        let deadline = Instant::now() + START;
+        let bucket = Self::connect_by(lake, deadline).await?;
+        bucket.refuse_a_store_that_overwrites(deadline).await?;
+        Ok(bucket)
+    }
+
+    async fn connect_by(lake: &Lake, deadline: Instant) -> Result<Self> {
         let name = lake.bucket.as_str();
         let s3 = client(&aws_connect::load(ATTEMPT).await, lake.path_style);
         let endpoint = endpoint();
-        let deadline = Instant::now() + START;
         let mut last = anyhow!("no answer from S3 within {} s, asked {endpoint} for bucket {name:?}", START.as_secs());
         loop {
             let Ok(head) = tokio::time::timeout_at(deadline, s3.head_bucket().bucket(name).send()).await else { return Err(last) };
@@ -87,12 +98,14 @@ impl LakeBucket {
     /// wants the second PUT of it refused. A lifecycle rule of the bucket takes the object away.
     ///
     /// # Errors
-    /// The store overwrites, or does not answer for [`START`].
-    pub(crate) async fn refuse_a_store_that_overwrites(&self) -> Result<()> {
-        let deadline = Instant::now() + START;
-        loop {
+    /// The store overwrites, or gives no two answers before `deadline`.
+    async fn refuse_a_store_that_overwrites(&self, deadline: Instant) -> Result<()> {
+        let mut last = anyhow!("no answer to a PUT below s3://{}/{PROBES} from {} within {} s", self.name, endpoint(), START.as_secs());
+        while Instant::now() < deadline {
             let key = format!("{PROBES}{}.json", attempt());
-            let last = match (self.create_json(&key, b"{}".to_vec()).await, self.create_json(&key, b"{}".to_vec()).await) {
+            let put = || self.create_json(&key, b"{}".to_vec());
+            let Ok(puts) = tokio::time::timeout_at(deadline, async { (put().await, put().await) }).await else { break };
+            last = match puts {
                 (_, Put::Refused) => return Ok(()),
                 (Put::Created, Put::Created) => bail!(
                     "{} has created s3://{}/{key} twice: it ignores If-None-Match, without which records land twice or overwrite each other\n  \
@@ -104,11 +117,9 @@ impl LakeBucket {
                 (Put::Unknown(error), _) | (_, Put::Unknown(error)) => error,
                 (Put::Refused, Put::Created) => anyhow!("{} refuses to create s3://{}/{key}, and then creates it", endpoint(), self.name),
             };
-            if Instant::now() + AGAIN >= deadline {
-                return Err(last.context("cannot try whether the lake's store creates an object only once"));
-            }
             tokio::time::sleep(AGAIN).await;
         }
+        Err(last.context("cannot try whether the lake's store creates an object only once"))
     }
 
     /// Creates a manifest that must not exist yet.

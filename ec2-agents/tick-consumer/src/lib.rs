@@ -139,8 +139,7 @@ pub async fn execute(command: Command, config: Config, shutdown: CancellationTok
 async fn connect(config: &Config) -> Result<(usize, LakeBucket)> {
     let kafka = config.kafka.clone();
     let topic = tokio::task::spawn_blocking(move || kafka.check_topic());
-    let bucket = LakeBucket::connect(&config.lake).await?;
-    bucket.refuse_a_store_that_overwrites().await?;
+    let bucket = LakeBucket::connect_to_write(&config.lake).await?;
     let partitions = topic.await.context("the look at the topic ended early")??;
     if !config.lake.accept_brokers_without_topic_ids {
         Topic::new(&config.kafka)?.refuse_missing_id().await?;

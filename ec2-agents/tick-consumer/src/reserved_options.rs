@@ -4,7 +4,7 @@ const FROM_THE_LAKE: &str = "the lake's manifests decide where reading goes on (
 const FROM_MEMORY: &str = "it follows from memory.limit";
 
 /// Their names, each with the reason or the setting to use instead.
-pub(crate) const RESERVED_OPTIONS: [(&str, &str); 22] = [
+pub(crate) const RESERVED_OPTIONS: [(&str, &str); 23] = [
     ("isolation.level", "records of aborted transactions must not land: the consumer reads committed records only"),
     ("auto.offset.reset", FROM_THE_LAKE),
     ("enable.auto.commit", FROM_THE_LAKE),
@@ -26,6 +26,7 @@ pub(crate) const RESERVED_OPTIONS: [(&str, &str); 22] = [
     ("message.timeout.ms", REPLAY),
     ("delivery.timeout.ms", REPLAY),
     ("transactional.id", REPLAY),
+    ("delivery.report.only.error", "dead-letters replay waits for Kafka to acknowledge each record"),
     ("statistics.interval.ms", "the consumer's own metrics come from it"),
 ];
 const ASSIGNOR: &str = "the consumer gives partitions back one by one, which takes the cooperative assignor";

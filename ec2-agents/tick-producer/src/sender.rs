@@ -21,12 +21,13 @@ const REASONS: usize = 5;
 /// librdkafka's default of `message.max.bytes`.
 const MESSAGE_LIMIT: usize = 1_000_000;
 /// librdkafka settings that the producer makes itself, each with the reason or the setting to use instead.
-pub(crate) const RESERVED_OPTIONS: [(&str, &str); 7] = [
+pub(crate) const RESERVED_OPTIONS: [(&str, &str); 8] = [
     ("enable.idempotence", ONCE),
     ("acks", ONCE),
     ("request.required.acks", ONCE),
     ("compression.type", "use send.compression"),
     ("compression.codec", "use send.compression"),
+    ("delivery.report.only.error", "the producer counts what Kafka has acknowledged, and waits for all of it"),
     ("partitioner", "a symbol's ticks go where Java clients send them, so that they stay in order"),
     ("allow.auto.create.topics", "a topic that is missing is an error, and is never created"),
 ];

@@ -187,6 +187,17 @@ async fn a_row_too_large_for_kafka_is_rejected_and_the_others_are_sent() {
     assert_eq!(read(&bench.path("data.rejects.csv")).lines().last().map(str::len), Some("A,2010-01-08,1,".len() + 2_000));
 }
 
+/// It waited for ever for acknowledgements that it had told librdkafka to keep to itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_cannot_be_made_to_wait_for_reports_that_never_come() {
+    let bench = Bench::new().await;
+    std::fs::write(bench.path("producer.yaml"), "kafka: {options: {delivery.report.only.error: true}}\n").expect("a file");
+    bench
+        .send(&format!("{HEADER}{ROW}"), &["--config", "producer.yaml"])
+        .await
+        .says(false, &["kafka.options: delivery.report.only.error cannot be set here: the producer counts what Kafka has acknowledged"]);
+}
+
 /// The rows before it were queued, and went with the process without a word.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_before_a_full_disk_are_sent_and_counted() {

@@ -104,8 +104,13 @@ impl Bench {
 
     /// Expects a consumer not to start, and returns what it said.
     pub async fn refused(&self, arguments: &[&str]) -> String {
+        self.refused_at(&self.s3.url(), arguments).await
+    }
+
+    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns what it said.
+    pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
-        let process = self.start("refused", arguments).await;
+        let process = self.start_at(endpoint, "refused", arguments).await;
         let ended = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await;
         let said = self.said("refused");
         let status = ended.unwrap_or_else(|_| panic!("still running: {said}")).expect("a status");
