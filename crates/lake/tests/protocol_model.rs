@@ -20,6 +20,7 @@ const WAYS: [(i64, usize); 3] = [(1, 1), (2, 1), (2, 2)];
 
 const TWICE: &str = "no offset is in two objects";
 const CHANGED: &str = "nothing that was created changes";
+const MIXED: &str = "all manifests are of one topic";
 const INCOMPLETE: &str = "no offset is passed over, and nobody seals behind an incomplete manifest";
 
 /// What a broken world does wrong.
@@ -538,6 +539,11 @@ impl Model for World {
                 state.objects.values().flat_map(|stored| &stored.records).all(|record| seen.insert(*record))
             }),
             Property::always(CHANGED, |_, state: &State| !state.changed),
+            Property::always(MIXED, |_, state: &State| {
+                let mut ids = state.manifests.values().map(|manifest| &manifest.topic_id);
+                let first = ids.next();
+                ids.all(|id| Some(id) == first)
+            }),
             Property::always(INCOMPLETE, |world: &World, state: &State| {
                 let mut next = 0;
                 for manifest in state.manifests.values() {

@@ -221,8 +221,7 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
     let config = bench.log("sessions.yaml");
     std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n").expect("a file");
     let config = config.display().to_string();
-    let arguments = ["--max-age", "4s", "--config", &config];
-    let zombie = bench.start("zombie", &arguments).await;
+    let zombie = bench.start("zombie", &["--max-age", "10s", "--config", &config]).await;
     bench.wait_for("zombie", "\"reading\",\"partition\":3,").await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 50).await;
