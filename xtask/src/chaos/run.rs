@@ -295,6 +295,11 @@ async fn torture(
         consumers.processes.signal(process, Signal::CONT).await;
     }
     if let Some(poison) = poison {
+        // Whoever takes a killed consumer's place has its partitions only after the session.
+        let deadline = Instant::now() + FROZEN;
+        while consumers.said("PARTITION PARKED") == 0 && Instant::now() < deadline {
+            sleep(Duration::from_millis(100)).await;
+        }
         poison.take_away().await?;
     }
     Ok(())
