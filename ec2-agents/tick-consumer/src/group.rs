@@ -256,6 +256,7 @@ impl Readers {
             stop: stop.clone(),
             place,
             moved: (-1, Instant::now()),
+            has_read: false,
         };
         self.tasks.spawn(reader.run(queue));
         self.stops.insert(partition, stop);

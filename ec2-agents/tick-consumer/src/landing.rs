@@ -15,6 +15,8 @@ use crate::topic::Topic;
 
 /// Waits between attempts: doubling from the first to the last, for as long as S3 or Kafka is away.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Attempts to read a batch whole before an operator's `skip` gives up what cannot be read.
+const WHOLE_ATTEMPTS: u32 = 4;
 /// Requests for objects that are carried out at the same time.
 const AT_ONCE: usize = 16;
 
@@ -103,8 +105,9 @@ impl Landing {
                             "OFFSETS ARE LOST: the log no longer has them and they have not landed; they are registered as a gap"
                         ),
                     }
-                    crate::metrics::count_lost_offsets(offsets.unsigned_abs());
-                    self.gap((first, last), reason).await?;
+                    if self.gap((first, last), reason).await? == Sealed::Own {
+                        crate::metrics::count_lost_offsets(offsets.unsigned_abs());
+                    }
                 }
                 _ => {}
             }
@@ -268,8 +271,16 @@ impl Landing {
         let because = |error: anyhow::Error| {
             warn!(partition = self.partition, error = format!("{error:#}"), "giving up the records that cannot be read")
         };
-        if let Ok(made) = self.repairs.make(manifest, missing, Effort::Whole).await.map_err(because) {
-            return Ok(made);
+        for attempt in 0..WHOLE_ATTEMPTS {
+            match self.repairs.make(manifest, missing, Effort::Whole).await {
+                Ok(made) => return Ok(made),
+                // A broker may be away for a moment.
+                Err(error) if !is_final(&error) && attempt + 1 < WHOLE_ATTEMPTS => self.wait("read back", attempt, &error).await,
+                Err(error) => {
+                    because(error);
+                    break;
+                }
+            }
         }
         match self.retried("read back", || self.repairs.make(manifest, missing, Effort::Readable)).await.map_err(because) {
             Ok(made) => Ok(made),

@@ -1,6 +1,6 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::FutureExt as _;
@@ -27,10 +27,10 @@ impl Parking {
         Self { fault: String::new(), wait: Duration::ZERO }
     }
 
-    /// Takes a fault after an attempt of this length. Returns the wait before the next attempt, and whether the fault is news.
-    fn take(&mut self, fault: &str, lasted: Duration) -> (Duration, bool) {
-        let went_well = lasted > AGAIN.1;
-        let is_new = went_well || self.fault != fault;
+    /// Takes the fault of an attempt, which may have got as far as reading. Returns the wait before the next attempt, and
+    /// whether the fault is news.
+    fn take(&mut self, fault: &str, has_read: bool) -> (Duration, bool) {
+        let is_new = has_read || self.fault != fault;
         self.wait = if is_new { AGAIN.0 } else { (self.wait * 2).min(AGAIN.1) };
         fault.clone_into(&mut self.fault);
         (self.wait, is_new)
@@ -43,14 +43,13 @@ impl PartitionReader {
         let (finish, partition) = (self.stop.finish.clone(), self.sealer.partition);
         let mut parking = Parking::new();
         loop {
-            let began = Instant::now();
             let landing = Landing::new(self.bucket.clone(), self.topic.clone(), self.repairs.clone(), partition);
             let landed = AssertUnwindSafe(self.land(&mut queue, landing)).catch_unwind().await;
             let Err(fault) = landed.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) else { return };
-            let fault = format!("{fault:#}");
+            let (fault, has_read) = (format!("{fault:#}"), std::mem::take(&mut self.has_read));
             self.rest();
             self.place.parked(&fault);
-            let (wait, is_new) = parking.take(&fault, began.elapsed());
+            let (wait, is_new) = parking.take(&fault, has_read);
             let retry_in_seconds = wait.as_secs();
             match is_new {
                 true => error!(
@@ -89,14 +88,14 @@ mod tests {
 
     #[test]
     fn attempts_grow_rare_and_only_a_new_fault_is_told() {
-        let (mut parking, at_once) = (Parking::new(), Duration::ZERO);
+        let mut parking = Parking::new();
         let seconds = |(wait, is_new): (Duration, bool)| (wait.as_secs(), is_new);
-        assert_eq!(seconds(parking.take("a", at_once)), (5, true));
-        let waits: Vec<_> = (0..5).map(|_| seconds(parking.take("a", at_once))).collect();
+        assert_eq!(seconds(parking.take("a", false)), (5, true));
+        let waits: Vec<_> = (0..5).map(|_| seconds(parking.take("a", false))).collect();
         assert_eq!(waits, [(10, false), (20, false), (40, false), (60, false), (60, false)]);
-        assert_eq!(seconds(parking.take("b", at_once)), (5, true));
-        assert_eq!(seconds(parking.take("b", at_once)), (10, false));
-        assert_eq!(seconds(parking.take("b", Duration::from_secs(61))), (5, true), "it had gone well meanwhile");
+        assert_eq!(seconds(parking.take("b", false)), (5, true));
+        assert_eq!(seconds(parking.take("b", false)), (10, false));
+        assert_eq!(seconds(parking.take("b", true)), (5, true), "it had gone well meanwhile");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(crate) struct PartitionReader {
     /// Where the partition stood when it was seen to move last, and when that was. Reading that begins again at the
     /// same offset has not moved.
     pub(crate) moved: (i64, Instant),
+    /// The present attempt to land the partition has got as far as reading.
+    pub(crate) has_read: bool,
 }
 
 /// The batch that is being sealed, if there is one. It is given up with the reading that it belongs to.
@@ -100,6 +102,7 @@ impl PartitionReader {
                 () = finish.cancelled() => return Ok(()),
                 next = self.begin(&mut landing) => next?,
             };
+            self.has_read = true;
             let ended = self.read(queue, landing, next).await;
             self.memory.set_open(self.sealer.partition, 0);
             match ended? {
@@ -210,13 +213,17 @@ impl PartitionReader {
                 () = sleep_until(deadline) => {}
                 _ = memory.changed() => {}
                 _ = gauges.tick() => {
-                    let next = open.batch.next();
                     // What could not be read is the last that the log has: no message comes that would show the hole.
-                    if let Some(end) = self.place.end().filter(|end| open.is_doubtful && *end > next) {
-                        open.is_doubtful = false;
-                        self.look_at(&mut open, (next, end - 1)).await?;
+                    // The doubt stays: librdkafka's position may be behind the end, and a rebalance would read on from there.
+                    let hole = self.place.end().map(|end| (open.batch.next(), end - 1)).filter(|(next, last)| {
+                        open.is_doubtful && open.batch.range().is_none() && next <= last && *last > open.known_absent
+                    });
+                    if let Some(hole) = hole {
+                        self.look_at(&mut open, hole).await?;
                     }
-                    self.show_progress(&open);
+                    if !open.lost {
+                        self.show_progress(&open);
+                    }
                 }
                 messages = queue.recv(), if may_read => {
                     let first = messages.iter().find_map(|message| Some(message.ok()?.offset()));

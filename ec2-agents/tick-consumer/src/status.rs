@@ -160,7 +160,8 @@ impl State {
                 .map(|numbers| format!("partitions whose broker does not answer: {numbers}")),
         );
         problems.extend(self.partitions.iter().filter_map(|(partition, state)| match &state.stage {
-            Stage::Parked(fault) => Some(format!("partition {partition} is parked: {fault}")),
+            // A reason a line.
+            Stage::Parked(fault) => Some(format!("partition {partition} is parked: {}", fault.replace("\n ", ";"))),
             _ => None,
         }));
         problems
