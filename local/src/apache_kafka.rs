@@ -13,7 +13,8 @@ use crate::processes::wait_until;
 use crate::tools::kafka_jars;
 use crate::{ProcessId, Processes, Repository};
 
-/// Apache Kafka in KRaft mode: brokers that are controllers too, each a process of its own on 127.0.0.1.
+/// Apache Kafka in KRaft mode: brokers that are controllers too, each a process of its
+/// own on 127.0.0.1.
 pub(crate) struct ApacheKafka {
     processes: Processes,
     jars: String,
@@ -56,13 +57,30 @@ const LOGIN: (&str, &str) = ("ticklake", "open-sesame");
 
 impl ApacheKafka {
     /// Starts a cluster of `count` brokers and waits until it answers.
-    pub(crate) async fn start(count: u16, is_secured: bool, repository: &Repository, processes: &Processes, folder: &Path) -> Result<Self> {
+    pub(crate) async fn start(
+        count: u16,
+        is_secured: bool,
+        repository: &Repository,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<Self> {
         let jars = format!("{}/*", kafka_jars(repository, processes).await?.display());
         let mut ports = Vec::new();
         for _ in 0..count {
-            ports.push(Ports { plain: free_port()?, controller: free_port()?, tls: free_port()?, scram: free_port()? });
+            ports.push(Ports {
+                plain: free_port()?,
+                controller: free_port()?,
+                tls: free_port()?,
+                scram: free_port()?,
+            });
         }
-        let mut this = Self { processes: processes.clone(), jars, folder: folder.to_path_buf(), brokers: Vec::new(), secured: None };
+        let mut this = Self {
+            processes: processes.clone(),
+            jars,
+            folder: folder.to_path_buf(),
+            brokers: Vec::new(),
+            secured: None,
+        };
         if is_secured {
             this.secured = Some(this.secure(ports[0]).await?);
         }
@@ -71,13 +89,26 @@ impl ApacheKafka {
             let text = settings(index, &ports, folder, this.secured.as_ref());
             std::fs::write(&properties, text).with_context(|| properties.display().to_string())?;
             let mut format = this.java("kafka.tools.StorageTool");
-            format.args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"]).arg(&properties);
+            format
+                .args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"])
+                .arg(&properties);
             if let Some(Secured { user, password, .. }) = this.secured {
-                format.arg("--add-scram").arg(format!("SCRAM-SHA-512=[name={user},password={password}]"));
+                format
+                    .arg("--add-scram")
+                    .arg(format!("SCRAM-SHA-512=[name={user},password={password}]"));
             }
-            processes.run("kafka format", &mut format, &folder.join(format!("kafka-format-{index}.log"))).await?;
+            processes
+                .run(
+                    "kafka format",
+                    &mut format,
+                    &folder.join(format!("kafka-format-{index}.log")),
+                )
+                .await?;
             let process = this.run(index).await?;
-            this.brokers.push(Broker { port: *port, process });
+            this.brokers.push(Broker {
+                port: *port,
+                process,
+            });
         }
         this.wait().await?;
         Ok(this)
@@ -93,21 +124,52 @@ impl ApacheKafka {
         let (store, ca_file) = (self.folder.join("kafka.p12"), self.folder.join("kafka.pem"));
         let keytool = |arguments: &[&str]| {
             let mut keytool = Command::new("keytool");
-            keytool.args(arguments).args(["-alias", "broker", "-storetype", "PKCS12", "-storepass", LOGIN.1, "-keystore"]).arg(&store);
+            keytool
+                .args(arguments)
+                .args([
+                    "-alias",
+                    "broker",
+                    "-storetype",
+                    "PKCS12",
+                    "-storepass",
+                    LOGIN.1,
+                    "-keystore",
+                ])
+                .arg(&store);
             keytool
         };
         let log = self.folder.join("keytool.log");
-        let mut make = keytool(&["-genkeypair", "-keyalg", "EC", "-validity", "2", "-dname", "CN=localhost", "-ext", "san=ip:127.0.0.1"]);
+        let mut make = keytool(&[
+            "-genkeypair",
+            "-keyalg",
+            "EC",
+            "-validity",
+            "2",
+            "-dname",
+            "CN=localhost",
+            "-ext",
+            "san=ip:127.0.0.1",
+        ]);
         self.processes.run("keytool", &mut make, &log).await?;
         let mut export = keytool(&["-exportcert", "-rfc"]);
         export.arg("-file").arg(&ca_file);
         self.processes.run("keytool", &mut export, &log).await?;
         let at = |port| format!("127.0.0.1:{port}");
-        Ok(Secured { tls: at(ports.tls), scram: at(ports.scram), ca_file, user: LOGIN.0, password: LOGIN.1 })
+        Ok(Secured {
+            tls: at(ports.tls),
+            scram: at(ports.scram),
+            ca_file,
+            user: LOGIN.0,
+            password: LOGIN.1,
+        })
     }
 
     pub(crate) fn bootstrap(&self) -> String {
-        self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.port)).collect::<Vec<_>>().join(",")
+        self.brokers
+            .iter()
+            .map(|broker| format!("127.0.0.1:{}", broker.port))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -130,7 +192,10 @@ impl ApacheKafka {
     /// Starts a broker that was killed.
     pub(crate) async fn restart(&mut self, index: usize) -> Result<()> {
         let process = self.run(index).await?;
-        self.brokers.get_mut(index).context("no such broker")?.process = process;
+        self.brokers
+            .get_mut(index)
+            .context("no such broker")?
+            .process = process;
         Ok(())
     }
 
@@ -141,10 +206,15 @@ impl ApacheKafka {
             for broker in &self.brokers {
                 self.processes.expect_running(broker.process).await?;
             }
-            let admin: AdminClient<DefaultClientContext> =
-                ClientConfig::new().set("bootstrap.servers", &bootstrap).set("log_level", "0").create()?;
+            let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+                .set("bootstrap.servers", &bootstrap)
+                .set("log_level", "0")
+                .create()?;
             let there = tokio::task::spawn_blocking(move || {
-                admin.inner().fetch_metadata(None, Duration::from_millis(500)).map_or(0, |metadata| metadata.brokers().len())
+                admin
+                    .inner()
+                    .fetch_metadata(None, Duration::from_millis(500))
+                    .map_or(0, |metadata| metadata.brokers().len())
             });
             Ok(there.await? == self.count())
         })
@@ -153,7 +223,13 @@ impl ApacheKafka {
 
     async fn run(&self, index: usize) -> Result<ProcessId> {
         let log = self.folder.join(format!("kafka-{index}.log"));
-        self.processes.start("Apache Kafka", self.java("kafka.Kafka").arg(self.properties(index)), &log).await
+        self.processes
+            .start(
+                "Apache Kafka",
+                self.java("kafka.Kafka").arg(self.properties(index)),
+                &log,
+            )
+            .await
     }
 
     fn properties(&self, index: usize) -> PathBuf {
@@ -162,13 +238,25 @@ impl ApacheKafka {
 
     fn java(&self, main: &str) -> Command {
         let mut java = Command::new("java");
-        java.args(["-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &self.jars, main]);
+        java.args([
+            "-Xms256m",
+            "-Xmx512m",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            &self.jars,
+            main,
+        ]);
         java
     }
 }
 
 fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secured>) -> String {
-    let Ports { plain: port, controller, tls, scram } = ports[index];
+    let Ports {
+        plain: port,
+        controller,
+        tls,
+        scram,
+    } = ports[index];
     let mut more = Vec::new();
     let mut listeners = format!("PLAINTEXT://127.0.0.1:{port}");
     if secured.is_some() {
@@ -179,7 +267,8 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
             "ssl.keystore.type=PKCS12".to_owned(),
             format!("ssl.keystore.password={}", LOGIN.1),
             "sasl.enabled.mechanisms=SCRAM-SHA-512,OAUTHBEARER".to_owned(),
-            // Takes JSON web tokens that nobody signed, and refuses those of MSK: that one reached it is what can be seen.
+            // Takes JSON web tokens that nobody signed, and refuses those of MSK: that
+            // one reached it is what can be seen.
             "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
              unsecuredLoginStringClaim_sub=\"broker\";"
                 .to_owned(),
@@ -188,7 +277,11 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
         ];
     }
     let copies = ports.len().min(3);
-    let voters: Vec<String> = ports.iter().zip(1..).map(|(ports, id)| format!("{id}@127.0.0.1:{}", ports.controller)).collect();
+    let voters: Vec<String> = ports
+        .iter()
+        .zip(1..)
+        .map(|(ports, id)| format!("{id}@127.0.0.1:{}", ports.controller))
+        .collect();
     let settings = [
         "process.roles=broker,controller".to_owned(),
         format!("node.id={}", index + 1),
@@ -196,7 +289,10 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
         format!("listeners={listeners},CONTROLLER://127.0.0.1:{controller}"),
         format!("advertised.listeners={listeners}"),
         "controller.listener.names=CONTROLLER".to_owned(),
-        format!("log.dirs={}", folder.join(format!("kafka-{index}")).display()),
+        format!(
+            "log.dirs={}",
+            folder.join(format!("kafka-{index}")).display()
+        ),
         format!("offsets.topic.replication.factor={copies}"),
         "offsets.topic.num.partitions=1".to_owned(),
         format!("default.replication.factor={copies}"),
@@ -218,5 +314,9 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
         "log.initial.task.delay.ms=500".to_owned(),
         "auto.create.topics.enable=false".to_owned(),
     ];
-    settings.into_iter().chain(more).collect::<Vec<_>>().join("\n")
+    settings
+        .into_iter()
+        .chain(more)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -20,8 +20,13 @@ impl Aws {
     pub async fn at(endpoint: &str) -> Self {
         let credentials = Credentials::new(KEY, KEY, None, None, "local");
         let loader = aws_connect::loader(Duration::from_secs(20)).endpoint_url(endpoint);
-        let loader = loader.region(Region::new(REGION)).credentials_provider(SharedCredentialsProvider::new(credentials));
-        Self { endpoint: endpoint.to_owned(), config: loader.load().await }
+        let loader = loader
+            .region(Region::new(REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        Self {
+            endpoint: endpoint.to_owned(),
+            config: loader.load().await,
+        }
     }
 
     /// Returns the endpoint's URL.
@@ -34,7 +39,8 @@ impl Aws {
         &self.config
     }
 
-    /// Returns the environment with which any program that uses an AWS SDK reaches the local AWS.
+    /// Returns the environment with which any program that uses an AWS SDK reaches the
+    /// local AWS.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),

@@ -17,8 +17,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Most partitions that one BatchCreatePartition takes.
 const PER_CALL: usize = 100;
 
-/// Does what a Glue crawler does while ministack says that one is running: adds the partitions below a catalog target's table, or
-/// makes table, columns and partitions from the objects below an S3 target.
+/// Does what a Glue crawler does while ministack says that one is running: adds the
+/// partitions below a catalog target's table, or makes table, columns and partitions from
+/// the objects below an S3 target.
 pub struct CrawlWorker {
     crawls: Arc<AtomicU64>,
     worker: JoinHandle<()>,
@@ -28,7 +29,10 @@ impl CrawlWorker {
     /// Starts to watch a crawler.
     pub fn start(aws: &Aws, crawler: &str) -> Self {
         let crawls = Arc::new(AtomicU64::new(0));
-        let crawl = Crawl { glue: aws_sdk_glue::Client::new(aws.config()), s3: aws_sdk_s3::Client::new(aws.config()) };
+        let crawl = Crawl {
+            glue: aws_sdk_glue::Client::new(aws.config()),
+            s3: aws_sdk_s3::Client::new(aws.config()),
+        };
         let worker = tokio::spawn(watch(crawl, crawler.to_owned(), Arc::clone(&crawls)));
         Self { crawls, worker }
     }
@@ -55,7 +59,11 @@ async fn watch(crawl: Crawl, crawler: String, crawls: Arc<AtomicU64>) {
                 }
                 was_running = is_running;
             }
-            Err(error) => warn!(crawler, error = format!("{error:#}"), "crawl failed, trying again"),
+            Err(error) => warn!(
+                crawler,
+                error = format!("{error:#}"),
+                "crawl failed, trying again"
+            ),
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -67,13 +75,24 @@ struct Crawl {
 }
 
 impl Crawl {
-    /// Crawls while the crawler is running, over and over: what comes late in a crawl is found by it, as by a real one that takes a minute.
+    /// Crawls while the crawler is running, over and over: what comes late in a crawl is
+    /// found by it, as by a real one that takes a minute.
     async fn step(&self, crawler: &str) -> Result<bool> {
-        let answer = self.glue.get_crawler().name(crawler).send().await.context("GetCrawler")?;
+        let answer = self
+            .glue
+            .get_crawler()
+            .name(crawler)
+            .send()
+            .await
+            .context("GetCrawler")?;
         let crawler = answer.crawler().context("no crawler")?;
         let is_running = crawler.state() == Some(&CrawlerState::Running);
         if is_running {
-            self.crawl(crawler.database_name().unwrap_or_default(), crawler.targets().context("the crawler has no targets")?).await?;
+            self.crawl(
+                crawler.database_name().unwrap_or_default(),
+                crawler.targets().context("the crawler has no targets")?,
+            )
+            .await?;
         }
         Ok(is_running)
     }
@@ -81,8 +100,16 @@ impl Crawl {
     async fn crawl(&self, database: &str, targets: &CrawlerTargets) -> Result<()> {
         for target in targets.catalog_targets() {
             for name in target.tables() {
-                let table = self.glue.get_table().database_name(target.database_name()).name(name).send().await.context("GetTable")?;
-                self.add_partitions(table.table().context("no table")?).await?;
+                let table = self
+                    .glue
+                    .get_table()
+                    .database_name(target.database_name())
+                    .name(name)
+                    .send()
+                    .await
+                    .context("GetTable")?;
+                self.add_partitions(table.table().context("no table")?)
+                    .await?;
             }
         }
         for target in targets.s3_targets() {
@@ -96,13 +123,20 @@ impl Crawl {
         Ok(())
     }
 
-    /// Adds the partitions whose folders lie below the table's location and which the table does not have.
+    /// Adds the partitions whose folders lie below the table's location and which the
+    /// table does not have.
     async fn add_partitions(&self, table: &Table) -> Result<()> {
         let (database, name) = (table.database_name().unwrap_or_default(), table.name());
-        let storage = table.storage_descriptor().context("the table has no storage descriptor")?;
+        let storage = table
+            .storage_descriptor()
+            .context("the table has no storage descriptor")?;
         let location = storage.location().context("the table has no location")?;
         let (bucket, prefix) = split(location)?;
-        let keys: Vec<&str> = table.partition_keys().iter().map(|column| column.name()).collect();
+        let keys: Vec<&str> = table
+            .partition_keys()
+            .iter()
+            .map(|column| column.name())
+            .collect();
         let mut found: BTreeMap<Vec<String>, String> = BTreeMap::new();
         for (key, _) in list(&self.s3, bucket, prefix).await? {
             if let Some((values, folder)) = partition_of(&key[prefix.len()..], &keys) {
@@ -110,9 +144,20 @@ impl Crawl {
             }
         }
         let mut known = BTreeSet::new();
-        let mut pages = self.glue.get_partitions().database_name(database).table_name(name).into_paginator().send();
+        let mut pages = self
+            .glue
+            .get_partitions()
+            .database_name(database)
+            .table_name(name)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
-            known.extend(page.context("GetPartitions")?.partitions().iter().map(|partition| partition.values().to_vec()));
+            known.extend(
+                page.context("GetPartitions")?
+                    .partitions()
+                    .iter()
+                    .map(|partition| partition.values().to_vec()),
+            );
         }
         let new: Vec<PartitionInput> = found
             .into_iter()
@@ -120,20 +165,36 @@ impl Crawl {
             .map(|(values, folder)| partition_input(storage, values, &folder))
             .collect();
         for chunk in new.chunks(PER_CALL) {
-            let create = self.glue.batch_create_partition().database_name(database).table_name(name);
-            create.set_partition_input_list(Some(chunk.to_vec())).send().await.context("BatchCreatePartition")?;
+            let create = self
+                .glue
+                .batch_create_partition()
+                .database_name(database)
+                .table_name(name);
+            create
+                .set_partition_input_list(Some(chunk.to_vec()))
+                .send()
+                .await
+                .context("BatchCreatePartition")?;
         }
         Ok(())
     }
 }
 
-fn partition_input(storage: &StorageDescriptor, values: Vec<String>, folder: &str) -> PartitionInput {
+fn partition_input(
+    storage: &StorageDescriptor,
+    values: Vec<String>,
+    folder: &str,
+) -> PartitionInput {
     let mut storage = storage.clone();
     storage.location = Some(folder.to_owned());
-    PartitionInput::builder().set_values(Some(values)).storage_descriptor(storage).build()
+    PartitionInput::builder()
+        .set_values(Some(values))
+        .storage_descriptor(storage)
+        .build()
 }
 
-/// Returns the values of the partition keys, and the folder that names them, in a key such as `dt=2026-11-21/hr=05/name`.
+/// Returns the values of the partition keys, and the folder that names them, in a key
+/// such as `dt=2026-11-21/hr=05/name`.
 fn partition_of(key: &str, keys: &[&str]) -> Option<(Vec<String>, String)> {
     let mut rest = key;
     let mut values = Vec::new();
@@ -142,15 +203,20 @@ fn partition_of(key: &str, keys: &[&str]) -> Option<(Vec<String>, String)> {
         values.push(folder.strip_prefix(key)?.strip_prefix('=')?.to_owned());
         rest = below;
     }
-    // Athena skips names that begin with an underscore or a dot, and an empty one is a folder marker.
+    // Athena skips names that begin with an underscore or a dot, and an empty one is a
+    // folder marker.
     let hidden = rest.is_empty() || rest.split('/').any(|part| part.starts_with(['_', '.']));
     (!hidden).then(|| (values, key[..key.len() - rest.len()].to_owned()))
 }
 
 /// Splits `s3://bucket/prefix/`; the prefix ends in a slash.
 fn split(location: &str) -> Result<(&str, &str)> {
-    let path = location.strip_prefix("s3://").with_context(|| format!("not an S3 location: {location}"))?;
-    path.split_once('/').filter(|(_, prefix)| prefix.ends_with('/')).with_context(|| format!("not a folder in S3: {location}"))
+    let path = location
+        .strip_prefix("s3://")
+        .with_context(|| format!("not an S3 location: {location}"))?;
+    path.split_once('/')
+        .filter(|(_, prefix)| prefix.ends_with('/'))
+        .with_context(|| format!("not a folder in S3: {location}"))
 }
 
 #[cfg(test)]
@@ -162,9 +228,17 @@ mod tests {
         let keys = ["dt", "hr"];
         assert_eq!(
             partition_of("dt=2026-11-21/hr=05/x.parquet", &keys),
-            Some((vec!["2026-11-21".into(), "05".into()], "dt=2026-11-21/hr=05/".into()))
+            Some((
+                vec!["2026-11-21".into(), "05".into()],
+                "dt=2026-11-21/hr=05/".into()
+            ))
         );
-        for key in ["dt=1/x.parquet", "hr=05/dt=1/x", "dt=1/hr=2/", "dt=1/hr=2/_SUCCESS"] {
+        for key in [
+            "dt=1/x.parquet",
+            "hr=05/dt=1/x",
+            "dt=1/hr=2/",
+            "dt=1/hr=2/_SUCCESS",
+        ] {
             assert_eq!(partition_of(key, &keys), None, "{key}");
         }
     }

@@ -25,19 +25,58 @@ pub(crate) struct CrawledTable {
 }
 
 impl CrawledTable {
-    /// Looks into the objects below `prefix`, which names the table. Returns `None` while there are none.
-    pub(crate) async fn infer(s3: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Result<Option<Self>> {
-        let name = prefix.trim_end_matches('/').rsplit('/').next().unwrap_or(prefix).to_owned();
-        let keys: Vec<String> = list(s3, bucket, prefix).await?.into_iter().map(|(key, _)| key).filter(|key| !key.ends_with('/')).collect();
-        let Some(newest) = keys.last() else { return Ok(None) };
-        let folders = newest[prefix.len()..].split('/').filter_map(|folder| folder.split_once('='));
+    /// Looks into the objects below `prefix`, which names the table. Returns `None` while
+    /// there are none.
+    pub(crate) async fn infer(
+        s3: &aws_sdk_s3::Client,
+        bucket: &str,
+        prefix: &str,
+    ) -> Result<Option<Self>> {
+        let name = prefix
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or(prefix)
+            .to_owned();
+        let keys: Vec<String> = list(s3, bucket, prefix)
+            .await?
+            .into_iter()
+            .map(|(key, _)| key)
+            .filter(|key| !key.ends_with('/'))
+            .collect();
+        let Some(newest) = keys.last() else {
+            return Ok(None);
+        };
+        let folders = newest[prefix.len()..]
+            .split('/')
+            .filter_map(|folder| folder.split_once('='));
         let partition_keys = folders.map(|(key, _)| key.to_owned()).collect();
         let location = format!("s3://{bucket}/{prefix}");
-        let mut table = Self { name, location, classification: "", columns: Vec::new(), partition_keys, delimiter: None };
+        let mut table = Self {
+            name,
+            location,
+            classification: "",
+            columns: Vec::new(),
+            partition_keys,
+            delimiter: None,
+        };
         for key in keys.iter().rev().take(SAMPLE) {
-            let object = s3.get_object().bucket(bucket).key(key).send().await.with_context(|| format!("GET s3://{bucket}/{key}"))?;
-            let bytes = object.body.collect().await.with_context(|| format!("GET s3://{bucket}/{key}"))?.into_bytes();
-            table.look_into(bytes).with_context(|| format!("cannot classify s3://{bucket}/{key}"))?;
+            let object = s3
+                .get_object()
+                .bucket(bucket)
+                .key(key)
+                .send()
+                .await
+                .with_context(|| format!("GET s3://{bucket}/{key}"))?;
+            let bytes = object
+                .body
+                .collect()
+                .await
+                .with_context(|| format!("GET s3://{bucket}/{key}"))?
+                .into_bytes();
+            table
+                .look_into(bytes)
+                .with_context(|| format!("cannot classify s3://{bucket}/{key}"))?;
         }
         Ok(Some(table))
     }
@@ -57,7 +96,8 @@ impl CrawledTable {
             self.classification = "json";
             for line in text.lines().take(ROWS) {
                 let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
-                row.iter().for_each(|(name, value)| self.merge(name, json_type(value)));
+                row.iter()
+                    .for_each(|(name, value)| self.merge(name, json_type(value)));
             }
             return Ok(());
         }
@@ -65,16 +105,22 @@ impl CrawledTable {
         let mut lines = text.lines();
         let header = lines.next().context("an empty object")?;
         // The delimiters that Glue's CSV classifier knows.
-        let delimiter =
-            [',', '|', '\t', ';', '\u{1}'].into_iter().max_by_key(|delimiter| header.matches(*delimiter).count()).unwrap_or(',');
+        let delimiter = [',', '|', '\t', ';', '\u{1}']
+            .into_iter()
+            .max_by_key(|delimiter| header.matches(*delimiter).count())
+            .unwrap_or(',');
         self.delimiter = Some(delimiter);
         for line in lines.take(ROWS) {
-            header.split(delimiter).zip(line.split(delimiter)).for_each(|(name, value)| self.merge(name, text_type(value)));
+            header
+                .split(delimiter)
+                .zip(line.split(delimiter))
+                .for_each(|(name, value)| self.merge(name, text_type(value)));
         }
         Ok(())
     }
 
-    /// Adds a column, or widens the one that is there; an empty type says nothing but that the column exists.
+    /// Adds a column, or widens the one that is there; an empty type says nothing but
+    /// that the column exists.
     fn merge(&mut self, name: &str, kind: &str) {
         match self.columns.iter_mut().find(|(known, _)| known == name) {
             None => self.columns.push((name.to_owned(), kind.to_owned())),
@@ -87,29 +133,64 @@ impl CrawledTable {
         }
     }
 
-    /// Creates the table, or adds the columns that it has not (`MergeNewColumns`); returns what is in the catalog then.
+    /// Creates the table, or adds the columns that it has not (`MergeNewColumns`);
+    /// returns what is in the catalog then.
     pub(crate) async fn save(self, glue: &aws_sdk_glue::Client, database: &str) -> Result<Table> {
-        let existing = match glue.get_table().database_name(database).name(&self.name).send().await {
+        let existing = match glue
+            .get_table()
+            .database_name(database)
+            .name(&self.name)
+            .send()
+            .await
+        {
             Ok(answer) => answer.table,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_entity_not_found_exception()) => None,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_entity_not_found_exception()) =>
+            {
+                None
+            }
             Err(error) => return Err(error).context("GetTable"),
         };
         let name = self.name.clone();
         match existing {
             None => {
-                glue.create_table().database_name(database).table_input(self.input(&[])?).send().await.context("CreateTable")?;
+                glue.create_table()
+                    .database_name(database)
+                    .table_input(self.input(&[])?)
+                    .send()
+                    .await
+                    .context("CreateTable")?;
             }
             Some(table) => {
-                let known = table.storage_descriptor().map(|storage| storage.columns().to_vec()).unwrap_or_default();
-                let is_new = |(name, _): &(String, String)| known.iter().all(|column| column.name() != name);
+                let known = table
+                    .storage_descriptor()
+                    .map(|storage| storage.columns().to_vec())
+                    .unwrap_or_default();
+                let is_new =
+                    |(name, _): &(String, String)| known.iter().all(|column| column.name() != name);
                 if !self.columns.iter().any(is_new) {
                     return Ok(table);
                 }
-                glue.update_table().database_name(database).table_input(self.input(&known)?).send().await.context("UpdateTable")?;
+                glue.update_table()
+                    .database_name(database)
+                    .table_input(self.input(&known)?)
+                    .send()
+                    .await
+                    .context("UpdateTable")?;
             }
         }
-        let answer = glue.get_table().database_name(database).name(name).send().await.context("GetTable")?;
-        answer.table.context("the table that was just saved is gone")
+        let answer = glue
+            .get_table()
+            .database_name(database)
+            .name(name)
+            .send()
+            .await
+            .context("GetTable")?;
+        answer
+            .table
+            .context("the table that was just saved is gone")
     }
 
     fn input(&self, known: &[Column]) -> Result<TableInput> {
@@ -126,18 +207,43 @@ impl CrawledTable {
                 "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
                 "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
             ),
-            "json" => ("org.openx.data.jsonserde.JsonSerDe", TEXT_INPUT, TEXT_OUTPUT),
-            _ => ("org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe", TEXT_INPUT, TEXT_OUTPUT),
+            "json" => (
+                "org.openx.data.jsonserde.JsonSerDe",
+                TEXT_INPUT,
+                TEXT_OUTPUT,
+            ),
+            _ => (
+                "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+                TEXT_INPUT,
+                TEXT_OUTPUT,
+            ),
         };
         let serde = SerDeInfo::builder().serialization_library(library);
-        let serde = self.delimiter.into_iter().fold(serde, |serde, delimiter| serde.parameters("field.delim", delimiter.to_string()));
-        let storage =
-            StorageDescriptor::builder().location(&self.location).input_format(input).output_format(output).set_columns(Some(columns));
-        let partition_keys =
-            self.partition_keys.iter().map(|key| Column::builder().name(key).r#type("string").build()).collect::<Result<Vec<_>, _>>()?;
-        let table = TableInput::builder().name(&self.name).table_type("EXTERNAL_TABLE").set_partition_keys(Some(partition_keys));
-        let table = table.parameters("classification", self.classification).storage_descriptor(storage.serde_info(serde.build()).build());
-        let table = if self.classification == "csv" { table.parameters("skip.header.line.count", "1") } else { table };
+        let serde = self.delimiter.into_iter().fold(serde, |serde, delimiter| {
+            serde.parameters("field.delim", delimiter.to_string())
+        });
+        let storage = StorageDescriptor::builder()
+            .location(&self.location)
+            .input_format(input)
+            .output_format(output)
+            .set_columns(Some(columns));
+        let partition_keys = self
+            .partition_keys
+            .iter()
+            .map(|key| Column::builder().name(key).r#type("string").build())
+            .collect::<Result<Vec<_>, _>>()?;
+        let table = TableInput::builder()
+            .name(&self.name)
+            .table_type("EXTERNAL_TABLE")
+            .set_partition_keys(Some(partition_keys));
+        let table = table
+            .parameters("classification", self.classification)
+            .storage_descriptor(storage.serde_info(serde.build()).build());
+        let table = if self.classification == "csv" {
+            table.parameters("skip.header.line.count", "1")
+        } else {
+            table
+        };
         Ok(table.build()?)
     }
 }

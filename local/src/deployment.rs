@@ -12,8 +12,11 @@ use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
 const STACK: &str = "ticklake";
 
 /// What the local AWS takes no other way (docs/local-stack.md).
-pub const LOCAL_PARAMETERS: [&str; 3] =
-    ["RequireTls=false", "NamedQueries=false", "AgentImageArm64=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"];
+pub const LOCAL_PARAMETERS: [&str; 3] = [
+    "RequireTls=false",
+    "NamedQueries=false",
+    "AgentImageArm64=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
+];
 
 /// Parameters of the template that differ between stacks.
 #[derive(Debug, Clone)]
@@ -52,14 +55,24 @@ impl Deployment {
     ///
     /// # Errors
     /// The build fails; quotes its log.
-    pub async fn build(what: Build, repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+    pub async fn build(
+        what: Build,
+        repository: &Repository,
+        tools: &Tools,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<()> {
         let mut build = sam_command(repository, tools, folder);
         // What is installed builds; nothing fetches a toolchain.
-        build.arg("build").env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
+        build
+            .arg("build")
+            .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
         if what == Build::Functions {
             build.args(["--exclude", "AgentLayer", "--exclude", "KafkaLayer"]);
         }
-        processes.run("sam build", &mut build, &folder.join("sam-build.log")).await
+        processes
+            .run("sam build", &mut build, &folder.join("sam-build.log"))
+            .await
     }
 
     /// Deploys what [`Deployment::build`] has made with `sam deploy`.
@@ -75,16 +88,35 @@ impl Deployment {
         parameters: &Parameters,
     ) -> Result<Self> {
         let mut deploy = sam_command(repository, tools, folder);
-        deploy.args(["deploy", "--stack-name", STACK, "--no-progressbar", "--parameter-overrides"]).envs(aws.environment());
-        deploy.arg(format!("LakeFormat={}", parameters.format.name())).arg(format!("CrawlerMode={}", parameters.crawler_mode));
-        deploy.arg(format!("KafkaBootstrapServers={}", parameters.kafka)).args(LOCAL_PARAMETERS).args(&parameters.more);
-        if !parameters.more.iter().any(|parameter| parameter.starts_with("ExistingBucket=")) {
+        deploy
+            .args([
+                "deploy",
+                "--stack-name",
+                STACK,
+                "--no-progressbar",
+                "--parameter-overrides",
+            ])
+            .envs(aws.environment());
+        deploy
+            .arg(format!("LakeFormat={}", parameters.format.name()))
+            .arg(format!("CrawlerMode={}", parameters.crawler_mode));
+        deploy
+            .arg(format!("KafkaBootstrapServers={}", parameters.kafka))
+            .args(LOCAL_PARAMETERS)
+            .args(&parameters.more);
+        if !parameters
+            .more
+            .iter()
+            .any(|parameter| parameter.starts_with("ExistingBucket="))
+        {
             deploy.arg("LakeBucketName=ticklake-lake");
         }
         if !parameters.subscriber.is_empty() {
             deploy.arg(format!("SubscriberEmail={}", parameters.subscriber));
         }
-        processes.run("sam deploy", &mut deploy, &folder.join("sam-deploy.log")).await?;
+        processes
+            .run("sam deploy", &mut deploy, &folder.join("sam-deploy.log"))
+            .await?;
         Self::find(aws).await
     }
 
@@ -94,16 +126,41 @@ impl Deployment {
     /// There is none, or it is not complete.
     pub async fn find(aws: &Aws) -> Result<Self> {
         let cloudformation = Client::new(aws.config());
-        let described = cloudformation.describe_stacks().stack_name(STACK).send().await.context("DescribeStacks")?;
-        let stack = described.stacks().first().with_context(|| format!("no stack {STACK}"))?;
-        let status = stack.stack_status().map_or("unknown", |status| status.as_str());
+        let described = cloudformation
+            .describe_stacks()
+            .stack_name(STACK)
+            .send()
+            .await
+            .context("DescribeStacks")?;
+        let stack = described
+            .stacks()
+            .first()
+            .with_context(|| format!("no stack {STACK}"))?;
+        let status = stack
+            .stack_status()
+            .map_or("unknown", |status| status.as_str());
         if !status.ends_with("_COMPLETE") || status.contains("ROLLBACK") {
-            bail!("stack {STACK} is {status}: {}", stack.stack_status_reason().unwrap_or("no reason given"));
+            bail!(
+                "stack {STACK} is {status}: {}",
+                stack.stack_status_reason().unwrap_or("no reason given")
+            );
         }
-        let outputs =
-            stack.outputs().iter().filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
-        let resources = cloudformation.describe_stack_resources().stack_name(STACK).send().await.context("DescribeStackResources")?;
-        Ok(Self { resources: resources.stack_resources().len(), outputs: outputs.collect() })
+        let outputs = stack.outputs().iter().filter_map(|output| {
+            Some((
+                output.output_key()?.to_owned(),
+                output.output_value()?.to_owned(),
+            ))
+        });
+        let resources = cloudformation
+            .describe_stack_resources()
+            .stack_name(STACK)
+            .send()
+            .await
+            .context("DescribeStackResources")?;
+        Ok(Self {
+            resources: resources.stack_resources().len(),
+            outputs: outputs.collect(),
+        })
     }
 
     /// Returns an output of the stack.
@@ -111,11 +168,15 @@ impl Deployment {
     /// # Errors
     /// The template has no such output.
     pub fn output(&self, name: &str) -> Result<&str> {
-        self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
+        self.outputs
+            .get(name)
+            .map(String::as_str)
+            .with_context(|| format!("the stack has no output {name}"))
     }
 }
 
-/// Returns a `sam` that runs in the work tree, reads nobody's own AWS configuration, and keeps its state in a folder.
+/// Returns a `sam` that runs in the work tree, reads nobody's own AWS configuration, and
+/// keeps its state in a folder.
 pub fn sam_command(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
     let mut sam = Command::new(tools.path("sam"));
     without_cargo_variables(&mut sam);
@@ -123,6 +184,8 @@ pub fn sam_command(repository: &Repository, tools: &Tools, folder: &Path) -> Com
         .env("PATH", tools.search_path())
         .env("SAM_CLI_TELEMETRY", "0")
         .env("__SAM_CLI_APP_DIR", folder.join("sam"));
-    sam.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env_remove("AWS_PROFILE");
+    sam.env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env_remove("AWS_PROFILE");
     sam
 }

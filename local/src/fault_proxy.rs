@@ -26,11 +26,13 @@ pub enum Fault {
     Slow,
     /// It arrives, and the connection breaks before the answer.
     LostAnswer,
-    /// It is answered with 500, and arrives some seconds later: after its sender may have died.
+    /// It is answered with 500, and arrives some seconds later: after its sender may have
+    /// died.
     LateArrival,
     /// A conditional PUT is answered with 409, and never arrives.
     Conflict,
-    /// It never arrives and is never answered, while the connection stays. Never drawn: no run would end.
+    /// It never arrives and is never answered, while the connection stays. Never drawn:
+    /// no run would end.
     NoAnswer,
 }
 
@@ -41,11 +43,13 @@ pub enum Conditions {
     Kept,
     /// None: a store that ignores conditions.
     Dropped,
-    /// Only the probe that a consumer begins with: it starts, and then works without conditions.
+    /// Only the probe that a consumer begins with: it starts, and then works without
+    /// conditions.
     KeptForProbes,
 }
 
-/// A proxy in front of S3 or another service of AWS that does to requests what networks and overloaded services do, and counts them. Which, it draws from a seed.
+/// A proxy in front of S3 or another service of AWS that does to requests what networks
+/// and overloaded services do, and counts them. Which, it draws from a seed.
 pub struct FaultProxy {
     port: u16,
     world: Arc<World>,
@@ -65,17 +69,20 @@ struct Dice {
     rng: Rng,
     /// Percent of requests that meet a fault.
     rate: u8,
-    /// Every request may be held up for so many milliseconds: what lies between two of them grows wide enough to be hit.
+    /// Every request may be held up for so many milliseconds: what lies between two of
+    /// them grows wide enough to be hit.
     latency: u64,
     /// Every PUT with this in its path meets this fault.
     certain: Option<(&'static str, Fault)>,
     thrown: BTreeMap<Fault, u64>,
-    /// Requests by their `X-Amz-Target`, which names the operation of services that speak JSON.
+    /// Requests by their `X-Amz-Target`, which names the operation of services that speak
+    /// JSON.
     targets: BTreeMap<String, u64>,
 }
 
 impl FaultProxy {
-    /// Listens on a free port of 127.0.0.1 for an S3 at `endpoint`. No fault is injected before a rate is set.
+    /// Listens on a free port of 127.0.0.1 for an S3 at `endpoint`. No fault is injected
+    /// before a rate is set.
     ///
     /// # Errors
     /// No port is free.
@@ -92,9 +99,19 @@ impl FaultProxy {
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
         let target = endpoint.trim_end_matches('/').to_owned();
-        let world = Arc::new(World { target, client, dice, late: AtomicU64::new(0), conditions });
+        let world = Arc::new(World {
+            target,
+            client,
+            dice,
+            late: AtomicU64::new(0),
+            conditions,
+        });
         let acceptor = tokio::spawn(accept(listener, Arc::clone(&world)));
-        Ok(Self { port, world, acceptor })
+        Ok(Self {
+            port,
+            world,
+            acceptor,
+        })
     }
 
     /// Returns the URL of the proxy.
@@ -122,9 +139,15 @@ impl FaultProxy {
         self.world.dice().thrown.clone()
     }
 
-    /// Returns how often an operation of a service that speaks JSON was called, `AWSGlue.StartCrawler`.
+    /// Returns how often an operation of a service that speaks JSON was called,
+    /// `AWSGlue.StartCrawler`.
     pub fn calls(&self, target: &str) -> u64 {
-        self.world.dice().targets.get(target).copied().unwrap_or_default()
+        self.world
+            .dice()
+            .targets
+            .get(target)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Returns how many requests are still to arrive.
@@ -145,7 +168,9 @@ async fn accept(listener: TcpListener, world: Arc<World>) {
         tokio::spawn(async move {
             let service = service_fn(|request| world.clone().serve(request));
             // A connection that breaks is what this is for.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -164,7 +189,9 @@ impl World {
     /// Draws a fault, and for how long it lasts where it lasts.
     fn draw(&self, method: &Method, path: &str) -> Option<(Fault, Duration)> {
         let mut dice = self.dice();
-        let certain = dice.certain.filter(|(part, _)| *method == Method::PUT && path.contains(part));
+        let certain = dice
+            .certain
+            .filter(|(part, _)| *method == Method::PUT && path.contains(part));
         if certain.is_none() && dice.rng.u8(0..100) >= dice.rate {
             return None;
         }
@@ -179,9 +206,17 @@ impl World {
                 Fault::LateArrival,
                 Fault::Conflict,
             ],
-            _ => &[Fault::InternalError, Fault::SlowDown, Fault::Slow, Fault::LostAnswer],
+            _ => &[
+                Fault::InternalError,
+                Fault::SlowDown,
+                Fault::Slow,
+                Fault::LostAnswer,
+            ],
         };
-        let fault = certain.map_or_else(|| choice[dice.rng.usize(0..choice.len())], |(_, fault)| fault);
+        let fault = certain.map_or_else(
+            || choice[dice.rng.usize(0..choice.len())],
+            |(_, fault)| fault,
+        );
         *dice.thrown.entry(fault).or_default() += 1;
         Some((fault, Duration::from_millis(dice.rng.u64(100..3_000))))
     }
@@ -199,7 +234,11 @@ impl World {
         if !keeps_condition {
             parts.headers.remove("if-none-match");
         }
-        if let Some(target) = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+        if let Some(target) = parts
+            .headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+        {
             *self.dice().targets.entry(target.to_owned()).or_default() += 1;
         }
         let (fault, latency) = (self.draw(&parts.method, parts.uri.path()), self.latency());
@@ -207,9 +246,13 @@ impl World {
         let request = Request::from_parts(parts, Full::new(body));
         match fault {
             None => self.forward(request).await,
-            Some((Fault::InternalError, _)) => Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
+            Some((Fault::InternalError, _)) => {
+                Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
+            }
             Some((Fault::SlowDown, _)) => Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),
-            Some((Fault::Conflict, _)) => Ok(refusal(StatusCode::CONFLICT, "ConditionalRequestConflict")),
+            Some((Fault::Conflict, _)) => {
+                Ok(refusal(StatusCode::CONFLICT, "ConditionalRequestConflict"))
+            }
             Some((Fault::NoAnswer, _)) => std::future::pending().await,
             Some((Fault::Slow, delay)) => {
                 tokio::time::sleep(delay).await;
@@ -234,12 +277,17 @@ impl World {
 
     async fn forward(&self, request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>> {
         let (parts, body) = self.client.request(request).await?.into_parts();
-        Ok(Response::from_parts(parts, Full::new(body.collect().await?.to_bytes())))
+        Ok(Response::from_parts(
+            parts,
+            Full::new(body.collect().await?.to_bytes()),
+        ))
     }
 }
 
 fn refusal(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
+    let body = format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>"
+    );
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response

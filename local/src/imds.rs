@@ -19,7 +19,8 @@ use crate::Aws;
 const TOKEN: &str = "token";
 const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 
-/// The instance metadata service of one instance, version 2: who it is, and its role's credentials. ministack's own gives credentials that its enforcement refuses.
+/// The instance metadata service of one instance, version 2: who it is, and its role's
+/// credentials. ministack's own gives credentials that its enforcement refuses.
 pub struct Imds {
     url: String,
     acceptor: JoinHandle<()>,
@@ -40,8 +41,15 @@ impl Imds {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         // botocore wants the slash.
         let url = format!("http://{}/", listener.local_addr()?);
-        let facts = Arc::new(Facts { aws: aws.clone(), instance: instance.to_owned(), role: role.to_owned() });
-        Ok(Self { url, acceptor: tokio::spawn(accept(listener, facts)) })
+        let facts = Arc::new(Facts {
+            aws: aws.clone(),
+            instance: instance.to_owned(),
+            role: role.to_owned(),
+        });
+        Ok(Self {
+            url,
+            acceptor: tokio::spawn(accept(listener, facts)),
+        })
     }
 
     /// Returns its URL, for `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
@@ -62,8 +70,15 @@ impl Drop for Imds {
 /// There is no such role.
 pub(crate) async fn assume(aws: &Aws, role: &str) -> Result<Credentials> {
     let arn = format!("arn:aws:iam::000000000000:role/{role}");
-    let provider = AssumeRoleProvider::builder(arn).session_name("instance").configure(aws.config()).build().await;
-    provider.provide_credentials().await.with_context(|| format!("AssumeRole {role}"))
+    let provider = AssumeRoleProvider::builder(arn)
+        .session_name("instance")
+        .configure(aws.config())
+        .build()
+        .await;
+    provider
+        .provide_credentials()
+        .await
+        .with_context(|| format!("AssumeRole {role}"))
 }
 
 async fn accept(listener: TcpListener, facts: Arc<Facts>) {
@@ -72,18 +87,25 @@ async fn accept(listener: TcpListener, facts: Arc<Facts>) {
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, Arc::clone(&facts)));
             // The instance may be killed at any moment.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
 
 async fn answer(request: Request<Incoming>, facts: Arc<Facts>) -> Result<Response<Full<Bytes>>> {
-    let is_known = request.headers().get(TOKEN_HEADER).is_some_and(|token| token == TOKEN);
+    let is_known = request
+        .headers()
+        .get(TOKEN_HEADER)
+        .is_some_and(|token| token == TOKEN);
     let path = request.uri().path().replace("//", "/");
     let path = path.trim_end_matches('/');
     let credentials = format!("/latest/meta-data/iam/security-credentials/{}", facts.role);
     let (status, text) = match path {
-        "/latest/api/token" if request.method() == Method::PUT => (StatusCode::OK, TOKEN.to_owned()),
+        "/latest/api/token" if request.method() == Method::PUT => {
+            (StatusCode::OK, TOKEN.to_owned())
+        }
         _ if !is_known => (StatusCode::UNAUTHORIZED, String::new()),
         "/latest/meta-data/instance-id" => (StatusCode::OK, facts.instance.clone()),
         "/latest/meta-data/local-ipv4" => (StatusCode::OK, "127.0.0.1".to_owned()),
@@ -91,7 +113,9 @@ async fn answer(request: Request<Incoming>, facts: Arc<Facts>) -> Result<Respons
         "/latest/meta-data/iam/security-credentials" => (StatusCode::OK, facts.role.clone()),
         path if path == credentials => {
             let credentials = assume(&facts.aws, &facts.role).await?;
-            let expires = credentials.expiry().unwrap_or_else(|| SystemTime::now() + Duration::from_secs(3_600));
+            let expires = credentials
+                .expiry()
+                .unwrap_or_else(|| SystemTime::now() + Duration::from_secs(3_600));
             let document = json!({
                 "Code": "Success", "Type": "AWS-HMAC",
                 "LastUpdated": DateTime::from(SystemTime::now()).fmt(DateTimeFormat::DateTime)?,

@@ -8,13 +8,15 @@ use tokio::process::Command;
 
 use crate::{ProcessId, Processes, Repository};
 
-/// Debian release of the image: its AWS CLI knows `AWS_ENDPOINT_URL`, as Amazon Linux's does.
+/// Debian release of the image: its AWS CLI knows `AWS_ENDPOINT_URL`, as Amazon Linux's
+/// does.
 const RELEASE: &str = "trixie";
-/// What Amazon Linux 2023 has from the start, and what a boot installs there: systemd, curl, Python, the AWS CLI (and what it needs), Java, XFS.
-const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
+/// What Amazon Linux 2023 has from the start, and what a boot installs there: systemd,
+/// curl, Python, the AWS CLI (and what it needs), Java, XFS.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
 
-/// A root file system like that of an EC2 instance with Amazon Linux, made by debootstrap: what user data runs on.
+/// A root file system like that of an EC2 instance with Amazon Linux, made by
+/// debootstrap: what user data runs on.
 pub struct InstanceImage {
     root: PathBuf,
     script: PathBuf,
@@ -31,7 +33,8 @@ pub struct Instance {
 /// What an instance has besides the image.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hardware<'a> {
-    /// Name of a network namespace; without it the instance shares this machine's network.
+    /// Name of a network namespace; without it the instance shares this machine's
+    /// network.
     pub network: Option<&'a str>,
     /// A block device that it has as `/dev/nvme1n1`.
     pub volume: Option<&'a Path>,
@@ -45,8 +48,13 @@ impl InstanceImage {
     /// # Errors
     /// This is not root, debootstrap is missing, or Debian's packages cannot be fetched.
     pub async fn prepare(repository: &Repository, processes: &Processes) -> Result<Self> {
-        ensure!(geteuid().is_root(), "instances are booted in namespaces and a root of their own, which takes root: run as root");
-        let root = repository.path(".tools").join(format!("instance-{RELEASE}"));
+        ensure!(
+            geteuid().is_root(),
+            "instances are booted in namespaces and a root of their own, which takes root: run as root"
+        );
+        let root = repository
+            .path(".tools")
+            .join(format!("instance-{RELEASE}"));
         let image = Self {
             script: repository.path("local/instance/boot.sh"),
             additions: repository.path("local/instance/root"),
@@ -60,14 +68,25 @@ impl InstanceImage {
             std::fs::remove_dir_all(&root).with_context(|| root.display().to_string())?;
         }
         let mut debootstrap = Command::new("debootstrap");
-        debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), RELEASE]).arg(&root).arg("http://deb.debian.org/debian");
+        debootstrap
+            .args([
+                "--variant=minbase",
+                &format!("--include={PACKAGES}"),
+                RELEASE,
+            ])
+            .arg(&root)
+            .arg("http://deb.debian.org/debian");
         let log = repository.path(".tools/debootstrap.log");
-        processes.run("debootstrap", &mut debootstrap, &log).await.context("on Debian: apt-get install debootstrap")?;
+        processes
+            .run("debootstrap", &mut debootstrap, &log)
+            .await
+            .context("on Debian: apt-get install debootstrap")?;
         std::fs::write(&stamp, PACKAGES).with_context(|| stamp.display().to_string())?;
         Ok(image)
     }
 
-    /// Boots an instance with user data. `environment` is that of everything in it: the endpoints of the local AWS.
+    /// Boots an instance with user data. `environment` is that of everything in it: the
+    /// endpoints of the local AWS.
     ///
     /// # Errors
     /// Its files cannot be written, or the namespaces are refused.
@@ -81,10 +100,23 @@ impl InstanceImage {
     ) -> Result<Instance> {
         let upper = folder.join("upper");
         std::fs::create_dir_all(&upper).with_context(|| upper.display().to_string())?;
-        let copied = Command::new("cp").arg("-a").arg(self.additions.join(".")).arg(&upper).status().await?;
-        ensure!(copied.success(), "cannot copy {} to {}", self.additions.display(), upper.display());
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.additions.join("."))
+            .arg(&upper)
+            .status()
+            .await?;
+        ensure!(
+            copied.success(),
+            "cannot copy {} to {}",
+            self.additions.display(),
+            upper.display()
+        );
         write(&upper.join("var/lib/cloud/user-data"), user_data)?;
-        let variables: Vec<String> = environment.iter().map(|(name, value)| format!("\"{name}={value}\"")).collect();
+        let variables: Vec<String> = environment
+            .iter()
+            .map(|(name, value)| format!("\"{name}={value}\""))
+            .collect();
         write(
             &upper.join("etc/systemd/system.conf.d/environment.conf"),
             &format!("[Manager]\nDefaultEnvironment={}\n", variables.join(" ")),
@@ -102,7 +134,12 @@ impl InstanceImage {
     ///
     /// # Errors
     /// The namespaces are refused.
-    pub async fn start(&self, processes: &Processes, folder: &Path, hardware: Hardware<'_>) -> Result<Instance> {
+    pub async fn start(
+        &self,
+        processes: &Processes,
+        folder: &Path,
+        hardware: Hardware<'_>,
+    ) -> Result<Instance> {
         let mut command = Command::new("bash");
         if let Some(network) = hardware.network {
             command.env("NETWORK", network);
@@ -111,8 +148,14 @@ impl InstanceImage {
             command.env("VOLUME", volume);
         }
         command.arg(&self.script).arg(&self.root).arg(folder);
-        let process = processes.start("instance", &mut command, &folder.join("console.log")).await?;
-        Ok(Instance { processes: processes.clone(), process, folder: folder.to_path_buf() })
+        let process = processes
+            .start("instance", &mut command, &folder.join("console.log"))
+            .await?;
+        Ok(Instance {
+            processes: processes.clone(),
+            process,
+            folder: folder.to_path_buf(),
+        })
     }
 }
 
@@ -123,7 +166,10 @@ impl Instance {
     /// The instance has ended.
     pub async fn read(&self, path: &str) -> Result<String> {
         self.processes.expect_running(self.process).await?;
-        Ok(std::fs::read_to_string(self.folder.join("upper").join(path.trim_start_matches('/'))).unwrap_or_default())
+        Ok(
+            std::fs::read_to_string(self.folder.join("upper").join(path.trim_start_matches('/')))
+                .unwrap_or_default(),
+        )
     }
 
     /// Runs a command in it, as somebody in a session there does.
@@ -132,17 +178,35 @@ impl Instance {
     /// The command fails; quotes what it said.
     pub async fn run(&self, command: &[&str]) -> Result<String> {
         let first = self.first_process().await?;
-        let output = Command::new("nsenter").args(["--target", &first, "--all", "--"]).args(command).output().await.context("nsenter")?;
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-        ensure!(output.status.success(), "{} failed ({}): {said}", command.join(" "), output.status);
+        let output = Command::new("nsenter")
+            .args(["--target", &first, "--all", "--"])
+            .args(command)
+            .output()
+            .await
+            .context("nsenter")?;
+        let said = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat();
+        ensure!(
+            output.status.success(),
+            "{} failed ({}): {said}",
+            command.join(" "),
+            output.status
+        );
         Ok(said)
     }
 
     /// Returns the id of systemd, the child of the `unshare` that made its namespaces.
     async fn first_process(&self) -> Result<String> {
         let children = format!("/proc/{0}/task/{0}/children", self.process);
-        let text = tokio::fs::read_to_string(&children).await.with_context(|| children.clone())?;
-        Ok(text.split_whitespace().next().with_context(|| format!("{children}: no process"))?.to_owned())
+        let text = tokio::fs::read_to_string(&children)
+            .await
+            .with_context(|| children.clone())?;
+        Ok(text
+            .split_whitespace()
+            .next()
+            .with_context(|| format!("{children}: no process"))?
+            .to_owned())
     }
 
     /// Switches it off as EC2 does: systemd stops its units, then ends.
@@ -152,7 +216,10 @@ impl Instance {
     pub async fn switch_off(&self) -> Result<()> {
         let first = self.first_process().await?;
         // poweroff.target (systemd(1), "Signals").
-        let told = Command::new("bash").args(["-c", "kill -s RTMIN+4 \"$0\"", &first]).status().await?;
+        let told = Command::new("bash")
+            .args(["-c", "kill -s RTMIN+4 \"$0\"", &first])
+            .status()
+            .await?;
         ensure!(told.success(), "cannot tell process {first} to switch off");
         self.processes.wait(self.process).await?;
         Ok(())

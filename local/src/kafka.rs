@@ -12,7 +12,8 @@ use crate::apache_kafka::{ApacheKafka, Secured};
 use crate::tools::check_java_and_maven;
 use crate::{ProcessId, Processes, Repository};
 
-/// Rows that the mock cluster certainly holds: it keeps 5 MiB a partition, and one symbol may take all rows to one partition.
+/// Rows that the mock cluster certainly holds: it keeps 5 MiB a partition, and one symbol
+/// may take all rows to one partition.
 pub const MOCK_ROWS: u64 = 20_000;
 
 /// Which Kafka a stack has.
@@ -57,17 +58,35 @@ impl Kafka {
     ///
     /// # Errors
     /// It cannot be started; for Apache Kafka also where Java or Maven is missing.
-    pub async fn start(kind: KafkaKind, repository: &Repository, processes: &Processes, folder: &Path) -> Result<Self> {
+    pub async fn start(
+        kind: KafkaKind,
+        repository: &Repository,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<Self> {
         let count = match kind {
             KafkaKind::Mock => {
                 let cluster = MockCluster::new(1).context("cannot start the mock cluster")?;
-                return Ok(Self { brokers: cluster.bootstrap_servers(), broker: Broker::Mock(cluster) });
+                return Ok(Self {
+                    brokers: cluster.bootstrap_servers(),
+                    broker: Broker::Mock(cluster),
+                });
             }
             KafkaKind::Apache | KafkaKind::ApacheSecured => 1,
             KafkaKind::ApacheCluster => 3,
         };
-        let kafka = ApacheKafka::start(count, kind == KafkaKind::ApacheSecured, repository, processes, folder).await?;
-        Ok(Self { brokers: kafka.bootstrap(), broker: Broker::Apache(kafka) })
+        let kafka = ApacheKafka::start(
+            count,
+            kind == KafkaKind::ApacheSecured,
+            repository,
+            processes,
+            folder,
+        )
+        .await?;
+        Ok(Self {
+            brokers: kafka.bootstrap(),
+            broker: Broker::Apache(kafka),
+        })
     }
 
     /// Returns the bootstrap brokers.
@@ -141,7 +160,9 @@ impl Kafka {
     /// # Errors
     /// The client cannot be made.
     pub fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
-        Ok(ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?)
+        Ok(ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()?)
     }
 
     /// Creates a topic.
@@ -150,12 +171,19 @@ impl Kafka {
     /// Kafka refuses.
     pub async fn create_topic(&self, topic: &str, partitions: i32) -> Result<()> {
         match &self.broker {
-            Broker::Mock(cluster) => cluster.create_topic(topic, partitions, 1).with_context(|| format!("cannot create topic {topic:?}")),
+            Broker::Mock(cluster) => cluster
+                .create_topic(topic, partitions, 1)
+                .with_context(|| format!("cannot create topic {topic:?}")),
             Broker::Apache(kafka) => {
                 let admin = self.admin()?;
                 let copies = i32::try_from(kafka.count().min(3))?;
                 let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies));
-                let created = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)))).await?;
+                let created = admin
+                    .create_topics(
+                        [&new],
+                        &AdminOptions::new().operation_timeout(Some(Duration::from_secs(10))),
+                    )
+                    .await?;
                 match created.into_iter().next() {
                     Some(Ok(_)) => Ok(()),
                     Some(Err((_, code))) => bail!("cannot create topic {topic:?}: {code}"),

@@ -16,7 +16,8 @@ pub struct LakeObject {
     pub metadata: Option<ObjectMetadata>,
 }
 
-/// The objects below `ticks/` and `dead-letter/`, by key. Objects are never overwritten, so each is looked up once.
+/// The objects below `ticks/` and `dead-letter/`, by key. Objects are never overwritten,
+/// so each is looked up once.
 #[derive(Debug, Clone, Default)]
 pub struct LakeContents {
     /// The objects.
@@ -32,7 +33,9 @@ impl LakeContents {
         let s3 = Client::new(aws.config());
         for prefix in ["ticks/", "dead-letter/"] {
             for (key, size) in list(&s3, bucket, prefix).await? {
-                let Entry::Vacant(new) = self.objects.entry(key) else { continue };
+                let Entry::Vacant(new) = self.objects.entry(key) else {
+                    continue;
+                };
                 let head = s3
                     .head_object()
                     .bucket(bucket)
@@ -49,7 +52,9 @@ impl LakeContents {
 
     /// Returns the rows of the objects below a prefix, as their metadata says.
     pub fn rows(&self, prefix: &str) -> u64 {
-        self.below(prefix).filter_map(|(_, object)| Some(object.metadata.as_ref()?.rows)).sum()
+        self.below(prefix)
+            .filter_map(|(_, object)| Some(object.metadata.as_ref()?.rows))
+            .sum()
     }
 
     /// Returns the bytes of the objects below a prefix.
@@ -59,19 +64,33 @@ impl LakeContents {
 
     /// Returns the objects below a prefix.
     pub fn below(&self, prefix: &str) -> impl Iterator<Item = (&str, &LakeObject)> {
-        self.objects.iter().filter(move |(key, _)| key.starts_with(prefix)).map(|(key, object)| (key.as_str(), object))
+        self.objects
+            .iter()
+            .filter(move |(key, _)| key.starts_with(prefix))
+            .map(|(key, object)| (key.as_str(), object))
     }
 }
 
 /// Returns keys and sizes of the objects below a prefix.
 pub(crate) async fn list(s3: &Client, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
-    let mut pages = s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+    let mut pages = s3
+        .list_objects_v2()
+        .bucket(bucket)
+        .prefix(prefix)
+        .into_paginator()
+        .send();
     while let Some(page) = pages.next().await {
         let page = page.with_context(|| format!("LIST s3://{bucket}/{prefix}"))?;
         for object in page.contents() {
             if let Some(key) = object.key() {
-                found.push((key.to_owned(), object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default()));
+                found.push((
+                    key.to_owned(),
+                    object
+                        .size()
+                        .and_then(|size| u64::try_from(size).ok())
+                        .unwrap_or_default(),
+                ));
             }
         }
     }

@@ -20,14 +20,15 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
-    /// When SNS handed it out, in milliseconds since 1970; its own timestamp is cut to the second here.
+    /// When SNS handed it out, in milliseconds since 1970; its own timestamp is cut to
+    /// the second here.
     pub published_ms: i64,
     /// What subscribers can filter by: the values of each message attribute.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// The inbox of the local stack's subscribers: the local AWS sends no e-mail, so a queue is subscribed to the topic, too, and every
-/// mail becomes a file that a person can read.
+/// The inbox of the local stack's subscribers: the local AWS sends no e-mail, so a queue
+/// is subscribed to the topic, too, and every mail becomes a file that a person can read.
 pub struct Mailbox {
     folder: PathBuf,
     mails: Arc<Mutex<Vec<Mail>>>,
@@ -51,16 +52,33 @@ struct Attribute {
 }
 
 impl Mailbox {
-    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder; with a filter policy only those that it lets through.
+    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder;
+    /// with a filter policy only those that it lets through.
     ///
     /// # Errors
     /// The queue or the subscription is refused.
-    pub async fn open(aws: &Aws, topic_arn: &str, folder: PathBuf, filter: Option<&str>) -> Result<Self> {
+    pub async fn open(
+        aws: &Aws,
+        topic_arn: &str,
+        folder: PathBuf,
+        filter: Option<&str>,
+    ) -> Result<Self> {
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let (sqs, sns) = (aws_sdk_sqs::Client::new(aws.config()), aws_sdk_sns::Client::new(aws.config()));
+        let (sqs, sns) = (
+            aws_sdk_sqs::Client::new(aws.config()),
+            aws_sdk_sns::Client::new(aws.config()),
+        );
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let queue = sqs.create_queue().queue_name(format!("ticklake-local-{name}")).send().await.context("CreateQueue")?;
-        let url = queue.queue_url().context("the mailbox has no queue URL")?.to_owned();
+        let queue = sqs
+            .create_queue()
+            .queue_name(format!("ticklake-local-{name}"))
+            .send()
+            .await
+            .context("CreateQueue")?;
+        let url = queue
+            .queue_url()
+            .context("the mailbox has no queue URL")?
+            .to_owned();
         let attributes = sqs
             .get_queue_attributes()
             .queue_url(&url)
@@ -75,12 +93,36 @@ impl Mailbox {
         let statement = serde_json::json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage", "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}}}]});
         let policy = HashMap::from([(QueueAttributeName::Policy, statement.to_string())]);
-        sqs.set_queue_attributes().queue_url(&url).set_attributes(Some(policy)).send().await.context("SetQueueAttributes")?;
-        let filter = filter.map(|policy| HashMap::from([("FilterPolicy".to_owned(), policy.to_owned())]));
-        sns.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(arn).set_attributes(filter).send().await.context("Subscribe")?;
+        sqs.set_queue_attributes()
+            .queue_url(&url)
+            .set_attributes(Some(policy))
+            .send()
+            .await
+            .context("SetQueueAttributes")?;
+        let filter =
+            filter.map(|policy| HashMap::from([("FilterPolicy".to_owned(), policy.to_owned())]));
+        sns.subscribe()
+            .topic_arn(topic_arn)
+            .protocol("sqs")
+            .endpoint(arn)
+            .set_attributes(filter)
+            .send()
+            .await
+            .context("Subscribe")?;
         let mails = Arc::new(Mutex::new(Vec::new()));
-        let reader = tokio::spawn(read(sqs, sns, url, topic_arn.to_owned(), folder.clone(), Arc::clone(&mails)));
-        Ok(Self { folder, mails, reader })
+        let reader = tokio::spawn(read(
+            sqs,
+            sns,
+            url,
+            topic_arn.to_owned(),
+            folder.clone(),
+            Arc::clone(&mails),
+        ));
+        Ok(Self {
+            folder,
+            mails,
+            reader,
+        })
     }
 
     /// Returns the folder of the mails.
@@ -90,7 +132,10 @@ impl Mailbox {
 
     /// Returns the mails that have come so far.
     pub fn mails(&self) -> Vec<Mail> {
-        self.mails.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.mails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -110,7 +155,10 @@ async fn read(
 ) {
     loop {
         if let Err(error) = receive(&sqs, &sns, &url, &topic_arn, &folder, &mails).await {
-            warn!(error = format!("{error:#}"), "cannot read the mailbox, trying again");
+            warn!(
+                error = format!("{error:#}"),
+                "cannot read the mailbox, trying again"
+            );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -124,21 +172,46 @@ async fn receive(
     folder: &Path,
     mails: &Mutex<Vec<Mail>>,
 ) -> Result<()> {
-    let receive = sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(2);
-    let received =
-        receive.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send().await.context("ReceiveMessage")?;
+    let receive = sqs
+        .receive_message()
+        .queue_url(url)
+        .max_number_of_messages(10)
+        .wait_time_seconds(2);
+    let received = receive
+        .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+        .send()
+        .await
+        .context("ReceiveMessage")?;
     for message in received.messages() {
-        let notification: Notification = serde_json::from_str(message.body().unwrap_or_default()).context("not an SNS notification")?;
-        let subscriptions = sns.list_subscriptions_by_topic().topic_arn(topic_arn).send().await.context("ListSubscriptionsByTopic")?;
-        let addresses = subscriptions.subscriptions().iter().filter(|subscription| subscription.protocol() == Some("email"));
-        let to = addresses.filter_map(|subscription| subscription.endpoint()).collect::<Vec<_>>().join(", ");
-        let sent = message.attributes().and_then(|attributes| attributes.get(&MessageSystemAttributeName::SentTimestamp));
+        let notification: Notification = serde_json::from_str(message.body().unwrap_or_default())
+            .context("not an SNS notification")?;
+        let subscriptions = sns
+            .list_subscriptions_by_topic()
+            .topic_arn(topic_arn)
+            .send()
+            .await
+            .context("ListSubscriptionsByTopic")?;
+        let addresses = subscriptions
+            .subscriptions()
+            .iter()
+            .filter(|subscription| subscription.protocol() == Some("email"));
+        let to = addresses
+            .filter_map(|subscription| subscription.endpoint())
+            .collect::<Vec<_>>()
+            .join(", ");
+        let sent = message
+            .attributes()
+            .and_then(|attributes| attributes.get(&MessageSystemAttributeName::SentTimestamp));
         let mail = Mail {
             to,
             subject: notification.subject.unwrap_or_default(),
             body: notification.message,
             published_ms: sent.context("no SentTimestamp")?.parse()?,
-            attributes: notification.message_attributes.into_iter().map(|(name, attribute)| (name, attribute.value)).collect(),
+            attributes: notification
+                .message_attributes
+                .into_iter()
+                .map(|(name, attribute)| (name, attribute.value))
+                .collect(),
         };
         let number = {
             let mut mails = mails.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +221,12 @@ async fn receive(
         let path = folder.join(format!("{number:04}.txt"));
         std::fs::write(&path, mail.text()).with_context(|| path.display().to_string())?;
         if let Some(receipt) = message.receipt_handle() {
-            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await.context("DeleteMessage")?;
+            sqs.delete_message()
+                .queue_url(url)
+                .receipt_handle(receipt)
+                .send()
+                .await
+                .context("DeleteMessage")?;
         }
     }
     Ok(())
@@ -157,15 +235,22 @@ async fn receive(
 impl Mail {
     /// Returns the mail as text with its header lines.
     pub fn text(&self) -> String {
-        format!("To: {}\nSubject: {}\n\n{}", self.to, self.subject, self.body)
+        format!(
+            "To: {}\nSubject: {}\n\n{}",
+            self.to, self.subject, self.body
+        )
     }
 
-    /// Returns how often each object is listed, by `s3://` URL: a listed file stands indented above the URL of its folder.
+    /// Returns how often each object is listed, by `s3://` URL: a listed file stands
+    /// indented above the URL of its folder.
     pub fn listed(&self) -> BTreeMap<String, u64> {
         let mut listed = BTreeMap::new();
         let mut names: Vec<&str> = Vec::new();
         for line in self.body.lines() {
-            if let Some(file) = line.strip_prefix("  ").filter(|file| !file.starts_with("… and ")) {
+            if let Some(file) = line
+                .strip_prefix("  ")
+                .filter(|file| !file.starts_with("… and "))
+            {
                 names.extend(file.split("    ").next());
             } else if line.starts_with("s3://") {
                 for name in names.drain(..) {
@@ -184,8 +269,20 @@ mod tests {
     #[test]
     fn listed_objects_stand_above_their_folder() {
         let body = "52 new files\n\ndt=x    2 files\n  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\n  … and 50 more files\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n";
-        let mail = Mail { to: String::new(), subject: String::new(), body: body.to_owned(), published_ms: 0, attributes: BTreeMap::new() };
+        let mail = Mail {
+            to: String::new(),
+            subject: String::new(),
+            body: body.to_owned(),
+            published_ms: 0,
+            attributes: BTreeMap::new(),
+        };
         let listed: Vec<String> = mail.listed().into_keys().collect();
-        assert_eq!(listed, ["s3://lake/ticks/dt=x/a.parquet", "s3://lake/ticks/dt=x/b c.parquet"]);
+        assert_eq!(
+            listed,
+            [
+                "s3://lake/ticks/dt=x/a.parquet",
+                "s3://lake/ticks/dt=x/b c.parquet"
+            ]
+        );
     }
 }

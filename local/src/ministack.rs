@@ -9,7 +9,8 @@ use tokio::process::Command;
 use crate::processes::wait_until;
 use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Tools};
 
-/// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with it.
+/// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with
+/// it.
 pub struct Ministack {
     /// Its clients.
     pub aws: Aws,
@@ -29,23 +30,42 @@ impl Ministack {
         Self::start_at(port, &endpoint(port), tools, processes, folder).await
     }
 
-    /// Starts it so that the deployed functions reach it through a proxy, which counts what they call.
+    /// Starts it so that the deployed functions reach it through a proxy, which counts
+    /// what they call.
     ///
     /// # Errors
     /// It cannot be started, or does not answer within 30 s.
-    pub async fn start_behind_proxy(tools: &Tools, processes: &Processes, folder: &Path) -> Result<(Self, FaultProxy)> {
+    pub async fn start_behind_proxy(
+        tools: &Tools,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<(Self, FaultProxy)> {
         let port = free_port()?;
         let proxy = FaultProxy::start(&endpoint(port), 0, Conditions::Kept).await?;
-        Ok((Self::start_at(port, &proxy.url(), tools, processes, folder).await?, proxy))
+        Ok((
+            Self::start_at(port, &proxy.url(), tools, processes, folder).await?,
+            proxy,
+        ))
     }
 
-    async fn start_at(port: u16, for_functions: &str, tools: &Tools, processes: &Processes, folder: &Path) -> Result<Self> {
+    async fn start_at(
+        port: u16,
+        for_functions: &str,
+        tools: &Tools,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<Self> {
         let aws = Aws::at(&endpoint(port)).await;
         let state = folder.join("ministack");
         std::fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
         let mut command = Command::new(tools.path("ministack"));
         // The functions inherit its whole environment: a clean one, then.
-        command.env_clear().env("PATH", tools.search_path()).env("HOME", &state).env("TMPDIR", &state).current_dir(&state);
+        command
+            .env_clear()
+            .env("PATH", tools.search_path())
+            .env("HOME", &state)
+            .env("TMPDIR", &state)
+            .current_dir(&state);
         command
             .envs(aws.environment())
             .env("AWS_ENDPOINT_URL", for_functions)
@@ -54,7 +74,9 @@ impl Ministack {
             .env("IOT_MTLS_ENABLED", "0");
         // Roles are enforced; the key of `Aws` is root's.
         command.env("AUTH", "true");
-        command.env("STATE_DIR", state.join("state")).env("S3_DATA_DIR", state.join("s3"));
+        command
+            .env("STATE_DIR", state.join("state"))
+            .env("S3_DATA_DIR", state.join("s3"));
         let log = folder.join("ministack.log");
         let process = processes.start("ministack", &mut command, &log).await?;
         wait_until("ministack", Duration::from_secs(30), || async {

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// Lines of a log that an error quotes.
 const QUOTED: usize = 25;
 
-/// The processes that were started here, each in a process group of its own, so that none outlives its starter: whoever
-/// starts some calls [`Processes::stop_all`] at the end, however it ends.
+/// The processes that were started here, each in a process group of its own, so that none
+/// outlives its starter: whoever starts some calls [`Processes::stop_all`] at the end,
+/// however it ends.
 #[derive(Clone, Default)]
 pub struct Processes {
     running: Arc<Mutex<BTreeMap<ProcessId, Running>>>,
@@ -36,7 +37,8 @@ impl Processes {
     /// # Errors
     /// The program cannot be started; names it.
     pub async fn start(&self, name: &str, command: &mut Command, log: &Path) -> Result<ProcessId> {
-        let file = File::create(log).with_context(|| format!("{}: cannot write the log of {name}", log.display()))?;
+        let file = File::create(log)
+            .with_context(|| format!("{}: cannot write the log of {name}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -44,9 +46,23 @@ impl Processes {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {name} ({})", command.as_std().get_program().display()))?;
-        let id = child.id().with_context(|| format!("{name} ended at once"))?;
-        self.running.lock().await.insert(id, Running { name: name.to_owned(), child, log: log.to_path_buf() });
+            .with_context(|| {
+                format!(
+                    "cannot start {name} ({})",
+                    command.as_std().get_program().display()
+                )
+            })?;
+        let id = child
+            .id()
+            .with_context(|| format!("{name} ended at once"))?;
+        self.running.lock().await.insert(
+            id,
+            Running {
+                name: name.to_owned(),
+                child,
+                log: log.to_path_buf(),
+            },
+        );
         Ok(id)
     }
 
@@ -77,20 +93,29 @@ impl Processes {
         }
     }
 
-    /// Returns an error that quotes the log where a process that should be running has ended.
+    /// Returns an error that quotes the log where a process that should be running has
+    /// ended.
     ///
     /// # Errors
     /// It has ended.
     pub async fn expect_running(&self, id: ProcessId) -> Result<()> {
-        let Some(status) = self.ended(id).await? else { return Ok(()) };
+        let Some(status) = self.ended(id).await? else {
+            return Ok(());
+        };
         let running = self.running.lock().await;
-        let (name, log) = running.get(&id).map_or(("process", Path::new("")), |running| (running.name.as_str(), &running.log));
+        let (name, log) = running
+            .get(&id)
+            .map_or(("process", Path::new("")), |running| {
+                (running.name.as_str(), &running.log)
+            });
         bail!("{name} ended ({status}); {}", quote(log))
     }
 
     async fn ended(&self, id: ProcessId) -> Result<Option<ExitStatus>> {
         let mut running = self.running.lock().await;
-        let running = running.get_mut(&id).with_context(|| format!("process {id} was stopped"))?;
+        let running = running
+            .get_mut(&id)
+            .with_context(|| format!("process {id} was stopped"))?;
         Ok(running.child.try_wait()?)
     }
 
@@ -109,7 +134,8 @@ impl Processes {
         }
     }
 
-    /// Stops a process: SIGTERM, and SIGKILL where it is still there after the grace. Returns how it ended.
+    /// Stops a process: SIGTERM, and SIGKILL where it is still there after the grace.
+    /// Returns how it ended.
     ///
     /// # Errors
     /// It was stopped already.
@@ -148,7 +174,10 @@ fn send(id: ProcessId, signal: Signal) {
 
 fn quote(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let end = &lines[lines.len().saturating_sub(QUOTED)..];
     format!("the end of {}:\n  {}", log.display(), end.join("\n  "))
 }
@@ -157,7 +186,11 @@ fn quote(log: &Path) -> String {
 ///
 /// # Errors
 /// It fails, or has not said so in time; names what is missing.
-pub async fn wait_until<F: Future<Output = Result<bool>>>(what: &str, within: Duration, mut ready: impl FnMut() -> F) -> Result<()> {
+pub async fn wait_until<F: Future<Output = Result<bool>>>(
+    what: &str,
+    within: Duration,
+    mut ready: impl FnMut() -> F,
+) -> Result<()> {
     let start = Instant::now();
     loop {
         if ready().await? {

@@ -25,27 +25,53 @@ impl Rows {
     /// Athena refuses it or it fails; says why.
     pub async fn query(aws: &Aws, work_group: &str, database: &str, sql: &str) -> Result<Self> {
         let athena = Client::new(aws.config());
-        let context = aws_sdk_athena::types::QueryExecutionContext::builder().database(database).build();
-        let started = athena.start_query_execution().query_string(sql).work_group(work_group).query_execution_context(context).send().await;
+        let context = aws_sdk_athena::types::QueryExecutionContext::builder()
+            .database(database)
+            .build();
+        let started = athena
+            .start_query_execution()
+            .query_string(sql)
+            .work_group(work_group)
+            .query_execution_context(context)
+            .send()
+            .await;
         let started = started.context("StartQueryExecution")?;
-        let id = started.query_execution_id().context("Athena gave the query no id")?;
+        let id = started
+            .query_execution_id()
+            .context("Athena gave the query no id")?;
         let deadline = tokio::time::Instant::now() + LIMIT;
         loop {
-            let execution = athena.get_query_execution().query_execution_id(id).send().await.context("GetQueryExecution")?;
-            let status = execution.query_execution().and_then(|execution| execution.status());
+            let execution = athena
+                .get_query_execution()
+                .query_execution_id(id)
+                .send()
+                .await
+                .context("GetQueryExecution")?;
+            let status = execution
+                .query_execution()
+                .and_then(|execution| execution.status());
             match status.and_then(|status| status.state()) {
                 Some(QueryExecutionState::Succeeded) => break,
                 Some(QueryExecutionState::Failed | QueryExecutionState::Cancelled) => {
                     bail!(
                         "the query failed: {}\n{sql}",
-                        status.and_then(|status| status.state_change_reason()).unwrap_or("no reason given")
+                        status
+                            .and_then(|status| status.state_change_reason())
+                            .unwrap_or("no reason given")
                     )
                 }
-                _ if tokio::time::Instant::now() > deadline => bail!("the query has not ended after {} s:\n{sql}", LIMIT.as_secs()),
+                _ if tokio::time::Instant::now() > deadline => bail!(
+                    "the query has not ended after {} s:\n{sql}",
+                    LIMIT.as_secs()
+                ),
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
-        let mut pages = athena.get_query_results().query_execution_id(id).into_paginator().send();
+        let mut pages = athena
+            .get_query_results()
+            .query_execution_id(id)
+            .into_paginator()
+            .send();
         let (mut columns, mut rows) = (Vec::new(), Vec::new());
         while let Some(page) = pages.next().await {
             let page = page.context("GetQueryResults")?;
@@ -62,5 +88,8 @@ impl Rows {
 }
 
 fn texts(row: &Row) -> Vec<String> {
-    row.data().iter().map(|datum| datum.var_char_value().unwrap_or_default().to_owned()).collect()
+    row.data()
+        .iter()
+        .map(|datum| datum.var_char_value().unwrap_or_default().to_owned())
+        .collect()
 }

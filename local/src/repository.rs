@@ -2,15 +2,28 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-/// Takes from a command's environment what `cargo run` has put there for its own program. A cargo below it would see other values than
-/// one started by hand, and some build scripts (ring's) would run again, with everything above them.
+/// Takes from a command's environment what `cargo run` has put there for its own program.
+/// A cargo below it would see other values than one started by hand, and some build
+/// scripts (ring's) would run again, with everything above them.
 pub fn without_cargo_variables(command: &mut Command) -> &mut Command {
-    let kept = ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS", "CARGO_INCREMENTAL"];
+    let kept = [
+        "CARGO_HOME",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_JOBS",
+        "CARGO_INCREMENTAL",
+    ];
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let is_cargos = name == "CARGO" || name == "OUT_DIR" || name.starts_with("CARGO_");
         let is_setting = kept.contains(&name.as_ref())
-            || ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"].iter().any(|group| name.starts_with(group));
+            || [
+                "CARGO_NET_",
+                "CARGO_HTTP_",
+                "CARGO_REGISTR",
+                "CARGO_SOURCE_",
+            ]
+            .iter()
+            .any(|group| name.starts_with(group));
         if is_cargos && !is_setting {
             command.env_remove(name.as_ref());
         }
@@ -28,8 +41,12 @@ impl Repository {
     /// Returns the work tree that this program was built from.
     pub fn here() -> Self {
         // The manifest's folder is `local/`.
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-        Self { root: root.to_path_buf() }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap_or(Path::new("."));
+        Self {
+            root: root.to_path_buf(),
+        }
     }
 
     /// Returns the top folder.
@@ -44,7 +61,8 @@ impl Repository {
 
     /// Returns the path of a binary that `cargo build` has made.
     pub fn binary(&self, name: &str) -> PathBuf {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), PathBuf::from);
         target.join("debug").join(name)
     }
 }

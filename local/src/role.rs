@@ -31,17 +31,42 @@ impl Role {
     /// There is no such role, or it has not exactly one.
     pub async fn read(aws: &Aws, name: &str) -> Result<Self> {
         let iam = Client::new(aws.config());
-        let listed = iam.list_role_policies().role_name(name).send().await.with_context(|| format!("ListRolePolicies {name}"))?;
-        let mut policies = listed.policy_names().iter().filter(|policy| *policy != MISJUDGED);
-        let (policy, None) = (policies.next().with_context(|| format!("role {name} has no policy"))?.clone(), policies.next()) else {
+        let listed = iam
+            .list_role_policies()
+            .role_name(name)
+            .send()
+            .await
+            .with_context(|| format!("ListRolePolicies {name}"))?;
+        let mut policies = listed
+            .policy_names()
+            .iter()
+            .filter(|policy| *policy != MISJUDGED);
+        let (policy, None) = (
+            policies
+                .next()
+                .with_context(|| format!("role {name} has no policy"))?
+                .clone(),
+            policies.next(),
+        ) else {
             anyhow::bail!("role {name} has several policies");
         };
-        let read =
-            iam.get_role_policy().role_name(name).policy_name(&policy).send().await.with_context(|| format!("GetRolePolicy {policy}"))?;
+        let read = iam
+            .get_role_policy()
+            .role_name(name)
+            .policy_name(&policy)
+            .send()
+            .await
+            .with_context(|| format!("GetRolePolicy {policy}"))?;
         // The document comes percent-encoded.
         let text = percent_decode_str(read.policy_document()).decode_utf8()?;
-        let document = serde_json::from_str(&text).with_context(|| format!("policy {policy} of {name}: {text}"))?;
-        Ok(Self { iam, name: name.to_owned(), policy, document })
+        let document = serde_json::from_str(&text)
+            .with_context(|| format!("policy {policy} of {name}: {text}"))?;
+        Ok(Self {
+            iam,
+            name: name.to_owned(),
+            policy,
+            document,
+        })
     }
 
     /// Returns its name.
@@ -60,15 +85,24 @@ impl Role {
             "AWS_SECRET_ACCESS_KEY" => credentials.secret_access_key().to_owned(),
             _ => own,
         };
-        let mut environment: Vec<_> = aws.environment().into_iter().map(|(name, own)| (name, of_role(name, own))).collect();
-        environment.push(("AWS_SESSION_TOKEN", credentials.session_token().unwrap_or_default().to_owned()));
+        let mut environment: Vec<_> = aws
+            .environment()
+            .into_iter()
+            .map(|(name, own)| (name, of_role(name, own)))
+            .collect();
+        environment.push((
+            "AWS_SESSION_TOKEN",
+            credentials.session_token().unwrap_or_default().to_owned(),
+        ));
         Ok(environment)
     }
 
     /// Returns every action that the policy allows.
     pub fn actions(&self) -> Vec<String> {
         let statements = self.document["Statement"].as_array().into_iter().flatten();
-        statements.flat_map(|statement| strings(&statement["Action"])).collect()
+        statements
+            .flat_map(|statement| strings(&statement["Action"]))
+            .collect()
     }
 
     /// Takes one action from the role, whatever allows it.
@@ -78,7 +112,10 @@ impl Role {
     pub async fn without(&self, action: &str) -> Result<()> {
         let mut document = self.document.clone();
         if let Some(statements) = document["Statement"].as_array_mut() {
-            let twins = JUDGED_BY_ITSELF.iter().filter(|(of, _)| *of == action).map(|(_, twin)| *twin);
+            let twins = JUDGED_BY_ITSELF
+                .iter()
+                .filter(|(of, _)| *of == action)
+                .map(|(_, twin)| *twin);
             let actions: Vec<&str> = twins.chain([action]).collect();
             statements.push(json!({"Effect": "Deny", "Action": actions, "Resource": "*"}));
         }
@@ -93,9 +130,10 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants what ministack asks for and AWS does not: calls that name a crawler are judged by a
-    /// table of that name, a log group's by its name alone, volumes and instances without their
-    /// tags, metrics without their namespace, and a batch of an action by a name of its own.
+    /// Grants what ministack asks for and AWS does not: calls that name a crawler are
+    /// judged by a table of that name, a log group's by its name alone, volumes and
+    /// instances without their tags, metrics without their namespace, and a batch of an
+    /// action by a name of its own.
     ///
     /// # Errors
     /// IAM refuses.
@@ -103,34 +141,70 @@ impl Role {
         let mut statements = Vec::new();
         for statement in self.document["Statement"].as_array().into_iter().flatten() {
             let resources = strings(&statement["Resource"]);
-            let crawlers = resources.iter().filter(|resource| resource.contains(":crawler/"));
-            let tables: Vec<String> = crawlers.map(|resource| resource.replace(":crawler/", ":table/")).collect();
+            let crawlers = resources
+                .iter()
+                .filter(|resource| resource.contains(":crawler/"));
+            let tables: Vec<String> = crawlers
+                .map(|resource| resource.replace(":crawler/", ":table/"))
+                .collect();
             if !tables.is_empty() {
-                statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}));
+                statements.push(
+                    json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}),
+                );
             }
             // AWS takes `log-group:<name>:*` for the group, too.
-            let groups: Vec<&str> =
-                resources.iter().filter(|arn| arn.contains(":log-group:")).filter_map(|arn| arn.strip_suffix(":*")).collect();
+            let groups: Vec<&str> = resources
+                .iter()
+                .filter(|arn| arn.contains(":log-group:"))
+                .filter_map(|arn| arn.strip_suffix(":*"))
+                .collect();
             if !groups.is_empty() {
-                statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}));
+                statements.push(
+                    json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}),
+                );
             }
-            // It knows no tags of what EC2 is asked to work on, and no namespace of metrics.
+            // It knows no tags of what EC2 is asked to work on, and no namespace of
+            // metrics.
             let condition = statement["Condition"].to_string();
             if condition.contains("aws:ResourceTag") || condition.contains("cloudwatch:namespace") {
-                statements.push(json!({"Effect": "Allow", "Action": statement["Action"], "Resource": "*"}));
+                statements.push(
+                    json!({"Effect": "Allow", "Action": statement["Action"], "Resource": "*"}),
+                );
             }
             let actions = strings(&statement["Action"]);
-            for (_, twin) in JUDGED_BY_ITSELF.iter().filter(|(of, _)| actions.iter().any(|action| action == of)) {
-                let resources = if twin.contains(":List") { vec!["*".to_owned()] } else { resources.clone() };
+            for (_, twin) in JUDGED_BY_ITSELF
+                .iter()
+                .filter(|(of, _)| actions.iter().any(|action| action == of))
+            {
+                let resources = if twin.contains(":List") {
+                    vec!["*".to_owned()]
+                } else {
+                    resources.clone()
+                };
                 statements.push(json!({"Effect": "Allow", "Action": twin, "Resource": resources}));
             }
         }
-        if statements.is_empty() { Ok(()) } else { self.put(MISJUDGED, &json!({"Version": "2012-10-17", "Statement": statements})).await }
+        if statements.is_empty() {
+            Ok(())
+        } else {
+            self.put(
+                MISJUDGED,
+                &json!({"Version": "2012-10-17", "Statement": statements}),
+            )
+            .await
+        }
     }
 
     async fn put(&self, policy: &str, document: &Value) -> Result<()> {
-        let put = self.iam.put_role_policy().role_name(&self.name).policy_name(policy).policy_document(document.to_string());
-        put.send().await.with_context(|| format!("PutRolePolicy {policy} of {}", self.name))?;
+        let put = self
+            .iam
+            .put_role_policy()
+            .role_name(&self.name)
+            .policy_name(policy)
+            .policy_document(document.to_string());
+        put.send()
+            .await
+            .with_context(|| format!("PutRolePolicy {policy} of {}", self.name))?;
         Ok(())
     }
 }
@@ -138,7 +212,11 @@ impl Role {
 fn strings(value: &Value) -> Vec<String> {
     match value {
         Value::String(one) => vec![one.clone()],
-        Value::Array(several) => several.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Array(several) => several
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         _ => Vec::new(),
     }
 }

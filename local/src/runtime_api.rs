@@ -24,8 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a function may take to start.
 const START: Duration = Duration::from_secs(30);
 
-/// A function's bootstrap behind a Lambda runtime API of our own: for batches larger than ministack hands over, and for figures of the function alone.
-/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+/// A function's bootstrap behind a Lambda runtime API of our own: for batches larger than
+/// ministack hands over, and for figures of the function alone. Source:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 pub struct FunctionProcess {
     processes: Processes,
     process: ProcessId,
@@ -56,22 +57,46 @@ impl FunctionProcess {
     ///
     /// # Errors
     /// It cannot be started.
-    pub async fn start(processes: &Processes, bootstrap: &Path, environment: &[(String, String)], log: &Path) -> Result<Self> {
+    pub async fn start(
+        processes: &Processes,
+        bootstrap: &Path,
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (invocations, next) = mpsc::unbounded_channel();
-        let api = Arc::new(Api { next: next.into(), answers: Mutex::default(), first_poll: watch::channel(None).0 });
+        let api = Arc::new(Api {
+            next: next.into(),
+            answers: Mutex::default(),
+            first_poll: watch::channel(None).0,
+        });
         let acceptor = tokio::spawn(accept(listener, Arc::clone(&api)));
         let mut command = Command::new(bootstrap);
-        command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-        command.env("AWS_LAMBDA_RUNTIME_API", address.to_string()).env("AWS_LAMBDA_FUNCTION_NAME", "function");
-        command.env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST").env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
+        command
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)));
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "function");
+        command
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
         let started = Instant::now();
         let process = processes.start("function", &mut command, log).await?;
-        Ok(Self { processes: processes.clone(), process, invocations, api, acceptor, started, number: 0 })
+        Ok(Self {
+            processes: processes.clone(),
+            process,
+            invocations,
+            api,
+            acceptor,
+            started,
+            number: 0,
+        })
     }
 
-    /// Waits until the function asks for its first event; returns how long after its start that was.
+    /// Waits until the function asks for its first event; returns how long after its
+    /// start that was.
     ///
     /// # Errors
     /// It ended, or did not ask in time.
@@ -79,7 +104,9 @@ impl FunctionProcess {
         let mut first_poll = self.api.first_poll.subscribe();
         let polled = timeout(START, first_poll.wait_for(Option::is_some)).await;
         self.processes.expect_running(self.process).await?;
-        let at = polled.context("the function did not ask for an event in time")??.context("no first poll")?;
+        let at = polled
+            .context("the function did not ask for an event in time")??
+            .context("no first poll")?;
         Ok(at.duration_since(self.started))
     }
 
@@ -91,8 +118,11 @@ impl FunctionProcess {
         self.first_poll().await?;
         self.number += 1;
         let (answer, answered) = oneshot::channel();
-        let invocation =
-            Invocation { id: format!("{:08}-0000-4000-8000-000000000000", self.number), event: event.to_string().into(), answer };
+        let invocation = Invocation {
+            id: format!("{:08}-0000-4000-8000-000000000000", self.number),
+            event: event.to_string().into(),
+            answer,
+        };
         if self.invocations.send(invocation).is_err() {
             bail!("the runtime API is closed");
         }
@@ -106,7 +136,10 @@ impl FunctionProcess {
     /// # Errors
     /// It has ended already.
     pub async fn stop(self) -> Result<()> {
-        self.processes.stop(self.process, Duration::from_secs(2)).await.map(|_| ())
+        self.processes
+            .stop(self.process, Duration::from_secs(2))
+            .await
+            .map(|_| ())
     }
 }
 
@@ -122,7 +155,9 @@ async fn accept(listener: TcpListener, api: Arc<Api>) {
         tokio::spawn(async move {
             let service = service_fn(|request| api.clone().serve(request));
             // The connection breaks when the function is stopped.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -130,32 +165,67 @@ async fn accept(listener: TcpListener, api: Arc<Api>) {
 impl Api {
     async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
         let path = request.uri().path().to_owned();
-        let parts: Vec<&str> = path.trim_start_matches("/2018-06-01/runtime/").split('/').collect();
+        let parts: Vec<&str> = path
+            .trim_start_matches("/2018-06-01/runtime/")
+            .split('/')
+            .collect();
         match parts.as_slice() {
             ["invocation", "next"] => self.next().await,
             ["invocation", id, outcome @ ("response" | "error")] => {
                 let body = request.into_body().collect().await?.to_bytes();
                 let value: Value = serde_json::from_slice(&body)?;
-                let answer =
-                    if *outcome == "response" { Ok(value) } else { Err(value["errorMessage"].as_str().unwrap_or_default().to_owned()) };
-                let waiting = self.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(*id);
+                let answer = if *outcome == "response" {
+                    Ok(value)
+                } else {
+                    Err(value["errorMessage"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned())
+                };
+                let waiting = self
+                    .answers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(*id);
                 // Nobody waits for an answer that comes too late.
                 let _ = waiting.context("no such invocation")?.send(answer);
-                respond(Response::builder().status(StatusCode::ACCEPTED), Bytes::new())
+                respond(
+                    Response::builder().status(StatusCode::ACCEPTED),
+                    Bytes::new(),
+                )
             }
-            _ => respond(Response::builder().status(StatusCode::NOT_FOUND), Bytes::new()),
+            _ => respond(
+                Response::builder().status(StatusCode::NOT_FOUND),
+                Bytes::new(),
+            ),
         }
     }
 
     async fn next(&self) -> Result<Response<Full<Bytes>>> {
-        self.first_poll.send_if_modified(|first| first.replace(first.unwrap_or_else(Instant::now)).is_none());
-        let Invocation { id, event, answer } = self.next.lock().await.recv().await.context("no more events")?;
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), answer);
+        self.first_poll
+            .send_if_modified(|first| first.replace(first.unwrap_or_else(Instant::now)).is_none());
+        let Invocation { id, event, answer } = self
+            .next
+            .lock()
+            .await
+            .recv()
+            .await
+            .context("no more events")?;
+        self.answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone(), answer);
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH)? + TIMEOUT;
         let response = Response::builder()
             .header("Lambda-Runtime-Aws-Request-Id", id)
-            .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
-            .header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:function");
+            .header(
+                "Lambda-Runtime-Deadline-Ms",
+                deadline.as_millis().to_string(),
+            )
+            .header(
+                "Lambda-Runtime-Invoked-Function-Arn",
+                "arn:aws:lambda:us-east-1:000000000000:function:function",
+            );
         respond(response, event)
     }
 }

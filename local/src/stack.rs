@@ -2,7 +2,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Role, Tools};
+use crate::{
+    CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Role, Tools,
+};
 
 /// What the stack is made with.
 #[derive(Debug, Clone)]
@@ -13,7 +15,8 @@ pub struct StackOptions {
     pub parameters: Parameters,
 }
 
-/// The deployed half of the pipeline: everything behind the bucket, and the workers that watch it.
+/// The deployed half of the pipeline: everything behind the bucket, and the workers that
+/// watch it.
 pub struct Stack {
     /// The local AWS.
     pub ministack: Ministack,
@@ -26,7 +29,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Deploys the template, whose functions are built, on a local AWS that runs, and starts the workers.
+    /// Deploys the template, whose functions are built, on a local AWS that runs, and
+    /// starts the workers.
     ///
     /// # Errors
     /// Names the part that did not come up.
@@ -38,12 +42,39 @@ impl Stack {
         options: &StackOptions,
     ) -> Result<Self> {
         let StackOptions { folder, parameters } = options;
-        let deployment = Deployment::deploy(repository, tools, processes, &ministack.aws, folder, parameters).await?;
-        for role in ["StartCrawlerRoleName", "NotifyRoleName", "ConsumerRoleName", "ProducerRoleName"] {
-            Role::read(&ministack.aws, deployment.output(role)?).await?.grant_what_is_misjudged().await?;
+        let deployment = Deployment::deploy(
+            repository,
+            tools,
+            processes,
+            &ministack.aws,
+            folder,
+            parameters,
+        )
+        .await?;
+        for role in [
+            "StartCrawlerRoleName",
+            "NotifyRoleName",
+            "ConsumerRoleName",
+            "ProducerRoleName",
+        ] {
+            Role::read(&ministack.aws, deployment.output(role)?)
+                .await?
+                .grant_what_is_misjudged()
+                .await?;
         }
         let crawls = CrawlWorker::start(&ministack.aws, deployment.output("CrawlerName")?);
-        let mailbox = Mailbox::open(&ministack.aws, deployment.output("NewFilesTopicArn")?, folder.join("mailbox"), None).await?;
-        Ok(Self { ministack, deployment, crawls, mailbox })
+        let mailbox = Mailbox::open(
+            &ministack.aws,
+            deployment.output("NewFilesTopicArn")?,
+            folder.join("mailbox"),
+            None,
+        )
+        .await?;
+        Ok(Self {
+            ministack,
+            deployment,
+            crawls,
+            mailbox,
+        })
     }
 }

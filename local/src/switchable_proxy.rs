@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A TCP proxy that can be switched off: what an outage of the service behind it looks like. Connections that are open break, new ones are refused.
+/// A TCP proxy that can be switched off: what an outage of the service behind it looks
+/// like. Connections that are open break, new ones are refused.
 pub struct SwitchableProxy {
     address: SocketAddr,
     on: Arc<watch::Sender<bool>>,
@@ -29,7 +30,11 @@ impl SwitchableProxy {
         let address = listener.local_addr()?;
         let on = Arc::new(watch::channel(true).0);
         let acceptor = tokio::spawn(accept(listener, target.to_owned(), Arc::clone(&on)));
-        Ok(Self { address, on, acceptor })
+        Ok(Self {
+            address,
+            on,
+            acceptor,
+        })
     }
 
     /// Returns the URL of the proxy.
@@ -56,7 +61,9 @@ async fn accept(listener: TcpListener, target: String, on: Arc<watch::Sender<boo
             continue;
         }
         tokio::spawn(async move {
-            let Ok(mut service) = TcpStream::connect(target).await else { return };
+            let Ok(mut service) = TcpStream::connect(target).await else {
+                return;
+            };
             tokio::select! {
                 // Either side may hang up; a proxy has nothing to add.
                 _ = copy_bidirectional(&mut client, &mut service) => {}

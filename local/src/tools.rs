@@ -10,27 +10,43 @@ use crate::{Aws, Processes, Repository};
 /// Oldest Python that the pinned packages run on.
 const PYTHON: (u32, u32) = (3, 11);
 
-/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild, cfn-lint and shellcheck in one virtual environment, checkov in another, Apache Kafka's jars.
+/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild,
+/// cfn-lint and shellcheck in one virtual environment, checkov in another, Apache Kafka's
+/// jars.
 #[derive(Debug, Clone)]
 pub struct Tools {
     bin: PathBuf,
 }
 
 impl Tools {
-    /// Returns the tools, after installing what is missing or has another version than `local/requirements.txt`.
+    /// Returns the tools, after installing what is missing or has another version than
+    /// `local/requirements.txt`.
     ///
     /// # Errors
     /// Python is missing or too old, or a package cannot be installed.
     pub async fn install(repository: &Repository, processes: &Processes) -> Result<Self> {
-        Ok(Self { bin: environment(repository, processes, "venv", "local/requirements.txt").await? })
+        Ok(Self {
+            bin: environment(repository, processes, "venv", "local/requirements.txt").await?,
+        })
     }
 
-    /// Returns checkov, which wants other versions of packages than the other tools, after installing it where it is missing.
+    /// Returns checkov, which wants other versions of packages than the other tools,
+    /// after installing it where it is missing.
     ///
     /// # Errors
     /// As for [`Tools::install`].
-    pub async fn install_checkov(repository: &Repository, processes: &Processes) -> Result<PathBuf> {
-        Ok(environment(repository, processes, "checkov", "local/requirements-checkov.txt").await?.join("checkov"))
+    pub async fn install_checkov(
+        repository: &Repository,
+        processes: &Processes,
+    ) -> Result<PathBuf> {
+        Ok(environment(
+            repository,
+            processes,
+            "checkov",
+            "local/requirements-checkov.txt",
+        )
+        .await?
+        .join("checkov"))
     }
 
     /// Returns the path of one of the tools.
@@ -38,17 +54,30 @@ impl Tools {
         self.bin.join(name)
     }
 
-    /// Calls an operation of AWS for which this workspace has no client, such as `ec2 describe_volumes`; returns its answer.
+    /// Calls an operation of AWS for which this workspace has no client, such as `ec2
+    /// describe_volumes`; returns its answer.
     ///
     /// # Errors
     /// AWS refuses; quotes its answer.
-    pub async fn aws(&self, aws: &Aws, service: &str, operation: &str, parameters: Value) -> Result<Value> {
+    pub async fn aws(
+        &self,
+        aws: &Aws,
+        service: &str,
+        operation: &str,
+        parameters: Value,
+    ) -> Result<Value> {
         let script = Repository::here().path("local/aws_call.py");
         let mut call = Command::new(self.path("python"));
-        call.arg(script).args([service, operation, &parameters.to_string()]).envs(aws.environment());
+        call.arg(script)
+            .args([service, operation, &parameters.to_string()])
+            .envs(aws.environment());
         let output = call.output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{service} {operation}: {}", said.lines().last().unwrap_or("no answer"));
+        ensure!(
+            output.status.success(),
+            "{service} {operation}: {}",
+            said.lines().last().unwrap_or("no answer")
+        );
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
@@ -64,29 +93,65 @@ impl Tools {
 
     /// Returns what is installed, for people.
     pub fn versions(repository: &Repository) -> String {
-        let text = std::fs::read_to_string(repository.path("local/requirements.txt")).unwrap_or_default();
-        let shown = ["ministack==", "aws-sam-cli==", "cargo-lambda==", "cfn-lint=="];
-        let lines = shown.iter().filter_map(|name| text.lines().find(|line| line.starts_with(name)));
-        lines.map(|line| line.replace("==", " ")).collect::<Vec<_>>().join(", ")
+        let text =
+            std::fs::read_to_string(repository.path("local/requirements.txt")).unwrap_or_default();
+        let shown = [
+            "ministack==",
+            "aws-sam-cli==",
+            "cargo-lambda==",
+            "cfn-lint==",
+        ];
+        let lines = shown
+            .iter()
+            .filter_map(|name| text.lines().find(|line| line.starts_with(name)));
+        lines
+            .map(|line| line.replace("==", " "))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
-/// Returns the programs of a virtual environment below `.tools/`, after making it where it is missing or has other packages.
-async fn environment(repository: &Repository, processes: &Processes, name: &str, requirements: &str) -> Result<PathBuf> {
+/// Returns the programs of a virtual environment below `.tools/`, after making it where
+/// it is missing or has other packages.
+async fn environment(
+    repository: &Repository,
+    processes: &Processes,
+    name: &str,
+    requirements: &str,
+) -> Result<PathBuf> {
     let folder = repository.path(".tools");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let (venv, stamp) = (folder.join(name), folder.join(format!("{name}.requirements")));
+    let (venv, stamp) = (
+        folder.join(name),
+        folder.join(format!("{name}.requirements")),
+    );
     let requirements = repository.path(requirements);
-    let wanted = std::fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
+    let wanted = std::fs::read_to_string(&requirements)
+        .with_context(|| requirements.display().to_string())?;
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(venv.join("bin"));
     }
     let python = find_python()?;
     let log = folder.join("install.log");
     let missing = "on Debian: apt-get install python3 python3-venv";
-    processes.run("python venv", Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv), &log).await.context(missing)?;
+    processes
+        .run(
+            "python venv",
+            Command::new(python)
+                .args(["-m", "venv", "--clear"])
+                .arg(&venv),
+            &log,
+        )
+        .await
+        .context(missing)?;
     let mut pip = Command::new(venv.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
+    pip.args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ])
+    .arg(&requirements);
     processes.run("pip install", &mut pip, &log).await?;
     std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
     Ok(venv.join("bin"))
@@ -102,13 +167,24 @@ fn find_python() -> Result<&'static str> {
             found.push(format!("{name} is {}.{}", version.0, version.1));
         }
     }
-    let found = if found.is_empty() { "python3 is not on the PATH".to_owned() } else { found.join(", ") };
-    bail!("the local stack needs Python {}.{} or later: {found}\n  on Debian: apt-get install python3 python3-venv", PYTHON.0, PYTHON.1)
+    let found = if found.is_empty() {
+        "python3 is not on the PATH".to_owned()
+    } else {
+        found.join(", ")
+    };
+    bail!(
+        "the local stack needs Python {}.{} or later: {found}\n  on Debian: apt-get install python3 python3-venv",
+        PYTHON.0,
+        PYTHON.1
+    )
 }
 
 fn python_version(name: &str) -> Option<(u32, u32)> {
     let script = "import sys; print(sys.version_info[0], sys.version_info[1])";
-    let output = std::process::Command::new(name).args(["-c", script]).output().ok()?;
+    let output = std::process::Command::new(name)
+        .args(["-c", script])
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let (major, minor) = text.trim().split_once(' ')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
@@ -129,15 +205,23 @@ pub(crate) fn check_java_and_maven() -> Result<()> {
     };
     let java = output("java")?;
     let banner = String::from_utf8_lossy(&java.stderr).into_owned();
-    let version = banner.split('"').nth(1).and_then(|text| text.split('.').next()).and_then(|major| major.parse::<u32>().ok());
+    let version = banner
+        .split('"')
+        .nth(1)
+        .and_then(|text| text.split('.').next())
+        .and_then(|major| major.parse::<u32>().ok());
     if version.is_none_or(|version| version < 17) {
-        bail!("java is not version 17 or later: {}\n  {KAFKA_NEEDS}", banner.lines().next().unwrap_or("no version"));
+        bail!(
+            "java is not version 17 or later: {}\n  {KAFKA_NEEDS}",
+            banner.lines().next().unwrap_or("no version")
+        );
     }
     output("mvn")?;
     Ok(())
 }
 
-/// Returns the folder with Apache Kafka's jars, after fetching them where they are missing.
+/// Returns the folder with Apache Kafka's jars, after fetching them where they are
+/// missing.
 ///
 /// # Errors
 /// Java 17 or Maven is missing, or Maven cannot fetch them.
@@ -147,11 +231,22 @@ pub(crate) async fn kafka_jars(repository: &Repository, processes: &Processes) -
     let stamp = jars.join("complete");
     if !stamp.exists() {
         let mut maven = Command::new("mvn");
-        maven.args(["-q", "-B", "-f"]).arg(repository.path("ec2-agents/kafka/pom.xml")).arg("dependency:copy-dependencies");
-        maven.arg(format!("-DoutputDirectory={}", jars.display())).arg("-DincludeScope=runtime");
-        maven.arg(format!("-Dmaven.repo.local={}", repository.path(".tools/m2").display()));
+        maven
+            .args(["-q", "-B", "-f"])
+            .arg(repository.path("ec2-agents/kafka/pom.xml"))
+            .arg("dependency:copy-dependencies");
+        maven
+            .arg(format!("-DoutputDirectory={}", jars.display()))
+            .arg("-DincludeScope=runtime");
+        maven.arg(format!(
+            "-Dmaven.repo.local={}",
+            repository.path(".tools/m2").display()
+        ));
         let log: &Path = &repository.path(".tools/maven.log");
-        processes.run("mvn", &mut maven, log).await.context(KAFKA_NEEDS)?;
+        processes
+            .run("mvn", &mut maven, log)
+            .await
+            .context(KAFKA_NEEDS)?;
         std::fs::write(&stamp, "").with_context(|| stamp.display().to_string())?;
     }
     Ok(jars)

@@ -11,7 +11,8 @@ use crate::up::State;
 /// Set in the environment of the process that a stack lives in.
 const VARIABLE: &str = "TICKLAKE_BACKGROUND";
 
-/// A command of ours that goes on in the background: the same program with the same arguments, in a process group of its own.
+/// A command of ours that goes on in the background: the same program with the same
+/// arguments, in a process group of its own.
 pub(crate) struct Background;
 
 impl Background {
@@ -20,11 +21,15 @@ impl Background {
         std::env::var_os(VARIABLE).is_some()
     }
 
-    /// Starts this command again in the background and shows its output until its stack is up. Where it fails or this process is
-    /// interrupted before that, nothing is left behind.
+    /// Starts this command again in the background and shows its output until its stack
+    /// is up. Where it fails or this process is interrupted before that, nothing is left
+    /// behind.
     pub(crate) async fn start(processes: &Processes) -> Result<()> {
         if let Some(state) = State::running()? {
-            bail!("a local stack is up already: {}\n  cargo xtask down ends it", state.endpoint());
+            bail!(
+                "a local stack is up already: {}\n  cargo xtask down ends it",
+                state.endpoint()
+            );
         }
         let repository = Repository::here();
         let folder = repository.path(".local");
@@ -32,7 +37,9 @@ impl Background {
         let log = folder.join("stack.log");
         let mut command = Command::new(std::env::current_exe()?);
         command.args(std::env::args_os().skip(1)).env(VARIABLE, "1");
-        let process = processes.start("the stack's process", &mut command, &log).await?;
+        let process = processes
+            .start("the stack's process", &mut command, &log)
+            .await?;
         let mut shown = 0;
         loop {
             let is_up = State::running()?.is_some();

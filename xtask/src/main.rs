@@ -1,4 +1,5 @@
-//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`, `chaos`, `bench`.
+//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`,
+//! `chaos`, `bench`.
 
 mod background;
 mod bench;
@@ -18,7 +19,8 @@ use clap::{Parser, Subcommand};
 use local::Processes;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Sets up, runs and checks ticklake on this machine. Tools go to .tools/, logs and state to .local/.
+/// Sets up, runs and checks ticklake on this machine. Tools go to .tools/, logs and state
+/// to .local/.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
 struct Cli {
@@ -28,7 +30,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole path: CSV → Kafka → S3 → crawl → catalog → query → mail, and check what it claims
+    /// Run the whole path: CSV → Kafka → S3 → crawl → catalog → query → mail, and check
+    /// what it claims
     Demo(demo::Options),
     /// Run everything that checks the project
     Test(test::Options),
@@ -36,7 +39,8 @@ enum Command {
     Up(up::Options),
     /// Stop the local stack; its state ends with it
     Down,
-    /// Invoke the functions with sample events through cargo-lambda, against the local stack that is up
+    /// Invoke the functions with sample events through cargo-lambda, against the local
+    /// stack that is up
     Replay(replay::Options),
     /// Torture consumers, brokers and S3, and count what has landed
     Chaos(chaos::Options),
@@ -47,7 +51,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt().with_env_filter("warn,rdkafka=off").with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter("warn,rdkafka=off")
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -69,7 +77,10 @@ fn main() -> ExitCode {
 /// Runs a command; whatever becomes of it, no process that it started is left behind.
 async fn run(command: Command) -> Result<()> {
     let processes = Processes::default();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let outcome = tokio::select! {
         outcome = dispatch(command, &processes) => outcome,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),

@@ -34,15 +34,28 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let state = State::expect_running()?;
     let repository = Repository::here();
-    let files = if options.files.is_empty() { samples(&repository)? } else { options.files };
+    let files = if options.files.is_empty() {
+        samples(&repository)?
+    } else {
+        options.files
+    };
     for file in &files {
-        anyhow::ensure!(file.is_file(), "{}: no such file; the samples are in events/", file.display());
+        anyhow::ensure!(
+            file.is_file(),
+            "{}: no such file; the samples are in events/",
+            file.display()
+        );
     }
     let folder = prepare::run_folder(&repository, "replay")?;
     let tools = Tools::install(&repository, processes).await?;
     let replayer = Replayer::start(&repository, &tools, processes, &folder, &state).await?;
     for file in &files {
-        println!("{}", file.strip_prefix(repository.root()).unwrap_or(file).display());
+        println!(
+            "{}",
+            file.strip_prefix(repository.root())
+                .unwrap_or(file)
+                .display()
+        );
         for function in FUNCTIONS {
             let replayed = replayer.invoke(function, file).await?;
             println!("  {function:13} {}", replayed.sentence());
@@ -58,7 +71,10 @@ pub(crate) fn samples(repository: &Repository) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             files.push(path);
         }
     }
@@ -90,26 +106,65 @@ pub(crate) struct Replayed {
 
 impl Replayer {
     /// Builds the functions, starts `cargo lambda watch` and waits until it listens.
-    pub(crate) async fn start(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path, state: &State) -> Result<Self> {
+    pub(crate) async fn start(
+        repository: &Repository,
+        tools: &Tools,
+        processes: &Processes,
+        folder: &Path,
+        state: &State,
+    ) -> Result<Self> {
         // Watch would build them while the first event waits for its answer.
         let mut build = Command::new("cargo");
-        without_cargo_variables(&mut build).current_dir(repository.root()).arg("build");
+        without_cargo_variables(&mut build)
+            .current_dir(repository.root())
+            .arg("build");
         build.args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]));
-        processes.run("cargo build", &mut build, &folder.join("cargo-build.log")).await?;
+        processes
+            .run("cargo build", &mut build, &folder.join("cargo-build.log"))
+            .await?;
         let port = free_port()?;
         let mut watch = Command::new("cargo");
-        without_cargo_variables(&mut watch).current_dir(repository.root()).env("PATH", tools.search_path()).envs(&state.environment);
-        watch.args(["lambda", "watch", "--ignore-changes", "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
-        let watch = processes.start("cargo lambda watch", &mut watch, &folder.join("watch.log")).await?;
+        without_cargo_variables(&mut watch)
+            .current_dir(repository.root())
+            .env("PATH", tools.search_path())
+            .envs(&state.environment);
+        watch.args([
+            "lambda",
+            "watch",
+            "--ignore-changes",
+            "--invoke-address",
+            "127.0.0.1",
+            "--invoke-port",
+            &port.to_string(),
+        ]);
+        let watch = processes
+            .start("cargo lambda watch", &mut watch, &folder.join("watch.log"))
+            .await?;
         let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             processes.expect_running(watch).await?;
-            anyhow::ensure!(Instant::now() < deadline, "cargo lambda watch does not listen after 60 s; its log is in {}", folder.display());
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "cargo lambda watch does not listen after 60 s; its log is in {}",
+                folder.display()
+            );
             sleep(Duration::from_millis(50)).await;
         }
         let glue = aws_sdk_glue::Client::new(Aws::at(state.endpoint()).await.config());
-        let crawler = state.environment.get("CRAWLER_NAME").cloned().unwrap_or_default();
-        Ok(Self { processes: processes.clone(), watch, port, tools: tools.clone(), mailbox: state.mailbox.clone(), glue, crawler })
+        let crawler = state
+            .environment
+            .get("CRAWLER_NAME")
+            .cloned()
+            .unwrap_or_default();
+        Ok(Self {
+            processes: processes.clone(),
+            watch,
+            port,
+            tools: tools.clone(),
+            mailbox: state.mailbox.clone(),
+            glue,
+            crawler,
+        })
     }
 
     /// Invokes a function with an event through `cargo lambda invoke`.
@@ -117,14 +172,28 @@ impl Replayer {
         self.processes.expect_running(self.watch).await?;
         let before = self.mails()?;
         let mut invoke = Command::new("cargo");
-        without_cargo_variables(&mut invoke).env("PATH", self.tools.search_path()).kill_on_drop(true);
+        without_cargo_variables(&mut invoke)
+            .env("PATH", self.tools.search_path())
+            .kill_on_drop(true);
         invoke
-            .args(["lambda", "invoke", function, "--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string(), "--data-file"])
+            .args([
+                "lambda",
+                "invoke",
+                function,
+                "--invoke-address",
+                "127.0.0.1",
+                "--invoke-port",
+                &self.port.to_string(),
+                "--data-file",
+            ])
             .arg(file);
-        let output = tokio::time::timeout(Duration::from_secs(60), invoke.output()).await.context("no answer within 60 s")??;
+        let output = tokio::time::timeout(Duration::from_secs(60), invoke.output())
+            .await
+            .context("no answer within 60 s")??;
         let answer = if output.status.success() {
             let text = String::from_utf8_lossy(&output.stdout);
-            Ok(serde_json::from_str(text.trim()).with_context(|| format!("{function} answered no JSON: {text}"))?)
+            Ok(serde_json::from_str(text.trim())
+                .with_context(|| format!("{function} answered no JSON: {text}"))?)
         } else {
             Err(error_text(&String::from_utf8_lossy(&output.stderr)))
         };
@@ -132,20 +201,47 @@ impl Replayer {
         let deadline = Instant::now() + MAIL;
         while function == "notify" && mails.is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(100)).await;
-            mails = self.mails()?.into_iter().filter(|(name, _)| !before.contains_key(name)).collect();
+            mails = self
+                .mails()?
+                .into_iter()
+                .filter(|(name, _)| !before.contains_key(name))
+                .collect();
         }
-        let crawler = self.glue.get_crawler().name(&self.crawler).send().await.context("GetCrawler")?;
-        let is_crawling = crawler.crawler().and_then(|crawler| crawler.state()) == Some(&CrawlerState::Running);
-        Ok(Replayed { answer, mails, is_crawling: is_crawling && function == "start-crawler" })
+        let crawler = self
+            .glue
+            .get_crawler()
+            .name(&self.crawler)
+            .send()
+            .await
+            .context("GetCrawler")?;
+        let is_crawling =
+            crawler.crawler().and_then(|crawler| crawler.state()) == Some(&CrawlerState::Running);
+        Ok(Replayed {
+            answer,
+            mails,
+            is_crawling: is_crawling && function == "start-crawler",
+        })
     }
 
     fn mails(&self) -> Result<BTreeMap<String, String>> {
         let mut mails = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.mailbox).with_context(|| self.mailbox.display().to_string())? {
+        for entry in
+            std::fs::read_dir(&self.mailbox).with_context(|| self.mailbox.display().to_string())?
+        {
             let path = entry?.path();
-            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default();
-            mails.insert(path.file_name().unwrap_or_default().to_string_lossy().into_owned(), subject.to_owned());
+            let text =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let subject = text
+                .lines()
+                .find_map(|line| line.strip_prefix("Subject: "))
+                .unwrap_or_default();
+            mails.insert(
+                path.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                subject.to_owned(),
+            );
         }
         Ok(mails)
     }
@@ -156,27 +252,53 @@ impl Replayed {
         let failed = self.failed().unwrap_or_default();
         let answer = match &self.answer {
             Ok(_) if failed.len() > LISTED => {
-                format!("{} messages are returned as failed, {} to {}", failed.len(), failed[0], failed[failed.len() - 1])
+                format!(
+                    "{} messages are returned as failed, {} to {}",
+                    failed.len(),
+                    failed[0],
+                    failed[failed.len() - 1]
+                )
             }
             Ok(answer) => answer.to_string(),
             Err(error) => format!("error: {error}"),
         };
-        let mails: String = self.mails.iter().map(|(file, subject)| format!("  → mail {file}: {subject}")).collect();
-        let crawl = if self.is_crawling { "  → the crawler runs" } else { "" };
+        let mails: String = self
+            .mails
+            .iter()
+            .map(|(file, subject)| format!("  → mail {file}: {subject}"))
+            .collect();
+        let crawl = if self.is_crawling {
+            "  → the crawler runs"
+        } else {
+            ""
+        };
         format!("{answer}{mails}{crawl}")
     }
 
     /// Returns the messages that the answer fails.
     pub(crate) fn failed(&self) -> Result<Vec<String>> {
-        let Ok(answer) = &self.answer else { bail!("an error is no batch response") };
-        Ok(sample::failed(answer)?.into_iter().map(str::to_owned).collect())
+        let Ok(answer) = &self.answer else {
+            bail!("an error is no batch response")
+        };
+        Ok(sample::failed(answer)?
+            .into_iter()
+            .map(str::to_owned)
+            .collect())
     }
 }
 
 /// The function's message within cargo-lambda's framed error.
 fn error_text(framed: &str) -> String {
-    let lines = framed.lines().map(|line| line.trim().trim_start_matches(['×', '│']).trim());
-    let said: Vec<&str> =
-        lines.skip_while(|line| line.is_empty() || line.starts_with("Error:")).take_while(|line| !line.is_empty()).collect();
-    if said.is_empty() { framed.trim().to_owned() } else { said.join(" ") }
+    let lines = framed
+        .lines()
+        .map(|line| line.trim().trim_start_matches(['×', '│']).trim());
+    let said: Vec<&str> = lines
+        .skip_while(|line| line.is_empty() || line.starts_with("Error:"))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    if said.is_empty() {
+        framed.trim().to_owned()
+    } else {
+        said.join(" ")
+    }
 }

@@ -1,10 +1,13 @@
-//! Objects, events and functions as tests and benchmarks use them, and a stack to try them on.
+//! Objects, events and functions as tests and benchmarks use them, and a stack to try
+//! them on.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lake::{Format, ObjectMetadata};
-use local::{Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+use local::{
+    Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
+};
 use serde_json::{Value, json};
 
 use crate::demo::SUBSCRIBER;
@@ -28,16 +31,34 @@ pub(crate) async fn deploy(
         kafka: NO_KAFKA.into(),
         more: Vec::new(),
     };
-    Stack::deploy(ministack, repository, tools, processes, &StackOptions { folder: folder.to_path_buf(), parameters }).await
+    Stack::deploy(
+        ministack,
+        repository,
+        tools,
+        processes,
+        &StackOptions {
+            folder: folder.to_path_buf(),
+            parameters,
+        },
+    )
+    .await
 }
 
 /// Returns a function's bootstrap as `sam build` leaves it.
 pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
-    let built = if function == "notify" { "NotifyFunction" } else { "StartCrawlerFunction" };
-    repository.path(".aws-sam/build").join(built).join("bootstrap")
+    let built = if function == "notify" {
+        "NotifyFunction"
+    } else {
+        "StartCrawlerFunction"
+    };
+    repository
+        .path(".aws-sam/build")
+        .join(built)
+        .join("bootstrap")
 }
 
-/// Starts a function outside of the stack that it works on, with more variables than the template gives it.
+/// Starts a function outside of the stack that it works on, with more variables than the
+/// template gives it.
 pub(crate) async fn function(
     stack: &Stack,
     repository: &Repository,
@@ -47,22 +68,55 @@ pub(crate) async fn function(
     log: &Path,
 ) -> Result<FunctionProcess> {
     let mut environment = function_environment(stack)?;
-    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    environment.extend(
+        more.iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    );
     let environment: Vec<(String, String)> = environment.into_iter().collect();
-    FunctionProcess::start(processes, &bootstrap(repository, function), &environment, log).await
+    FunctionProcess::start(
+        processes,
+        &bootstrap(repository, function),
+        &environment,
+        log,
+    )
+    .await
 }
 
-/// Puts a small object with the metadata of one tick; returns its ETag and the version's id.
+/// Puts a small object with the metadata of one tick; returns its ETag and the version's
+/// id.
 pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
-    let metadata = ObjectMetadata { rows: 1, event_times: None, reasons: [].into(), attempt: None, lost_below: None, skipped: 0 };
-    let put = aws_sdk_s3::Client::new(aws.config()).put_object().bucket(bucket).key(key).set_metadata(Some(metadata.to_map()));
-    let answer = put.body(b"one".to_vec().into()).send().await.with_context(|| format!("PutObject {key}"))?;
-    Ok((answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(), answer.version_id().map(str::to_owned)))
+    let metadata = ObjectMetadata {
+        rows: 1,
+        event_times: None,
+        reasons: [].into(),
+        attempt: None,
+        lost_below: None,
+        skipped: 0,
+    };
+    let put = aws_sdk_s3::Client::new(aws.config())
+        .put_object()
+        .bucket(bucket)
+        .key(key)
+        .set_metadata(Some(metadata.to_map()));
+    let answer = put
+        .body(b"one".to_vec().into())
+        .send()
+        .await
+        .with_context(|| format!("PutObject {key}"))?;
+    Ok((
+        answer
+            .e_tag()
+            .unwrap_or_default()
+            .trim_matches('"')
+            .to_owned(),
+        answer.version_id().map(str::to_owned),
+    ))
 }
 
 /// Returns EventBridge's event of an object.
 pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Value {
-    let mut object = json!({"key": key, "size": 3, "etag": etag, "sequencer": "0061A7C3A2B4D5E6F7"});
+    let mut object =
+        json!({"key": key, "size": 3, "etag": etag, "sequencer": "0061A7C3A2B4D5E6F7"});
     if let Some(version) = version {
         object["version-id"] = version.into();
     }
@@ -85,6 +139,11 @@ pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
 /// # Errors
 /// It is no batch response.
 pub(crate) fn failed(answer: &Value) -> Result<Vec<&str>> {
-    let failures = answer["batchItemFailures"].as_array().with_context(|| format!("no batch response: {answer}"))?;
-    Ok(failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).collect())
+    let failures = answer["batchItemFailures"]
+        .as_array()
+        .with_context(|| format!("no batch response: {answer}"))?;
+    Ok(failures
+        .iter()
+        .filter_map(|failure| failure["itemIdentifier"].as_str())
+        .collect())
 }

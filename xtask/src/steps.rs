@@ -10,7 +10,8 @@ const SILENT: Duration = Duration::from_secs(2);
 /// Time between two signs of life in a log.
 const SIGN: Duration = Duration::from_secs(20);
 
-/// Prints what happens, step by step, and keeps the time each took. On a terminal the line of a step fills in place; in a log lines are plain.
+/// Prints what happens, step by step, and keeps the time each took. On a terminal the
+/// line of a step fills in place; in a log lines are plain.
 pub(crate) struct Steps {
     is_terminal: bool,
     seconds: Vec<(String, f64)>,
@@ -18,11 +19,19 @@ pub(crate) struct Steps {
 
 impl Steps {
     pub(crate) fn new() -> Self {
-        Self { is_terminal: std::io::stdout().is_terminal(), seconds: Vec::new() }
+        Self {
+            is_terminal: std::io::stdout().is_terminal(),
+            seconds: Vec::new(),
+        }
     }
 
     /// Runs a step: `doing` is shown while it lasts, the text it returns stays.
-    pub(crate) async fn step<T>(&mut self, name: &str, doing: &str, step: impl Future<Output = Result<(String, T)>>) -> Result<T> {
+    pub(crate) async fn step<T>(
+        &mut self,
+        name: &str,
+        doing: &str,
+        step: impl Future<Output = Result<(String, T)>>,
+    ) -> Result<T> {
         let started = Instant::now();
         let signs = async {
             tokio::time::sleep(SILENT).await;
@@ -48,7 +57,8 @@ impl Steps {
         }
         let (text, value) = outcome.with_context(|| format!("{name} ({doing})"))?;
         let elapsed = started.elapsed().as_secs_f64();
-        self.seconds.push((name.to_owned(), (elapsed * 1000.0).round() / 1000.0));
+        self.seconds
+            .push((name.to_owned(), (elapsed * 1000.0).round() / 1000.0));
         println!("{name:NAME$} {text}  {elapsed:.1}s");
         Ok(value)
     }

@@ -55,12 +55,23 @@ pub(crate) async fn up(options: Options, processes: &Processes) -> Result<()> {
                 kafka: kafka.brokers().to_owned(),
                 more: Vec::new(),
             };
-            let options = StackOptions { folder: folder.clone(), parameters };
+            let options = StackOptions {
+                folder: folder.clone(),
+                parameters,
+            };
             let stack = Stack::deploy(ministack, &repository, &tools, processes, &options).await?;
-            Ok((format!("stack ticklake: {}", count(stack.deployment.resources as u64, "resource")), (stack, kafka)))
+            Ok((
+                format!(
+                    "stack ticklake: {}",
+                    count(stack.deployment.resources as u64, "resource")
+                ),
+                (stack, kafka),
+            ))
         })
         .await?;
-    State::of(&stack, &kafka)?.serve(stack, kafka, processes).await
+    State::of(&stack, &kafka)?
+        .serve(stack, kafka, processes)
+        .await
 }
 
 /// Stops the stack that is up.
@@ -69,17 +80,24 @@ pub(crate) async fn down() -> Result<()> {
         println!("no local stack is up");
         return Ok(());
     };
-    let pid = state.process().context("the stack's state has no process id")?;
+    let pid = state
+        .process()
+        .context("the stack's state has no process id")?;
     kill_process(pid, Signal::TERM)?;
     let started = Instant::now();
     while test_kill_process(pid).is_ok() {
         if started.elapsed() > Duration::from_secs(60) {
-            bail!("process {} is still there after 60 s; its log is .local/stack.log", state.pid);
+            bail!(
+                "process {} is still there after 60 s; its log is .local/stack.log",
+                state.pid
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     State::forget()?;
-    println!("stopped; the stack's state (objects, catalog, topics) is gone, logs and mails are in .local/");
+    println!(
+        "stopped; the stack's state (objects, catalog, topics) is gone, logs and mails are in .local/"
+    );
     Ok(())
 }
 
@@ -90,33 +108,68 @@ impl State {
         let settings = [
             ("TICK_PRODUCER_KAFKA__BROKERS", kafka.brokers()),
             ("TICK_CONSUMER_KAFKA__BROKERS", kafka.brokers()),
-            ("TICK_CONSUMER_LAKE__BUCKET", stack.deployment.output("LakeBucket")?),
+            (
+                "TICK_CONSUMER_LAKE__BUCKET",
+                stack.deployment.output("LakeBucket")?,
+            ),
         ];
         environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Ok(Self { pid: i32::try_from(std::process::id())?, mailbox: stack.mailbox.folder().to_path_buf(), environment })
+        Ok(Self {
+            pid: i32::try_from(std::process::id())?,
+            mailbox: stack.mailbox.folder().to_path_buf(),
+            environment,
+        })
     }
 
     /// Makes the stack known and serves it until this process is told to end.
-    pub(crate) async fn serve(self, stack: Stack, kafka: Kafka, processes: &Processes) -> Result<()> {
+    pub(crate) async fn serve(
+        self,
+        stack: Stack,
+        kafka: Kafka,
+        processes: &Processes,
+    ) -> Result<()> {
         let repository = Repository::here();
-        let mut exports: String = self.environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
-        exports.push_str(&format!("export PATH={}:$PATH\n", repository.path(".tools/venv/bin").display()));
+        let mut exports: String = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("export {name}={value}\n"))
+            .collect();
+        exports.push_str(&format!(
+            "export PATH={}:$PATH\n",
+            repository.path(".tools/venv/bin").display()
+        ));
         let script = repository.path(".local/stack.env");
         std::fs::write(&script, &exports).with_context(|| script.display().to_string())?;
         println!();
         println!("aws        {}", stack.ministack.aws.endpoint());
-        println!("kafka      {} ({}), topic {}", kafka.brokers(), kafka.describe(), TOPIC.0);
+        println!(
+            "kafka      {} ({}), topic {}",
+            kafka.brokers(),
+            kafka.describe(),
+            TOPIC.0
+        );
         println!("lake       s3://{}", stack.deployment.output("LakeBucket")?);
-        println!("mailbox    {}", relative(&repository, &self.mailbox).display());
-        println!("\nTo use it from this shell (aws CLI, agents, cargo lambda):  . .local/stack.env\n");
+        println!(
+            "mailbox    {}",
+            relative(&repository, &self.mailbox).display()
+        );
+        println!(
+            "\nTo use it from this shell (aws CLI, agents, cargo lambda):  . .local/stack.env\n"
+        );
         print!("{exports}");
-        println!("\ncargo xtask down ends it. Its state (objects, catalog, topics) does not outlive that.");
+        println!(
+            "\ncargo xtask down ends it. Its state (objects, catalog, topics) does not outlive that."
+        );
         let path = Self::path(&repository);
         let written = path.with_extension("json.new");
-        std::fs::write(&written, serde_json::to_string_pretty(&self)?).with_context(|| written.display().to_string())?;
+        std::fs::write(&written, serde_json::to_string_pretty(&self)?)
+            .with_context(|| written.display().to_string())?;
         std::fs::rename(&written, &path).with_context(|| path.display().to_string())?;
         loop {
-            for process in [Some(stack.ministack.process), kafka.process()].into_iter().flatten() {
+            for process in [Some(stack.ministack.process), kafka.process()]
+                .into_iter()
+                .flatten()
+            {
                 processes.expect_running(process).await?;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -134,9 +187,16 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        let state: Self = serde_json::from_str(&text).with_context(|| format!("{}: remove it", path.display()))?;
-        let is_ours = || std::fs::read_to_string(format!("/proc/{}/cmdline", state.pid)).is_ok_and(|line| line.contains("xtask"));
-        Ok(state.process().filter(|pid| test_kill_process(*pid).is_ok() && is_ours()).map(|_| state.clone()))
+        let state: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{}: remove it", path.display()))?;
+        let is_ours = || {
+            std::fs::read_to_string(format!("/proc/{}/cmdline", state.pid))
+                .is_ok_and(|line| line.contains("xtask"))
+        };
+        Ok(state
+            .process()
+            .filter(|pid| test_kill_process(*pid).is_ok() && is_ours())
+            .map(|_| state.clone()))
     }
 
     /// Returns the stack that is up, or an error with the remedy.
@@ -149,7 +209,9 @@ impl State {
 
     /// Returns the URL of its AWS.
     pub(crate) fn endpoint(&self) -> &str {
-        self.environment.get("AWS_ENDPOINT_URL").map_or("", String::as_str)
+        self.environment
+            .get("AWS_ENDPOINT_URL")
+            .map_or("", String::as_str)
     }
 
     fn process(&self) -> Option<Pid> {
@@ -171,11 +233,17 @@ impl State {
     }
 }
 
-/// Returns the environment of a function that runs outside of the stack: the endpoint and the template's settings.
+/// Returns the environment of a function that runs outside of the stack: the endpoint and
+/// the template's settings.
 pub(crate) fn function_environment(stack: &Stack) -> Result<BTreeMap<String, String>> {
     let deployment = &stack.deployment;
-    let mut environment: BTreeMap<String, String> =
-        stack.ministack.aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut environment: BTreeMap<String, String> = stack
+        .ministack
+        .aws
+        .environment()
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     let settings = [
         ("CRAWLER_NAME", deployment.output("CrawlerName")?),
         ("CRAWL_ON", "new-partition"),

@@ -40,9 +40,17 @@ impl ConfigSource {
     pub(crate) fn read(&self) -> Result<String, ConfigError> {
         match self {
             Self::File(path) => {
-                std::fs::read_to_string(path).map_err(|problem| ConfigError::File { path: path.display().to_string(), problem })
+                std::fs::read_to_string(path).map_err(|problem| ConfigError::File {
+                    path: path.display().to_string(),
+                    problem,
+                })
             }
-            Self::Parameter(name) => aws::parameter(name).map_err(|problem| ConfigError::Parameter { name: name.clone(), problem }),
+            Self::Parameter(name) => {
+                aws::parameter(name).map_err(|problem| ConfigError::Parameter {
+                    name: name.clone(),
+                    problem,
+                })
+            }
         }
     }
 }

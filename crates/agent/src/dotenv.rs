@@ -1,6 +1,7 @@
 use anyhow::{Context as _, Result};
 
-/// Adds the variables of `.env` in the working directory, where there is one, to the environment; those already set stay.
+/// Adds the variables of `.env` in the working directory, where there is one, to the
+/// environment; those already set stay.
 ///
 /// # Errors
 /// The file is not lines of `NAME=value`.

@@ -11,7 +11,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::msk_iam;
 
-/// What every Kafka client calls back: librdkafka's logs go into ours, and MSK gets tokens signed by this machine's role.
+/// What every Kafka client calls back: librdkafka's logs go into ours, and MSK gets
+/// tokens signed by this machine's role.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaContext {
     /// When the last token expires, in milliseconds since the epoch.
@@ -23,12 +24,18 @@ pub struct KafkaContext {
 impl KafkaContext {
     /// Returns what a connection failed for last.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// True while the last token is good.
     pub(crate) fn has_token(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         i64::try_from(now).is_ok_and(|now| now < self.expires_ms.load(Ordering::Relaxed))
     }
 }
@@ -38,14 +45,22 @@ impl ClientContext for KafkaContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        let token = msk_iam::token().inspect_err(|problem| warn!(problem, "cannot sign a token for MSK, librdkafka asks again"))?;
+        let token = msk_iam::token().inspect_err(|problem| {
+            warn!(
+                problem,
+                "cannot sign a token for MSK, librdkafka asks again"
+            )
+        })?;
         self.expires_ms.store(token.lifetime_ms, Ordering::Relaxed);
         Ok(token)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
                 error!(facility, "{message}")
             }
             RDKafkaLogLevel::Warning => warn!(facility, "{message}"),

@@ -4,9 +4,11 @@ use serde::de::DeserializeOwned;
 
 use crate::ConfigSource;
 
-/// Configuration in layers, each overriding the one before it: a YAML document, environment variables, flags.
+/// Configuration in layers, each overriding the one before it: a YAML document,
+/// environment variables, flags.
 ///
-/// The variable for `kafka.topic` is `<PREFIX>_KAFKA__TOPIC`. Keys that the target type does not know are errors.
+/// The variable for `kafka.topic` is `<PREFIX>_KAFKA__TOPIC`. Keys that the target type
+/// does not know are errors.
 pub struct Layers {
     builder: ConfigBuilder<DefaultState>,
     /// Where the document stands.
@@ -49,7 +51,8 @@ pub enum ConfigError {
 }
 
 impl Layers {
-    /// Begins with a YAML document, where one is given, and the process's environment variables with this prefix. Blocks.
+    /// Begins with a YAML document, where one is given, and the process's environment
+    /// variables with this prefix. Blocks.
     ///
     /// # Errors
     /// The document cannot be read.
@@ -58,25 +61,42 @@ impl Layers {
         if let Some(source) = source {
             builder = builder.add_source(File::from_str(&source.read()?, FileFormat::Yaml));
         }
-        let environment = Environment::with_prefix(prefix).prefix_separator("_").separator("__");
+        let environment = Environment::with_prefix(prefix)
+            .prefix_separator("_")
+            .separator("__");
         let document = source.map_or_else(|| "configuration".to_owned(), ToString::to_string);
-        Ok(Self { builder: builder.add_source(environment), document, prefix })
+        Ok(Self {
+            builder: builder.add_source(environment),
+            document,
+            prefix,
+        })
     }
 
     /// Begins with a YAML text.
     #[cfg(test)]
     pub(crate) fn of_text(text: &str) -> Self {
-        Self { builder: Config::builder().add_source(File::from_str(text, FileFormat::Yaml)), document: "test".to_owned(), prefix: "TEST" }
+        Self {
+            builder: Config::builder().add_source(File::from_str(text, FileFormat::Yaml)),
+            document: "test".to_owned(),
+            prefix: "TEST",
+        }
     }
 
     /// Adds a flag's value for a setting such as `kafka.topic`, where the flag was given.
     ///
     /// # Errors
     /// The setting's name is not a path.
-    pub fn flag(mut self, setting: &str, value: Option<impl ToString>) -> Result<Self, ConfigError> {
+    pub fn flag(
+        mut self,
+        setting: &str,
+        value: Option<impl ToString>,
+    ) -> Result<Self, ConfigError> {
         if let Some(value) = value {
             let value = Value::new(Some(&format!("flag for {setting}")), value.to_string());
-            self.builder = self.builder.set_override(setting, value).map_err(|error| ConfigError::Syntax(error.to_string()))?;
+            self.builder = self
+                .builder
+                .set_override(setting, value)
+                .map_err(|error| ConfigError::Syntax(error.to_string()))?;
         }
         Ok(self)
     }
@@ -84,23 +104,39 @@ impl Layers {
     /// Returns the configuration that the layers add up to.
     ///
     /// # Errors
-    /// Names the first setting that is missing, unknown or has a wrong value, and the layer it came from.
+    /// Names the first setting that is missing, unknown or has a wrong value, and the
+    /// layer it came from.
     pub fn load<T: DeserializeOwned>(self) -> Result<T, ConfigError> {
         let document = self.document;
-        let built = self.builder.build().map_err(|error| ConfigError::Syntax(format!("{document}: {error}")))?;
+        let built = self
+            .builder
+            .build()
+            .map_err(|error| ConfigError::Syntax(format!("{document}: {error}")))?;
         let values = built.cache.clone();
         serde_path_to_error::deserialize(built).map_err(|error| {
             let path = error.path().to_string();
             let origin = match origin_of(&values, &path) {
                 Some(origin) if origin.starts_with("flag for") => origin,
                 Some(origin) if origin.contains("environment") => {
-                    format!("environment variable {}_{}", self.prefix, path.replace('.', "__").to_uppercase())
+                    format!(
+                        "environment variable {}_{}",
+                        self.prefix,
+                        path.replace('.', "__").to_uppercase()
+                    )
                 }
                 _ => document,
             };
             let message = plain(error.inner());
-            // Of a missing or unknown field the path names the section only, and the message the field.
-            ConfigError::Setting { origin, message: if path == "." { message } else { format!("{path}: {message}") } }
+            // Of a missing or unknown field the path names the section only, and the
+            // message the field.
+            ConfigError::Setting {
+                origin,
+                message: if path == "." {
+                    message
+                } else {
+                    format!("{path}: {message}")
+                },
+            }
         })
     }
 }
@@ -116,12 +152,19 @@ fn origin_of(values: &Value, path: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The error without what `config` adds about keys and origins, which stand in front of it already.
+/// The error without what `config` adds about keys and origins, which stand in front of
+/// it already.
 fn plain(error: &config::ConfigError) -> String {
     match error {
         config::ConfigError::At { error, .. } => plain(error),
-        config::ConfigError::Type { unexpected, expected, .. } => format!("got {unexpected}, wanted {expected}"),
-        error => error.to_string().replace("missing configuration field", "missing setting"),
+        config::ConfigError::Type {
+            unexpected,
+            expected,
+            ..
+        } => format!("got {unexpected}, wanted {expected}"),
+        error => error
+            .to_string()
+            .replace("missing configuration field", "missing setting"),
     }
 }
 
@@ -150,20 +193,28 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("sample.yaml");
         std::fs::write(&path, yaml).expect("a file");
-        let mut layers = Layers::new(Some(&ConfigSource::File(path)), "NOBODY_SETS_THIS").expect("layers");
+        let mut layers =
+            Layers::new(Some(&ConfigSource::File(path)), "NOBODY_SETS_THIS").expect("layers");
         for (setting, value) in flags {
             layers = layers.flag(setting, Some(value)).expect("a flag");
         }
         let folder = format!("{}/", directory.path().display());
-        layers.load().map_err(|error| error.to_string().replace(&folder, ""))
+        layers
+            .load()
+            .map_err(|error| error.to_string().replace(&folder, ""))
     }
 
     const GOOD: &str = "batch: {max_age: 10s, max_bytes: 64MiB, max_rows: 5}";
 
     #[test]
     fn a_flag_overrides_the_file() {
-        let batch = load(GOOD, &[("batch.max_rows", "7"), ("batch.max_age", "2m")]).expect("a configuration").batch;
-        assert_eq!((batch.max_rows, batch.max_age.0.as_secs(), batch.max_bytes.0), (7, 120, 64 << 20));
+        let batch = load(GOOD, &[("batch.max_rows", "7"), ("batch.max_age", "2m")])
+            .expect("a configuration")
+            .batch;
+        assert_eq!(
+            (batch.max_rows, batch.max_age.0.as_secs(), batch.max_bytes.0),
+            (7, 120, 64 << 20)
+        );
     }
 
     #[test]
@@ -177,19 +228,44 @@ mod tests {
             error(GOOD, &[("batch.max_bytes", "big")]),
             "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write 64MiB, 512KiB or a number of bytes"
         );
-        assert!(error(GOOD, &[("batch.max_age", "0s")]).contains("\"0s\" is not a duration above zero"));
-        assert!(error(GOOD, &[("batch.max_bytes", "0")]).contains("\"0\" is not a size above zero"));
-        let unknown = error("batch: {max_age: 10s, max_bytes: 1, max_rows: 5, max_row: 5}", &[]);
-        assert!(unknown.starts_with("sample.yaml: ") && unknown.contains("unknown field `max_row`, expected one of"), "{unknown}");
+        assert!(
+            error(GOOD, &[("batch.max_age", "0s")]).contains("\"0s\" is not a duration above zero")
+        );
+        assert!(
+            error(GOOD, &[("batch.max_bytes", "0")]).contains("\"0\" is not a size above zero")
+        );
+        let unknown = error(
+            "batch: {max_age: 10s, max_bytes: 1, max_rows: 5, max_row: 5}",
+            &[],
+        );
+        assert!(
+            unknown.starts_with("sample.yaml: ")
+                && unknown.contains("unknown field `max_row`, expected one of"),
+            "{unknown}"
+        );
         let missing = error("batch: {max_age: 10s, max_bytes: 1}", &[]);
-        assert!(missing.starts_with("sample.yaml: ") && missing.contains("max_rows"), "{missing}");
+        assert!(
+            missing.starts_with("sample.yaml: ") && missing.contains("max_rows"),
+            "{missing}"
+        );
         let syntax = error("batch: {", &[]);
         assert!(syntax.starts_with("sample.yaml: "), "{syntax}");
     }
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let error = Layers::new(Some(&ConfigSource::File("/nowhere/consumer.yaml".into())), "X").err().expect("an error").to_string();
-        assert!(error.starts_with("/nowhere/consumer.yaml: cannot read the configuration file: No such file"), "{error}");
+        let error = Layers::new(
+            Some(&ConfigSource::File("/nowhere/consumer.yaml".into())),
+            "X",
+        )
+        .err()
+        .expect("an error")
+        .to_string();
+        assert!(
+            error.starts_with(
+                "/nowhere/consumer.yaml: cannot read the configuration file: No such file"
+            ),
+            "{error}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What `tick-producer` and `tick-consumer` share: layered configuration, the Kafka connection, logs, readiness and shutdown.
+//! What `tick-producer` and `tick-consumer` share: layered configuration, the Kafka
+//! connection, logs, readiness and shutdown.
 
 mod aws;
 mod config_source;

@@ -2,7 +2,8 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging to standard error: plain lines on a terminal, JSON lines for a log collector. `RUST_LOG` sets the level (default `info`).
+/// Starts logging to standard error: plain lines on a terminal, JSON lines for a log
+/// collector. `RUST_LOG` sets the level (default `info`).
 ///
 /// # Errors
 /// `RUST_LOG` is not a filter.
@@ -13,11 +14,18 @@ pub fn start_logs() -> anyhow::Result<()> {
             "environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write info, debug or tick_consumer=debug"
         )
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init();
     }
     Ok(())
 }

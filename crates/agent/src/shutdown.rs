@@ -1,12 +1,16 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Returns a token that is cancelled at the first SIGTERM or SIGINT. A second one ends the process at once, with exit code 130.
+/// Returns a token that is cancelled at the first SIGTERM or SIGINT. A second one ends
+/// the process at once, with exit code 130.
 ///
 /// # Errors
 /// The system refuses the signal handlers.
 pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// Deserializes the name of a topic that can land: the names of the lake's files begin with it.
+/// Deserializes the name of a topic that can land: the names of the lake's files begin
+/// with it.
 ///
 /// # Errors
 /// Athena and the Glue crawler would not see the files.
@@ -20,7 +21,9 @@ mod tests {
     use crate::{Kafka, Layers};
 
     fn load(topic: &str) -> Result<Kafka, String> {
-        let layers = Layers::of_text("{brokers: b}").flag("topic", Some(topic)).map_err(|error| error.to_string())?;
+        let layers = Layers::of_text("{brokers: b}")
+            .flag("topic", Some(topic))
+            .map_err(|error| error.to_string())?;
         layers.load().map_err(|error| error.to_string())
     }
 
@@ -41,10 +44,25 @@ mod tests {
     #[test]
     fn the_template_takes_the_topics_that_the_agents_take() {
         let template = include_str!("../../../template.yaml");
-        let parameter = template.split("\n  Topic:\n").nth(1).expect("a parameter Topic");
-        let pattern = parameter.split("AllowedPattern: ").nth(1).and_then(|rest| rest.lines().next()).expect("its pattern");
+        let parameter = template
+            .split("\n  Topic:\n")
+            .nth(1)
+            .expect("a parameter Topic");
+        let pattern = parameter
+            .split("AllowedPattern: ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next())
+            .expect("its pattern");
         let pattern = regex_lite::Regex::new(pattern).expect("a regular expression");
-        for topic in ["ticks", "md.ticks.v1", "a_b", "-", "_ticks", ".ticks", "__consumer_offsets"] {
+        for topic in [
+            "ticks",
+            "md.ticks.v1",
+            "a_b",
+            "-",
+            "_ticks",
+            ".ticks",
+            "__consumer_offsets",
+        ] {
             assert_eq!(pattern.is_match(topic), load(topic).is_ok(), "{topic}");
         }
     }

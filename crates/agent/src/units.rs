@@ -15,25 +15,41 @@ pub struct HumanSize(pub u64);
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let duration = humantime::parse_duration(&text).ok().filter(|duration| !duration.is_zero());
-        duration.map(Self).ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a duration above zero; write 10s, 500ms or 2m")))
+        let duration = humantime::parse_duration(&text)
+            .ok()
+            .filter(|duration| !duration.is_zero());
+        duration.map(Self).ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "{text:?} is not a duration above zero; write 10s, 500ms or 2m"
+            ))
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for HumanSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let size = text.parse::<ByteSize>().ok().map(|size| size.as_u64()).filter(|bytes| *bytes > 0);
-        size.map(Self)
-            .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a size above zero; write 64MiB, 512KiB or a number of bytes")))
+        let size = text
+            .parse::<ByteSize>()
+            .ok()
+            .map(|size| size.as_u64())
+            .filter(|bytes| *bytes > 0);
+        size.map(Self).ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "{text:?} is not a size above zero; write 64MiB, 512KiB or a number of bytes"
+            ))
+        })
     }
 }
 
-/// Deserializes one of a list of words; the error names the list, which that of `config` itself does not.
+/// Deserializes one of a list of words; the error names the list, which that of `config`
+/// itself does not.
 ///
 /// # Errors
 /// The value is none of the words.
-pub fn word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub fn word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     T::deserialize(StringDeserializer::new(String::deserialize(deserializer)?))
 }
 
@@ -41,6 +57,8 @@ pub fn word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> 
 ///
 /// # Errors
 /// The value is none of the words.
-pub fn optional_word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub fn optional_word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     word(deserializer).map(Some)
 }

@@ -1,5 +1,6 @@
-//! How every part of ticklake reaches AWS: the SDK's own credential and endpoint rules (`AWS_ENDPOINT_URL` points at a local
-//! stack), https with ring, and a time limit on every call.
+//! How every part of ticklake reaches AWS: the SDK's own credential and endpoint rules
+//! (`AWS_ENDPOINT_URL` points at a local stack), https with ring, and a time limit on
+//! every call.
 
 use std::time::Duration;
 
@@ -10,19 +11,29 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Returns the configuration that clients are made from. `attempt_timeout` bounds one attempt of one call, retries get one each.
+/// Returns the configuration that clients are made from. `attempt_timeout` bounds one
+/// attempt of one call, retries get one each.
 pub async fn load(attempt_timeout: Duration) -> SdkConfig {
     loader(attempt_timeout).load().await
 }
 
-/// Returns what [`load`] loads, for callers that know region, endpoint or credentials themselves.
+/// Returns what [`load`] loads, for callers that know region, endpoint or credentials
+/// themselves.
 pub fn loader(attempt_timeout: Duration) -> ConfigLoader {
-    let https = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
-    let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).operation_attempt_timeout(attempt_timeout).build();
-    aws_config::defaults(BehaviorVersion::latest()).http_client(https).timeout_config(timeouts)
+    let https = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(attempt_timeout)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https)
+        .timeout_config(timeouts)
 }
 
-/// Returns an SDK error in one line: what the service answered, or what kept it from answering.
+/// Returns an SDK error in one line: what the service answered, or what kept it from
+/// answering.
 pub fn brief<E, R>(error: &SdkError<E, R>) -> String
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -36,7 +47,10 @@ where
         },
         None => match (error, std::env::var("AWS_ENDPOINT_URL")) {
             (SdkError::DispatchFailure(_), Ok(url)) => {
-                format!("no answer from AWS_ENDPOINT_URL={url} ({}); a local stack is started with: cargo xtask up", innermost(error))
+                format!(
+                    "no answer from AWS_ENDPOINT_URL={url} ({}); a local stack is started with: cargo xtask up",
+                    innermost(error)
+                )
             }
             _ => innermost(error),
         },

@@ -10,13 +10,20 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Returns the deadline that Lambda announces. One in the past is none: `cargo lambda watch` announces 1970.
+    /// Returns the deadline that Lambda announces. One in the past is none: `cargo lambda
+    /// watch` announces 1970.
     pub fn of(context: &lambda_runtime::Context) -> Self {
         Self::at(context.deadline(), SystemTime::now())
     }
 
     fn at(announced: SystemTime, now: SystemTime) -> Self {
-        Self::after(announced.duration_since(now).ok().filter(|left| !left.is_zero()).unwrap_or(TIMEOUT))
+        Self::after(
+            announced
+                .duration_since(now)
+                .ok()
+                .filter(|left| !left.is_zero())
+                .unwrap_or(TIMEOUT),
+        )
     }
 
     /// Returns the deadline so far from now.
@@ -27,7 +34,9 @@ impl Deadline {
     /// Returns the moment so long before the deadline; now, where that has passed.
     pub fn minus(self, margin: Duration) -> Instant {
         let now = Instant::now();
-        self.0.checked_sub(margin).map_or(now, |moment| moment.max(now))
+        self.0
+            .checked_sub(margin)
+            .map_or(now, |moment| moment.max(now))
     }
 }
 
@@ -38,7 +47,13 @@ mod tests {
     #[test]
     fn a_deadline_in_the_past_is_none() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_237_200);
-        let left = |announced| Deadline::at(announced, now).minus(Duration::ZERO).duration_since(Instant::now()).as_secs_f64().round();
+        let left = |announced| {
+            Deadline::at(announced, now)
+                .minus(Duration::ZERO)
+                .duration_since(Instant::now())
+                .as_secs_f64()
+                .round()
+        };
         assert_eq!(left(SystemTime::UNIX_EPOCH), 30.0);
         assert_eq!(left(now + Duration::from_secs(7)), 7.0);
     }

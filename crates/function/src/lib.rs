@@ -1,4 +1,5 @@
-//! What both Lambda functions share: how they start, read settings, log, count, and keep to their deadline.
+//! What both Lambda functions share: how they start, read settings, log, count, and keep
+//! to their deadline.
 
 mod deadline;
 mod metering;

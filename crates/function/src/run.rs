@@ -10,23 +10,39 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{Deadline, metering};
 
-/// One attempt of one AWS call may take so long; the SDK retries within the invocation's deadline.
+/// One attempt of one AWS call may take so long; the SDK retries within the invocation's
+/// deadline.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// A function that is handed events, in batches of a queue or on their own.
 pub trait EventFunction {
-    /// Handles one Lambda payload before the deadline and returns the messages to be redelivered.
+    /// Handles one Lambda payload before the deadline and returns the messages to be
+    /// redelivered.
     ///
     /// # Errors
     /// The payload is an event on its own (not an SQS batch) that failed.
-    fn handle(&self, payload: Value, deadline: Deadline) -> impl Future<Output = Result<SqsBatchResponse, Error>>;
+    fn handle(
+        &self,
+        payload: Value,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<SqsBatchResponse, Error>>;
 }
 
-/// Reads the settings, makes the function with its AWS clients, and serves invocations until Lambda ends the process. A function that cannot
-/// start says why in one line and exits at once.
-pub async fn run<S, F: EventFunction>(settings: impl FnOnce() -> Result<S>, make: impl FnOnce(&SdkConfig, S) -> F) -> ExitCode {
+/// Reads the settings, makes the function with its AWS clients, and serves invocations
+/// until Lambda ends the process. A function that cannot start says why in one line and
+/// exits at once.
+pub async fn run<S, F: EventFunction>(
+    settings: impl FnOnce() -> Result<S>,
+    make: impl FnOnce(&SdkConfig, S) -> F,
+) -> ExitCode {
     // The request id is in the span.
-    tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_span_list(false).with_max_level(level()).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_span_list(false)
+        .with_max_level(level())
+        .init();
     match serve(settings, make).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -36,21 +52,32 @@ pub async fn run<S, F: EventFunction>(settings: impl FnOnce() -> Result<S>, make
     }
 }
 
-async fn serve<S, F: EventFunction>(settings: impl FnOnce() -> Result<S>, make: impl FnOnce(&SdkConfig, S) -> F) -> Result<(), Error> {
+async fn serve<S, F: EventFunction>(
+    settings: impl FnOnce() -> Result<S>,
+    make: impl FnOnce(&SdkConfig, S) -> F,
+) -> Result<(), Error> {
     let settings = settings()?;
-    let collector = metering::start(&std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())?;
+    let collector =
+        metering::start(&std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())?;
     let function = &make(&aws_connect::load(ATTEMPT).await, settings);
     let handle = |event: LambdaEvent<Value>| async move {
         let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
         metering::flush(collector, &event.context.request_id);
-        answer.map_err(|error| Diagnostic { error_type: "EventFailed".to_owned(), error_message: error.to_string() })
+        answer.map_err(|error| Diagnostic {
+            error_type: "EventFailed".to_owned(),
+            error_message: error.to_string(),
+        })
     };
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// Returns the level that Lambda's logging controls set, `RUST_LOG` elsewhere; info where neither names one.
+/// Returns the level that Lambda's logging controls set, `RUST_LOG` elsewhere; info where
+/// neither names one.
 fn level() -> LevelFilter {
     let name = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
     // Lambda knows one level more.
-    name.ok().filter(|name| !name.is_empty()).and_then(|name| name.replace("FATAL", "ERROR").parse().ok()).unwrap_or(LevelFilter::INFO)
+    name.ok()
+        .filter(|name| !name.is_empty())
+        .and_then(|name| name.replace("FATAL", "ERROR").parse().ok())
+        .unwrap_or(LevelFilter::INFO)
 }

@@ -14,7 +14,13 @@ pub fn required(name: &str) -> Result<String> {
 mod tests {
     #[test]
     fn a_missing_setting_is_named_with_its_remedy() {
-        let error = super::required("TICKLAKE_NO_SUCH_SETTING").expect_err("it is not set").to_string();
-        assert!(error.contains("TICKLAKE_NO_SUCH_SETTING is not set") && error.contains("cargo xtask up"), "{error}");
+        let error = super::required("TICKLAKE_NO_SUCH_SETTING")
+            .expect_err("it is not set")
+            .to_string();
+        assert!(
+            error.contains("TICKLAKE_NO_SUCH_SETTING is not set")
+                && error.contains("cargo xtask up"),
+            "{error}"
+        );
     }
 }

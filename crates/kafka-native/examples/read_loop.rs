@@ -1,4 +1,5 @@
-//! What `cargo xtask bench sink` compares the consumer with: librdkafka reads a topic to its end, and nothing is done with what it reads.
+//! What `cargo xtask bench sink` compares the consumer with: librdkafka reads a topic to
+//! its end, and nothing is done with what it reads.
 //!
 //! Usage: `read_loop BROKERS TOPIC PARTITIONS RECORDS`
 

@@ -1,4 +1,5 @@
-//! What librdkafka can do and rdkafka does not wrap. The only `unsafe` of the workspace is here, each block with its argument.
+//! What librdkafka can do and rdkafka does not wrap. The only `unsafe` of the workspace
+//! is here, each block with its argument.
 
 mod headers;
 mod partition_queue;

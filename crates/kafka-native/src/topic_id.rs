@@ -3,11 +3,13 @@ use std::ptr;
 use std::time::Duration;
 
 use rdkafka::bindings::{
-    RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT, rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_broker,
-    rd_kafka_AdminOptions_set_request_timeout, rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics,
-    rd_kafka_TopicCollection_destroy, rd_kafka_TopicCollection_of_topic_names, rd_kafka_TopicDescription_error,
-    rd_kafka_TopicDescription_topic_id, rd_kafka_Uuid_base64str, rd_kafka_admin_op_t, rd_kafka_error_code,
-    rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_event_t, rd_kafka_event_type,
+    RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT, rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new,
+    rd_kafka_AdminOptions_set_broker, rd_kafka_AdminOptions_set_request_timeout,
+    rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics,
+    rd_kafka_TopicCollection_destroy, rd_kafka_TopicCollection_of_topic_names,
+    rd_kafka_TopicDescription_error, rd_kafka_TopicDescription_topic_id, rd_kafka_Uuid_base64str,
+    rd_kafka_admin_op_t, rd_kafka_error_code, rd_kafka_event_DescribeTopics_result,
+    rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_event_t, rd_kafka_event_type,
     rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_resp_err_t,
 };
 use rdkafka::client::{Client, ClientContext};
@@ -29,21 +31,35 @@ pub enum TopicIdError {
     },
 }
 
-/// Asks a broker for a topic's id, which a topic that is deleted and made anew does not keep; in base64, as Kafka's own tools print it. Blocks for up to
-/// `timeout`. Brokers before 2.8 have no ids and answer `AAAAAAAAAAAAAAAAAAAAAA`.
+/// Asks a broker for a topic's id, which a topic that is deleted and made anew does not
+/// keep; in base64, as Kafka's own tools print it. Blocks for up to `timeout`. Brokers
+/// before 2.8 have no ids and answer `AAAAAAAAAAAAAAAAAAAAAA`.
 ///
 /// # Errors
 /// No answer, or a refusal.
-pub fn topic_id<C: ClientContext>(client: &Client<C>, topic: &str, broker: i32, timeout: Duration) -> Result<String, TopicIdError> {
-    let refused = |code| TopicIdError::Refused { topic: topic.to_owned(), code };
+pub fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    broker: i32,
+    timeout: Duration,
+) -> Result<String, TopicIdError> {
+    let refused = |code| TopicIdError::Refused {
+        topic: topic.to_owned(),
+        code,
+    };
     let name = CString::new(topic).map_err(|_| refused(RDKafkaErrorCode::InvalidTopic))?;
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let mut names = [name.as_ptr()];
-    // SAFETY: the client is alive, as it is borrowed. Options, collection and queue are made here, used by the one call, and destroyed once each; librdkafka
-    // copies what it needs of the first two. The queue outlives the poll; an answer that comes after it is destroyed with it.
+    // SAFETY: the client is alive, as it is borrowed. Options, collection and queue are
+    // made here, used by the one call, and destroyed once each; librdkafka copies what it
+    // needs of the first two. The queue outlives the poll; an answer that comes after it
+    // is destroyed with it.
     let event = unsafe {
         let queue = rd_kafka_queue_new(client.native_ptr());
-        let options = rd_kafka_AdminOptions_new(client.native_ptr(), rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = rd_kafka_AdminOptions_new(
+            client.native_ptr(),
+            rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
         rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
         let topics = rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
@@ -56,7 +72,9 @@ pub fn topic_id<C: ClientContext>(client: &Client<C>, topic: &str, broker: i32, 
     };
     match event.topic_id() {
         None => Err(TopicIdError::Timeout(topic.to_owned())),
-        Some(Err(rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT)) => Err(TopicIdError::Timeout(topic.to_owned())),
+        Some(Err(rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT)) => {
+            Err(TopicIdError::Timeout(topic.to_owned()))
+        }
         Some(Err(code)) => Err(refused(code.into())),
         Some(Ok(id)) => Ok(id),
     }
@@ -70,8 +88,10 @@ impl Event {
         if self.0.is_null() {
             return None;
         }
-        // SAFETY: the event is not null and lives as long as self. Result, descriptions and id are parts of it and are only read before it is dropped;
-        // each pointer is looked at before it is followed, and the count says how many descriptions there are.
+        // SAFETY: the event is not null and lives as long as self. Result, descriptions
+        // and id are parts of it and are only read before it is dropped; each pointer is
+        // looked at before it is followed, and the count says how many descriptions there
+        // are.
         unsafe {
             let error = rd_kafka_event_error(self.0);
             if error != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -81,7 +101,10 @@ impl Event {
                 return None;
             }
             let mut count = 0;
-            let topics = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(self.0), &raw mut count);
+            let topics = rd_kafka_DescribeTopics_result_topics(
+                rd_kafka_event_DescribeTopics_result(self.0),
+                &raw mut count,
+            );
             if topics.is_null() || count != 1 {
                 return None;
             }

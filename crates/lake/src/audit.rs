@@ -7,7 +7,8 @@ use crate::{Content, GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
 /// Faults that are told one by one; the others are counted.
 const TOLD: usize = 50;
 
-/// What the manifests of one partition say, and what of it is not so. Takes the manifests from the newest to the oldest.
+/// What the manifests of one partition say, and what of it is not so. Takes the manifests
+/// from the newest to the oldest.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Audit {
     /// The first offset accounted for; `None` without manifests.
@@ -28,7 +29,8 @@ pub struct Audit {
     pub objects: u64,
     /// Objects that the bucket's lifecycle has taken; their offsets have landed.
     pub expired: u64,
-    /// Numbers of rows that a double does not hold, whose digits are in `extra`; `None` if no rows were read.
+    /// Numbers of rows that a double does not hold, whose digits are in `extra`; `None`
+    /// if no rows were read.
     pub inexact_numbers: Option<u64>,
     /// How many faults were found.
     pub faults: u64,
@@ -62,11 +64,21 @@ impl Audit {
     pub fn manifest(&mut self, manifest: &Manifest) {
         let Manifest { first, last, .. } = manifest;
         match self.from {
-            Some(from) if *last + 1 < from => self.fault(format!("no manifest accounts for offsets {} to {}", last + 1, from - 1)),
-            Some(from) if *last + 1 > from => self.fault(format!("two manifests account for offsets {from} to {last}")),
+            Some(from) if *last + 1 < from => self.fault(format!(
+                "no manifest accounts for offsets {} to {}",
+                last + 1,
+                from - 1
+            )),
+            Some(from) if *last + 1 > from => self.fault(format!(
+                "two manifests account for offsets {from} to {last}"
+            )),
             _ => {}
         }
-        if let Some(newer) = self.topic_id.replace(manifest.topic_id.clone()).filter(|newer| *newer != manifest.topic_id) {
+        if let Some(newer) = self
+            .topic_id
+            .replace(manifest.topic_id.clone())
+            .filter(|newer| *newer != manifest.topic_id)
+        {
             self.fault(format!(
                 "{} names topic id {}, and the manifest after it names {newer}: the chain mixes two topics",
                 manifest.key(),
@@ -86,11 +98,20 @@ impl Audit {
         if let Some(reason) = manifest.gap {
             gap(reason.words(), (last - first).unsigned_abs() + 1);
         }
-        let mut runs: Vec<(i64, i64)> = manifest.objects.iter().flat_map(|object| object.offsets.runs()).copied().collect();
+        let mut runs: Vec<(i64, i64)> = manifest
+            .objects
+            .iter()
+            .flat_map(|object| object.offsets.runs())
+            .copied()
+            .collect();
         runs.extend(manifest.tombstones.runs());
         runs.sort_unstable();
-        if runs.windows(2).any(|pair| pair[1].0 <= pair[0].1) || runs.first().is_some_and(|run| run.0 < *first) {
-            self.fault(format!("the manifest of offset {first} has an offset in two objects"));
+        if runs.windows(2).any(|pair| pair[1].0 <= pair[0].1)
+            || runs.first().is_some_and(|run| run.0 < *first)
+        {
+            self.fault(format!(
+                "the manifest of offset {first} has an offset in two objects"
+            ));
         }
     }
 
@@ -98,7 +119,12 @@ impl Audit {
     pub fn object(&mut self, manifest: &Manifest, object: &ManifestObject, found: &Found) {
         let key = &object.key;
         let (metadata, rows) = match found {
-            Found::Nothing => return self.fault(format!("{key} is missing: {} offsets of it", object.offsets.count())),
+            Found::Nothing => {
+                return self.fault(format!(
+                    "{key} is missing: {} offsets of it",
+                    object.offsets.count()
+                ));
+            }
             Found::Expired => {
                 self.expired += 1;
                 return self.count(object.key.kind(), object.offsets.count());
@@ -107,13 +133,18 @@ impl Audit {
             Found::Object { metadata, rows } => (metadata, rows),
         };
         if metadata.attempt.as_deref() != Some(manifest.attempt.as_str()) {
-            return self.fault(format!("{key} is not of the attempt that its manifest names"));
+            return self.fault(format!(
+                "{key} is not of the attempt that its manifest names"
+            ));
         }
         self.objects += 1;
         let wanted = object.offsets.from(metadata.lost_below.unwrap_or(0));
         let lost = object.offsets.count() - wanted.count();
         if lost > 0 {
-            *self.gaps.entry(GapReason::LostToRetention.words()).or_default() += lost;
+            *self
+                .gaps
+                .entry(GapReason::LostToRetention.words())
+                .or_default() += lost;
         }
         if metadata.skipped > 0 {
             *self.gaps.entry(GapReason::Skipped.words()).or_default() += metadata.skipped;
@@ -121,16 +152,26 @@ impl Audit {
         let rows_wanted = wanted.count().saturating_sub(metadata.skipped);
         self.count(key.kind(), rows_wanted);
         if metadata.rows != rows_wanted {
-            self.fault(format!("{key} has {} rows, and its manifest says {rows_wanted}", metadata.rows));
+            self.fault(format!(
+                "{key} has {} rows, and its manifest says {rows_wanted}",
+                metadata.rows
+            ));
         }
         match rows {
             None => {}
             Some(Err(error)) => self.fault(format!("{key} cannot be read: {error}")),
-            Some(Ok(Content { coordinates: rows, inexact_numbers })) => {
+            Some(Ok(Content {
+                coordinates: rows,
+                inexact_numbers,
+            })) => {
                 *self.inexact_numbers.get_or_insert_default() += inexact_numbers;
                 let mut seen = HashSet::with_capacity(rows.len());
-                let foreign =
-                    rows.iter().filter(|(partition, offset)| *partition != manifest.partition || !wanted.contains(*offset)).count();
+                let foreign = rows
+                    .iter()
+                    .filter(|(partition, offset)| {
+                        *partition != manifest.partition || !wanted.contains(*offset)
+                    })
+                    .count();
                 let twice = rows.iter().filter(|row| !seen.insert(**row)).count();
                 if foreign > 0 || twice > 0 || rows.len() as u64 != rows_wanted {
                     let got = rows.len();
@@ -152,7 +193,10 @@ impl Audit {
     /// Ends the audit after the oldest manifest.
     pub fn close(&mut self) {
         if let Some(from) = self.from.filter(|from| *from > 0) {
-            self.fault(format!("no manifest accounts for offsets 0 to {}", from - 1));
+            self.fault(format!(
+                "no manifest accounts for offsets 0 to {}",
+                from - 1
+            ));
         }
     }
 
@@ -171,10 +215,20 @@ mod tests {
     use crate::{ObjectKey, OffsetRuns};
 
     fn manifest(first: i64, last: i64) -> Manifest {
-        let mut manifest = Manifest::of_gap("t", "id", 0, (first, last), GapReason::Skipped, format!("a{first}"));
+        let mut manifest = Manifest::of_gap(
+            "t",
+            "id",
+            0,
+            (first, last),
+            GapReason::Skipped,
+            format!("a{first}"),
+        );
         let key = format!("ticks/dt=1970-01-01/hr=00/t-0-{first:020}-{last:020}.json.gz");
         manifest.gap = None;
-        manifest.objects = vec![ManifestObject { key: ObjectKey::parse(&key).expect("a key"), offsets: OffsetRuns::run(first, last) }];
+        manifest.objects = vec![ManifestObject {
+            key: ObjectKey::parse(&key).expect("a key"),
+            offsets: OffsetRuns::run(first, last),
+        }];
         manifest
     }
 
@@ -201,29 +255,71 @@ mod tests {
             skipped: 0,
         };
         let coordinates = offsets.offsets().map(|offset| (0, offset)).collect();
-        Found::Object { metadata, rows: Some(Ok(Content { coordinates, inexact_numbers: 1 })) }
+        Found::Object {
+            metadata,
+            rows: Some(Ok(Content {
+                coordinates,
+                inexact_numbers: 1,
+            })),
+        }
     }
 
     #[test]
     fn a_whole_lake_has_no_fault() {
-        let audit =
-            audit(&[manifest(5, 9), Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()), manifest(0, 1)], whole);
-        assert_eq!((audit.from, audit.to, audit.landed, audit.objects, audit.faults), (Some(0), Some(9), 7, 2, 0));
+        let audit = audit(
+            &[
+                manifest(5, 9),
+                Manifest::of_gap("t", "id", 0, (2, 4), GapReason::Skipped, String::new()),
+                manifest(0, 1),
+            ],
+            whole,
+        );
+        assert_eq!(
+            (
+                audit.from,
+                audit.to,
+                audit.landed,
+                audit.objects,
+                audit.faults
+            ),
+            (Some(0), Some(9), 7, 2, 0)
+        );
         assert_eq!(audit.gaps, BTreeMap::from([("skipped by an operator", 3)]));
         assert_eq!(audit.inexact_numbers, Some(2));
     }
 
     #[test]
     fn what_expired_has_landed() {
-        let audit = audit(&[manifest(5, 9), manifest(0, 4)], |manifest| if manifest.first == 0 { Found::Expired } else { whole(manifest) });
-        assert_eq!((audit.landed, audit.objects, audit.expired, audit.faults), (10, 1, 1, 0));
+        let audit = audit(&[manifest(5, 9), manifest(0, 4)], |manifest| {
+            if manifest.first == 0 {
+                Found::Expired
+            } else {
+                whole(manifest)
+            }
+        });
+        assert_eq!(
+            (audit.landed, audit.objects, audit.expired, audit.faults),
+            (10, 1, 1, 0)
+        );
     }
 
-    /// Offsets follow each other, and every object is there: only the ids tell that they are of two topics.
+    /// Offsets follow each other, and every object is there: only the ids tell that they
+    /// are of two topics.
     #[test]
     fn a_chain_that_mixes_topic_ids_is_a_fault() {
-        let of_topic = |id: &str, first, last| Manifest { topic_id: id.to_owned(), ..manifest(first, last) };
-        let audit = audit(&[of_topic("new", 8, 9), of_topic("new", 5, 7), of_topic("old", 2, 4), of_topic("old", 0, 1)], whole);
+        let of_topic = |id: &str, first, last| Manifest {
+            topic_id: id.to_owned(),
+            ..manifest(first, last)
+        };
+        let audit = audit(
+            &[
+                of_topic("new", 8, 9),
+                of_topic("new", 5, 7),
+                of_topic("old", 2, 4),
+                of_topic("old", 0, 1),
+            ],
+            whole,
+        );
         assert_eq!(
             audit.told,
             [
@@ -237,15 +333,27 @@ mod tests {
     fn offsets_that_an_operator_gave_up_are_a_gap() {
         let given_up = |skipped| {
             audit(&[manifest(0, 9)], |manifest| {
-                let Found::Object { mut metadata, rows: Some(Ok(mut rows)) } = whole(manifest) else { return Found::Nothing };
+                let Found::Object {
+                    mut metadata,
+                    rows: Some(Ok(mut rows)),
+                } = whole(manifest)
+                else {
+                    return Found::Nothing;
+                };
                 rows.coordinates.remove(4);
                 metadata.rows -= 1;
                 metadata.skipped = skipped;
-                Found::Object { metadata, rows: Some(Ok(rows)) }
+                Found::Object {
+                    metadata,
+                    rows: Some(Ok(rows)),
+                }
             })
         };
         let audit = given_up(1);
-        assert_eq!((audit.landed, audit.faults, audit.gaps), (9, 0, BTreeMap::from([("skipped by an operator", 1)])));
+        assert_eq!(
+            (audit.landed, audit.faults, audit.gaps),
+            (9, 0, BTreeMap::from([("skipped by an operator", 1)]))
+        );
         assert!(given_up(0).faults > 0 && given_up(2).faults > 0);
     }
 
@@ -253,41 +361,114 @@ mod tests {
     fn what_retention_took_of_an_incomplete_batch_is_a_gap() {
         let lost = |rows: u64| {
             audit(&[manifest(0, 9)], |manifest| {
-                let Found::Object { metadata, rows: Some(Ok(all)) } = whole(manifest) else { return Found::Nothing };
+                let Found::Object {
+                    metadata,
+                    rows: Some(Ok(all)),
+                } = whole(manifest)
+                else {
+                    return Found::Nothing;
+                };
                 let coordinates = all.coordinates[10 - rows as usize..].to_vec();
                 let left = Content { coordinates, ..all };
-                Found::Object { metadata: ObjectMetadata { rows, lost_below: Some(3), ..metadata }, rows: Some(Ok(left)) }
+                Found::Object {
+                    metadata: ObjectMetadata {
+                        rows,
+                        lost_below: Some(3),
+                        ..metadata
+                    },
+                    rows: Some(Ok(left)),
+                }
             })
         };
         let audit = lost(7);
-        assert_eq!((audit.landed, audit.faults, audit.gaps), (7, 0, BTreeMap::from([("lost to retention", 3)])));
-        assert!(lost(6).told.join("; ").contains("has 6 rows, and its manifest says 7"));
-        assert!(lost(8).told.join("; ").contains("1 are not in its manifest"));
+        assert_eq!(
+            (audit.landed, audit.faults, audit.gaps),
+            (7, 0, BTreeMap::from([("lost to retention", 3)]))
+        );
+        assert!(
+            lost(6)
+                .told
+                .join("; ")
+                .contains("has 6 rows, and its manifest says 7")
+        );
+        assert!(
+            lost(8)
+                .told
+                .join("; ")
+                .contains("1 are not in its manifest")
+        );
     }
 
     #[test]
     fn each_fault_is_found() {
-        let told = |manifests: &[Manifest], found: &dyn Fn(&Manifest) -> Found| audit(manifests, found).told.join("; ");
-        assert!(told(&[manifest(5, 9), manifest(0, 2)], &whole).contains("no manifest accounts for offsets 3 to 4"));
-        assert!(told(&[manifest(5, 9), manifest(0, 5)], &whole).contains("two manifests account for offsets 5 to 5"));
-        assert!(told(&[manifest(5, 9)], &whole).contains("no manifest accounts for offsets 0 to 4"));
+        let told = |manifests: &[Manifest], found: &dyn Fn(&Manifest) -> Found| {
+            audit(manifests, found).told.join("; ")
+        };
+        assert!(
+            told(&[manifest(5, 9), manifest(0, 2)], &whole)
+                .contains("no manifest accounts for offsets 3 to 4")
+        );
+        assert!(
+            told(&[manifest(5, 9), manifest(0, 5)], &whole)
+                .contains("two manifests account for offsets 5 to 5")
+        );
+        assert!(
+            told(&[manifest(5, 9)], &whole).contains("no manifest accounts for offsets 0 to 4")
+        );
         let mut twice = manifest(0, 9);
-        twice.objects.push(ManifestObject { offsets: OffsetRuns::run(9, 9), ..twice.objects[0].clone() });
-        assert!(told(&[twice], &whole).contains("the manifest of offset 0 has an offset in two objects"));
+        twice.objects.push(ManifestObject {
+            offsets: OffsetRuns::run(9, 9),
+            ..twice.objects[0].clone()
+        });
+        assert!(
+            told(&[twice], &whole)
+                .contains("the manifest of offset 0 has an offset in two objects")
+        );
         assert!(told(&[manifest(0, 9)], &|_| Found::Nothing).contains("is missing: 10 offsets"));
-        assert!(told(&[manifest(0, 9)], &|_| Found::Foreign).contains("written by another program"));
+        assert!(
+            told(&[manifest(0, 9)], &|_| Found::Foreign).contains("written by another program")
+        );
         let changed = |change: fn(&mut ObjectMetadata, &mut Vec<(i32, i64)>)| {
             move |manifest: &Manifest| {
-                let Found::Object { mut metadata, rows: Some(Ok(mut rows)) } = whole(manifest) else { return Found::Nothing };
+                let Found::Object {
+                    mut metadata,
+                    rows: Some(Ok(mut rows)),
+                } = whole(manifest)
+                else {
+                    return Found::Nothing;
+                };
                 change(&mut metadata, &mut rows.coordinates);
-                Found::Object { metadata, rows: Some(Ok(rows)) }
+                Found::Object {
+                    metadata,
+                    rows: Some(Ok(rows)),
+                }
             }
         };
-        assert!(told(&[manifest(0, 9)], &changed(|metadata, _| metadata.attempt = None)).contains("not of the attempt"));
-        assert!(told(&[manifest(0, 9)], &changed(|metadata, _| metadata.rows = 9)).contains("has 9 rows, and its manifest says 10"));
-        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 4))).contains("1 are there twice"));
-        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 10))).contains("1 are not in its manifest"));
-        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows[3].0 = 1)).contains("1 are not in its manifest"));
-        assert!(told(&[manifest(0, 9)], &changed(|_, rows| rows.truncate(9))).contains("holds 9 rows"));
+        assert!(
+            told(
+                &[manifest(0, 9)],
+                &changed(|metadata, _| metadata.attempt = None)
+            )
+            .contains("not of the attempt")
+        );
+        assert!(
+            told(&[manifest(0, 9)], &changed(|metadata, _| metadata.rows = 9))
+                .contains("has 9 rows, and its manifest says 10")
+        );
+        assert!(
+            told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 4)))
+                .contains("1 are there twice")
+        );
+        assert!(
+            told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 10)))
+                .contains("1 are not in its manifest")
+        );
+        assert!(
+            told(&[manifest(0, 9)], &changed(|_, rows| rows[3].0 = 1))
+                .contains("1 are not in its manifest")
+        );
+        assert!(
+            told(&[manifest(0, 9)], &changed(|_, rows| rows.truncate(9))).contains("holds 9 rows")
+        );
     }
 }

@@ -6,7 +6,10 @@ use tick::{EventTime, Tick, TickError};
 use crate::encode::EncodeError;
 use crate::object::{Draft, Source};
 use crate::rows::Rows;
-use crate::{DeadLetter, Format, Granularity, Kind, LakePartition, Manifest, Object, OffsetRuns, PartitionBy, Record};
+use crate::{
+    DeadLetter, Format, Granularity, Kind, LakePartition, Manifest, Object, OffsetRuns,
+    PartitionBy, Record,
+};
 
 /// How rows find their lake partition.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,16 +39,20 @@ impl Rules {
     pub fn tick(&self, value: &[u8]) -> Result<Tick, String> {
         let (got, most) = (value.len() as u64, self.max_record_bytes);
         if got > most {
-            return Err(format!("{got} bytes, wanted at most {most} (setting records.max_bytes)"));
+            return Err(format!(
+                "{got} bytes, wanted at most {most} (setting records.max_bytes)"
+            ));
         }
         Tick::from_json(value).map_err(|error: TickError| error.to_string())
     }
 }
 
-/// The records of a contiguous offset range of one Kafka partition, validated and routed as they come.
+/// The records of a contiguous offset range of one Kafka partition, validated and routed
+/// as they come.
 ///
-/// Every record of the range is in it exactly once: as a row, as a dead letter, or as a tombstone that is left out. Offsets that the log does not have
-/// (transaction markers) are the only holes.
+/// Every record of the range is in it exactly once: as a row, as a dead letter, or as a
+/// tombstone that is left out. Offsets that the log does not have (transaction markers)
+/// are the only holes.
 #[derive(Debug, Clone)]
 pub struct Batch {
     topic: String,
@@ -111,7 +118,8 @@ impl Batch {
                 let lake_partition = LakePartition::of(time, self.rules.routing.granularity);
                 let rows = self.rows.entry(lake_partition).or_default();
                 let before = rows.memory();
-                self.inexact_numbers += tick.extra.as_deref().map_or(0, tick::inexact_numbers) as u64;
+                self.inexact_numbers +=
+                    tick.extra.as_deref().map_or(0, tick::inexact_numbers) as u64;
                 self.runs += usize::from(rows.push(&tick, record.offset, kafka_timestamp));
                 self.memory += rows.memory() - before;
                 None
@@ -161,7 +169,8 @@ impl Batch {
         self.value_bytes
     }
 
-    /// Returns how many numbers of its rows a double does not hold; their digits are in `extra`.
+    /// Returns how many numbers of its rows a double does not hold; their digits are in
+    /// `extra`.
     pub fn inexact_numbers(&self) -> u64 {
         self.inexact_numbers
     }
@@ -181,11 +190,17 @@ impl Batch {
         self.runs
     }
 
-    /// Returns the batch's manifest and its objects in the manifest's order: one for each lake partition, and one for the dead letters. The same batch gives the same bytes.
+    /// Returns the batch's manifest and its objects in the manifest's order: one for each
+    /// lake partition, and one for the dead letters. The same batch gives the same bytes.
     ///
     /// # Errors
     /// An encoder refused, which names a fault in ticklake and not in the data.
-    pub fn seal(&self, format: Format, topic_id: &str, attempt: &str) -> Result<(Manifest, Vec<Object>), EncodeError> {
+    pub fn seal(
+        &self,
+        format: Format,
+        topic_id: &str,
+        attempt: &str,
+    ) -> Result<(Manifest, Vec<Object>), EncodeError> {
         let source = Source {
             topic: &self.topic,
             partition: self.partition,
@@ -203,15 +218,22 @@ impl Batch {
             objects.push(draft.finish(&source, 0)?);
         }
         if let Some(first) = self.dead_letters.first() {
-            let lake_partition = LakePartition::of(first.kafka_timestamp(), self.rules.routing.granularity);
+            let lake_partition =
+                LakePartition::of(first.kafka_timestamp(), self.rules.routing.granularity);
             let mut runs = OffsetRuns::default();
-            self.dead_letters.iter().for_each(|letter| runs.push(letter.offset));
+            self.dead_letters
+                .iter()
+                .for_each(|letter| runs.push(letter.offset));
             offsets.push(runs);
             let mut draft = Draft::new(source.key(Kind::DeadLetter, lake_partition)?)?;
             draft.dead_letters(&source, &self.dead_letters)?;
             objects.push(draft.finish(&source, 0)?);
         }
-        let manifest = source.manifest(topic_id, objects.iter().zip(offsets), self.tombstones.clone());
+        let manifest = source.manifest(
+            topic_id,
+            objects.iter().zip(offsets),
+            self.tombstones.clone(),
+        );
         Ok((manifest, objects))
     }
 }
@@ -221,11 +243,23 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        Rules { routing: Routing::default(), max_record_bytes: 100, skip_tombstones: false }
+        Rules {
+            routing: Routing::default(),
+            max_record_bytes: 100,
+            skip_tombstones: false,
+        }
     }
 
     fn push(batch: &mut Batch, offset: i64, timestamp_ms: Option<i64>, value: &[u8]) {
-        batch.push(&Record { offset, timestamp_ms, value: Some(value), ..Record::default() }, Instant::now());
+        batch.push(
+            &Record {
+                offset,
+                timestamp_ms,
+                value: Some(value),
+                ..Record::default()
+            },
+            Instant::now(),
+        );
     }
 
     #[test]
@@ -240,7 +274,10 @@ mod tests {
         push(&mut batch, 14, Some(hour), b"\xff poison");
         push(&mut batch, 15, Some(hour), &[b' '; 101]);
         let (manifest, objects) = batch.seal(Format::Json, "id", "attempt").expect("objects");
-        let found: Vec<_> = objects.iter().map(|object| (object.key.to_string(), object.metadata.rows)).collect();
+        let found: Vec<_> = objects
+            .iter()
+            .map(|object| (object.key.to_string(), object.metadata.rows))
+            .collect();
         let name = "ticks-3-00000000000000000009-00000000000000000015.json.gz";
         assert_eq!(
             found,
@@ -251,10 +288,21 @@ mod tests {
                 (format!("dead-letter/dt=1970-01-01/hr=01/{name}"), 2),
             ]
         );
-        let offsets: Vec<Vec<i64>> = manifest.objects.iter().map(|object| object.offsets.offsets().collect()).collect();
+        let offsets: Vec<Vec<i64>> = manifest
+            .objects
+            .iter()
+            .map(|object| object.offsets.offsets().collect())
+            .collect();
         assert_eq!(offsets, [vec![10], vec![11], vec![12, 13], vec![14, 15]]);
-        assert_eq!((manifest.first, manifest.last, manifest.absent()), (9, 15, 1));
-        assert!(objects.iter().all(|object| object.metadata.attempt.as_deref() == Some("attempt")));
+        assert_eq!(
+            (manifest.first, manifest.last, manifest.absent()),
+            (9, 15, 1)
+        );
+        assert!(
+            objects
+                .iter()
+                .all(|object| object.metadata.attempt.as_deref() == Some("attempt"))
+        );
     }
 
     #[test]
@@ -268,22 +316,62 @@ mod tests {
 
     #[test]
     fn event_time_routes_on_request() {
-        let routing = Routing { by: PartitionBy::EventTime, granularity: Granularity::Day };
+        let routing = Routing {
+            by: PartitionBy::EventTime,
+            granularity: Granularity::Day,
+        };
         let mut batch = Batch::new("ticks", 0, 0, Rules { routing, ..rules() });
-        push(&mut batch, 0, Some(0), br#"{"symbol":"A","event_time":"2010-01-08T23:59:59Z","price":1}"#);
+        push(
+            &mut batch,
+            0,
+            Some(0),
+            br#"{"symbol":"A","event_time":"2010-01-08T23:59:59Z","price":1}"#,
+        );
         let (_, objects) = batch.seal(Format::Csv, "id", "attempt").expect("objects");
-        assert!(objects[0].key.to_string().starts_with("ticks/dt=2010-01-08/hr=all/"));
+        assert!(
+            objects[0]
+                .key
+                .to_string()
+                .starts_with("ticks/dt=2010-01-08/hr=all/")
+        );
     }
 
     #[test]
     fn tombstones_are_dead_letters_or_left_out_on_request() {
         let seal = |skip_tombstones| {
-            let mut batch = Batch::new("ticks", 0, 0, Rules { skip_tombstones, ..rules() });
-            batch.push(&Record { offset: 0, ..Record::default() }, Instant::now());
+            let mut batch = Batch::new(
+                "ticks",
+                0,
+                0,
+                Rules {
+                    skip_tombstones,
+                    ..rules()
+                },
+            );
+            batch.push(
+                &Record {
+                    offset: 0,
+                    ..Record::default()
+                },
+                Instant::now(),
+            );
             push(&mut batch, 1, None, b"");
-            batch.seal(Format::Json, "id", "attempt").expect("objects").0
+            batch
+                .seal(Format::Json, "id", "attempt")
+                .expect("objects")
+                .0
         };
-        assert_eq!((seal(false).objects.len(), seal(false).tombstones.count()), (1, 0));
-        assert_eq!((seal(true).objects.len(), seal(true).tombstones.count(), seal(true).absent()), (0, 2, 0));
+        assert_eq!(
+            (seal(false).objects.len(), seal(false).tombstones.count()),
+            (1, 0)
+        );
+        assert_eq!(
+            (
+                seal(true).objects.len(),
+                seal(true).tombstones.count(),
+                seal(true).absent()
+            ),
+            (0, 2, 0)
+        );
     }
 }

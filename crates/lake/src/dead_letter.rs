@@ -30,29 +30,45 @@ impl DeadLetter {
             timestamp_ms: record.timestamp_ms,
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
-            headers: record.headers.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect(),
+            headers: record
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)))
+                .collect(),
         }
     }
 
     /// Returns the bytes that the letter takes in memory.
     pub(crate) fn memory(&self) -> u64 {
         let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + bytes(value) + 48).sum();
-        (size_of::<Self>() + self.reason.len() + bytes(&self.key) + bytes(&self.value) + headers) as u64
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + bytes(value) + 48)
+            .sum();
+        (size_of::<Self>() + self.reason.len() + bytes(&self.key) + bytes(&self.value) + headers)
+            as u64
     }
 
-    /// Returns the reason without what differs from record to record: `field price`, `not a JSON object`.
+    /// Returns the reason without what differs from record to record: `field price`, `not
+    /// a JSON object`.
     pub(crate) fn kind_of_reason(&self) -> &str {
         let kind = self.reason.split([':', ',']).next().unwrap_or_default();
-        if kind.ends_with(" bytes") { "too large" } else { kind.split(" at byte ").next().unwrap_or_default() }
+        if kind.ends_with(" bytes") {
+            "too large"
+        } else {
+            kind.split(" at byte ").next().unwrap_or_default()
+        }
     }
 
-    /// Returns the Kafka record timestamp; `None` where the record has none that a date can hold.
+    /// Returns the Kafka record timestamp; `None` where the record has none that a date
+    /// can hold.
     pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
         self.timestamp_ms.and_then(EventTime::from_millis)
     }
 
-    /// Returns topic, partition and letter of one line of a dead-letter object, or `None` where it is not one.
+    /// Returns topic, partition and letter of one line of a dead-letter object, or `None`
+    /// where it is not one.
     pub fn from_json(line: &str) -> Option<(String, i32, Self)> {
         let line: Value = serde_json::from_str(line).ok()?;
         let header = |header: &Value| Some((take(header, "name")??, take(header, "value")?));
@@ -62,12 +78,21 @@ impl DeadLetter {
             timestamp_ms: line["kafka_timestamp_ms"].as_i64(),
             key: take(&line, "key")?,
             value: take(&line, "value")?,
-            headers: line["headers"].as_array()?.iter().map(header).collect::<Option<_>>()?,
+            headers: line["headers"]
+                .as_array()?
+                .iter()
+                .map(header)
+                .collect::<Option<_>>()?,
         };
-        Some((line["topic"].as_str()?.to_owned(), i32::try_from(line["kafka_partition"].as_i64()?).ok()?, letter))
+        Some((
+            line["topic"].as_str()?.to_owned(),
+            i32::try_from(line["kafka_partition"].as_i64()?).ok()?,
+            letter,
+        ))
     }
 
-    /// Returns one line of a dead-letter object. Bytes that are not UTF-8 stand in base64 under a name that ends in `_base64`.
+    /// Returns one line of a dead-letter object. Bytes that are not UTF-8 stand in base64
+    /// under a name that ends in `_base64`.
     pub(crate) fn to_json(&self, topic: &str, partition: i32) -> Value {
         let mut line = json!({
             "topic": topic,
@@ -134,15 +159,29 @@ mod tests {
     #[test]
     fn reasons_are_counted_by_kind() {
         let too_large = "1200 bytes, wanted at most 1000 (setting records.max_bytes)".to_owned();
-        let of = |value: &[u8]| tick::Tick::from_json(value).expect_err("no tick").to_string();
+        let of = |value: &[u8]| {
+            tick::Tick::from_json(value)
+                .expect_err("no tick")
+                .to_string()
+        };
         for (reason, kind) in [
-            (of(br#"{"symbol":"A","event_time":1,"price":"x:,"}"#), "field price"),
+            (
+                of(br#"{"symbol":"A","event_time":1,"price":"x:,"}"#),
+                "field price",
+            ),
             (of(b"{\"a\""), "not a JSON object"),
             (of(b"\xff"), "invalid UTF-8"),
             (of(b""), "empty value"),
             (too_large, "too large"),
         ] {
-            let letter = DeadLetter { offset: 0, reason, timestamp_ms: None, key: None, value: None, headers: vec![] };
+            let letter = DeadLetter {
+                offset: 0,
+                reason,
+                timestamp_ms: None,
+                key: None,
+                value: None,
+                headers: vec![],
+            };
             assert_eq!(letter.kind_of_reason(), kind, "{}", letter.reason);
         }
     }

@@ -1,4 +1,5 @@
-//! Reads an object's coordinates back, to prove what is in it. The only reader here: queries are Athena's.
+//! Reads an object's coordinates back, to prove what is in it. The only reader here:
+//! queries are Athena's.
 
 use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader};
@@ -56,18 +57,34 @@ impl Content {
     /// # Errors
     /// The object is not what its key says.
     pub fn decode(kind: Kind, body: Bytes) -> Result<Self, DecodeError> {
-        let lines = |body: Bytes| BufReader::new(GzDecoder::new(std::io::Cursor::new(body))).lines();
+        let lines =
+            |body: Bytes| BufReader::new(GzDecoder::new(std::io::Cursor::new(body))).lines();
         let mut content = Self::default();
         match kind {
             Kind::Data(Format::Parquet) => content.parquet(body)?,
             Kind::Data(Format::Csv) => {
-                let place = |name| COLUMNS.iter().position(|column| column.name == name).ok_or(DecodeError::Columns);
-                let (partition, offset, extra) = (place("kafka_partition")?, place("kafka_offset")?, place("extra")?);
+                let place = |name| {
+                    COLUMNS
+                        .iter()
+                        .position(|column| column.name == name)
+                        .ok_or(DecodeError::Columns)
+                };
+                let (partition, offset, extra) = (
+                    place("kafka_partition")?,
+                    place("kafka_offset")?,
+                    place("extra")?,
+                );
                 for line in lines(body).skip(1) {
                     let line = line?;
                     let fields: Vec<&str> = line.split('\t').collect();
-                    let partition = fields.get(partition).and_then(|field| field.parse().ok()).ok_or(DecodeError::Columns)?;
-                    let offset = fields.get(offset).and_then(|field| field.parse().ok()).ok_or(DecodeError::Columns)?;
+                    let partition = fields
+                        .get(partition)
+                        .and_then(|field| field.parse().ok())
+                        .ok_or(DecodeError::Columns)?;
+                    let offset = fields
+                        .get(offset)
+                        .and_then(|field| field.parse().ok())
+                        .ok_or(DecodeError::Columns)?;
                     content.coordinates.push((partition, offset));
                     content.count(fields[extra]);
                 }
@@ -75,7 +92,11 @@ impl Content {
             Kind::Data(Format::Json) | Kind::DeadLetter => {
                 for line in lines(body) {
                     let line = line?;
-                    let Line { kafka_partition, kafka_offset, extra } = serde_json::from_str(&line)?;
+                    let Line {
+                        kafka_partition,
+                        kafka_offset,
+                        extra,
+                    } = serde_json::from_str(&line)?;
                     content.coordinates.push((kafka_partition, kafka_offset));
                     content.count(&extra.unwrap_or_default());
                 }
@@ -91,20 +112,36 @@ impl Content {
     fn parquet(&mut self, body: Bytes) -> Result<(), DecodeError> {
         let file = SerializedFileReader::new(body)?;
         let schema = file.metadata().file_metadata().schema_descr_ptr();
-        let place = |name| (0..schema.num_columns()).find(|column| schema.column(*column).name() == name).ok_or(DecodeError::Columns);
-        let (partition, offset, extra) = (place("kafka_partition")?, place("kafka_offset")?, place("extra")?);
+        let place = |name| {
+            (0..schema.num_columns())
+                .find(|column| schema.column(*column).name() == name)
+                .ok_or(DecodeError::Columns)
+        };
+        let (partition, offset, extra) = (
+            place("kafka_partition")?,
+            place("kafka_offset")?,
+            place("extra")?,
+        );
         for group in 0..file.num_row_groups() {
             let group = file.get_row_group(group)?;
             let (
                 ColumnReader::Int32ColumnReader(mut partitions),
                 ColumnReader::Int64ColumnReader(mut offsets),
                 ColumnReader::ByteArrayColumnReader(mut extras),
-            ) = (group.get_column_reader(partition)?, group.get_column_reader(offset)?, group.get_column_reader(extra)?)
+            ) = (
+                group.get_column_reader(partition)?,
+                group.get_column_reader(offset)?,
+                group.get_column_reader(extra)?,
+            )
             else {
                 return Err(DecodeError::Columns);
             };
             loop {
-                let (mut partition, mut offset, mut extra) = (Vec::with_capacity(READ), Vec::with_capacity(READ), Vec::new());
+                let (mut partition, mut offset, mut extra) = (
+                    Vec::with_capacity(READ),
+                    Vec::with_capacity(READ),
+                    Vec::new(),
+                );
                 let (rows, ..) = partitions.read_records(READ, None, None, &mut partition)?;
                 offsets.read_records(rows, None, None, &mut offset)?;
                 extras.read_records(rows, Some(&mut Vec::new()), None, &mut extra)?;
@@ -112,7 +149,9 @@ impl Content {
                     break;
                 }
                 self.coordinates.extend(partition.into_iter().zip(offset));
-                extra.iter().for_each(|extra| self.count(extra.as_utf8().unwrap_or_default()));
+                extra
+                    .iter()
+                    .for_each(|extra| self.count(extra.as_utf8().unwrap_or_default()));
             }
         }
         Ok(())
@@ -129,7 +168,16 @@ mod tests {
     #[test]
     fn every_object_tells_the_coordinates_of_its_rows_and_its_inexact_numbers() {
         for format in Format::ALL {
-            let mut batch = Batch::new("t", 7, 0, Rules { routing: Routing::default(), max_record_bytes: 99, skip_tombstones: false });
+            let mut batch = Batch::new(
+                "t",
+                7,
+                0,
+                Rules {
+                    routing: Routing::default(),
+                    max_record_bytes: 99,
+                    skip_tombstones: false,
+                },
+            );
             for offset in 0..20_000 {
                 let value: &[u8] = match offset % 1000 {
                     0 => b"poison",
@@ -137,14 +185,32 @@ mod tests {
                     2 => br#"{"symbol":"A","event_time":0,"price":1}"#,
                     _ => br#"{"symbol":"A","event_time":0,"price":1,"x":"\t"}"#,
                 };
-                batch.push(&Record { offset, timestamp_ms: Some(0), value: Some(value), ..Record::default() }, Instant::now());
+                batch.push(
+                    &Record {
+                        offset,
+                        timestamp_ms: Some(0),
+                        value: Some(value),
+                        ..Record::default()
+                    },
+                    Instant::now(),
+                );
             }
             let (manifest, objects) = batch.seal(format, "id", "attempt").expect("objects");
             for (object, wanted) in objects.into_iter().zip(&manifest.objects) {
                 let kind = object.key.kind();
                 let content = Content::decode(kind, object.body).expect("rows");
-                assert_eq!(content.coordinates, wanted.offsets.offsets().map(|offset| (7, offset)).collect::<Vec<_>>());
-                assert_eq!(content.inexact_numbers, if kind == Kind::DeadLetter { 0 } else { 20 });
+                assert_eq!(
+                    content.coordinates,
+                    wanted
+                        .offsets
+                        .offsets()
+                        .map(|offset| (7, offset))
+                        .collect::<Vec<_>>()
+                );
+                assert_eq!(
+                    content.inexact_numbers,
+                    if kind == Kind::DeadLetter { 0 } else { 20 }
+                );
             }
         }
         assert!(Content::decode(Kind::DeadLetter, Bytes::from_static(b"<html>")).is_err());

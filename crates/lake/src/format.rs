@@ -1,6 +1,7 @@
 use serde::Deserialize;
 
-/// How the data objects of a lake are encoded. One lake has one format: a crawler splits tables that mix them.
+/// How the data objects of a lake are encoded. One lake has one format: a crawler splits
+/// tables that mix them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -9,8 +10,9 @@ pub enum Format {
     Parquet,
     /// One JSON object per line, gzip.
     Json,
-    /// Delimited text with a header, gzip. The delimiter is a tab: Athena's only text SerDe that types its columns
-    /// (LazySimpleSerDe) does not unquote, and commas stand in the `extra` column of nearly every row.
+    /// Delimited text with a header, gzip. The delimiter is a tab: Athena's only text
+    /// SerDe that types its columns (LazySimpleSerDe) does not unquote, and commas stand
+    /// in the `extra` column of nearly every row.
     Csv,
 }
 

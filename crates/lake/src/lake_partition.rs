@@ -8,7 +8,8 @@ use tick::EventTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionBy {
-    /// The Kafka record timestamp: a record arrives in the partition of the hour it was produced in.
+    /// The Kafka record timestamp: a record arrives in the partition of the hour it was
+    /// produced in.
     #[default]
     KafkaTimestamp,
     /// The tick's own event time.
@@ -22,7 +23,8 @@ pub enum Granularity {
     /// One partition an hour.
     #[default]
     Hour,
-    /// One partition a day, under `hr=all`: it sorts behind every hour, so that `hr >= '05'` still finds it.
+    /// One partition a day, under `hr=all`: it sorts behind every hour, so that `hr >=
+    /// '05'` still finds it.
     Day,
 }
 
@@ -33,7 +35,8 @@ pub enum LakePartition {
     Hour(Date, i8),
     /// A whole day: `hr=all`.
     Day(Date),
-    /// Rows whose record has no usable timestamp: `dt=unknown/hr=unknown`, never the clock's hour.
+    /// Rows whose record has no usable timestamp: `dt=unknown/hr=unknown`, never the
+    /// clock's hour.
     Unknown,
 }
 
@@ -52,13 +55,17 @@ impl LakePartition {
         let partition = match (dt, hr) {
             ("unknown", _) => Self::Unknown,
             (dt, "all") => Self::Day(dt.parse().ok()?),
-            (dt, hr) => Self::Hour(dt.parse().ok()?, hr.parse().ok().filter(|hour| (0..24).contains(hour))?),
+            (dt, hr) => Self::Hour(
+                dt.parse().ok()?,
+                hr.parse().ok().filter(|hour| (0..24).contains(hour))?,
+            ),
         };
         // Only one spelling of each partition exists: what comes out is what went in.
         (partition.dt() == dt && partition.hr() == hr).then_some(partition)
     }
 
-    /// Returns the partition in the folders of an object key, whoever wrote the object: `…/dt=<dt>/hr=<hr>/<name>`.
+    /// Returns the partition in the folders of an object key, whoever wrote the object:
+    /// `…/dt=<dt>/hr=<hr>/<name>`.
     pub fn of_key(key: &str) -> Option<Self> {
         let mut folders = key.rsplit('/').skip(1);
         let hr = folders.next()?.strip_prefix("hr=")?;
@@ -97,15 +104,33 @@ mod tests {
     #[test]
     fn hours_are_utc_and_unknown_is_never_the_clock() {
         let time = EventTime::parse_rfc3339("2026-11-21T00:30:00+02:00");
-        assert_eq!(LakePartition::of(time, Granularity::Hour).to_string(), "dt=2026-11-20/hr=22");
-        assert_eq!(LakePartition::of(time, Granularity::Day).to_string(), "dt=2026-11-20/hr=all");
-        assert_eq!(LakePartition::of(None, Granularity::Hour).to_string(), "dt=unknown/hr=unknown");
+        assert_eq!(
+            LakePartition::of(time, Granularity::Hour).to_string(),
+            "dt=2026-11-20/hr=22"
+        );
+        assert_eq!(
+            LakePartition::of(time, Granularity::Day).to_string(),
+            "dt=2026-11-20/hr=all"
+        );
+        assert_eq!(
+            LakePartition::of(None, Granularity::Hour).to_string(),
+            "dt=unknown/hr=unknown"
+        );
     }
 
     #[test]
     fn only_the_one_spelling_is_parsed() {
-        assert!(LakePartition::parse("2026-11-20", "22").is_some() && LakePartition::parse("unknown", "unknown").is_some());
-        for (dt, hr) in [("2026-11-20", "7"), ("2026-11-20", "24"), ("2026-1-2", "07"), ("unknown", "07"), ("20261120", "07")] {
+        assert!(
+            LakePartition::parse("2026-11-20", "22").is_some()
+                && LakePartition::parse("unknown", "unknown").is_some()
+        );
+        for (dt, hr) in [
+            ("2026-11-20", "7"),
+            ("2026-11-20", "24"),
+            ("2026-1-2", "07"),
+            ("unknown", "07"),
+            ("20261120", "07"),
+        ] {
             assert_eq!(LakePartition::parse(dt, hr), None, "{dt} {hr}");
         }
     }

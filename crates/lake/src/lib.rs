@@ -1,7 +1,8 @@
 //! What lies in the lake, and under which name.
 //!
-//! Everything here is pure: values and `now` go in, values come out. A [`Batch`] collects a contiguous range of offsets of one
-//! Kafka partition and becomes the [`Object`]s that the consumer puts into S3; the same batch gives the same bytes.
+//! Everything here is pure: values and `now` go in, values come out. A [`Batch`] collects
+//! a contiguous range of offsets of one Kafka partition and becomes the [`Object`]s that
+//! the consumer puts into S3; the same batch gives the same bytes.
 
 #[cfg(feature = "encodings")]
 mod audit;

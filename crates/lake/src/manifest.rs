@@ -7,18 +7,22 @@ use crate::{ObjectKey, OffsetRuns};
 /// The form of manifests that this version writes, and the newest that it reads.
 const VERSION: u32 = 1;
 const PREFIX: &str = "_manifests/";
-/// 10^19 − 1: first offsets are subtracted from it, so that a listing begins with the newest manifest.
+/// 10^19 − 1: first offsets are subtracted from it, so that a listing begins with the
+/// newest manifest.
 const INVERSE: u64 = 9_999_999_999_999_999_999;
 
-/// Where every offset of `[first, last]` of one partition went. A write-once register: created with `If-None-Match: *` and never changed or deleted, it
-/// decides for everybody what the batch that begins at `first` is.
+/// Where every offset of `[first, last]` of one partition went. A write-once register:
+/// created with `If-None-Match: *` and never changed or deleted, it decides for everybody
+/// what the batch that begins at `first` is.
 ///
-/// What is in no object, not a skipped tombstone and in no gap is absent from the log: transaction markers and aborted records.
+/// What is in no object, not a skipped tombstone and in no gap is absent from the log:
+/// transaction markers and aborted records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Manifest {
     /// The topic.
     pub topic: String,
-    /// Kafka's id of the topic, which a topic that is deleted and made anew does not keep.
+    /// Kafka's id of the topic, which a topic that is deleted and made anew does not
+    /// keep.
     pub topic_id: String,
     /// The partition.
     pub partition: i32,
@@ -63,7 +67,9 @@ pub enum GapReason {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A later version wrote it.
-    #[error("it has form {version} and was written by {writer}; this version reads forms up to {VERSION}: run {writer} or later")]
+    #[error(
+        "it has form {version} and was written by {writer}; this version reads forms up to {VERSION}: run {writer} or later"
+    )]
     Newer {
         /// Its form.
         version: u32,
@@ -126,7 +132,14 @@ impl Manifest {
     pub const WRITER: &str = concat!("ticklake/", env!("CARGO_PKG_VERSION"));
 
     /// Returns the manifest of a gap.
-    pub fn of_gap(topic: &str, topic_id: &str, partition: i32, (first, last): (i64, i64), reason: GapReason, attempt: String) -> Self {
+    pub fn of_gap(
+        topic: &str,
+        topic_id: &str,
+        partition: i32,
+        (first, last): (i64, i64),
+        reason: GapReason,
+        attempt: String,
+    ) -> Self {
         Self {
             topic: topic.to_owned(),
             topic_id: topic_id.to_owned(),
@@ -143,7 +156,11 @@ impl Manifest {
 
     /// Returns its place in the bucket.
     pub fn key(&self) -> ManifestKey {
-        ManifestKey { topic: self.topic.clone(), partition: self.partition, first: self.first }
+        ManifestKey {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            first: self.first,
+        }
     }
 
     /// Returns its body. The same manifest gives the same bytes.
@@ -178,41 +195,84 @@ impl Manifest {
     pub fn from_json(body: &[u8]) -> Result<Self, ManifestError> {
         let head: Head = serde_json::from_slice(body)?;
         if head.version > VERSION {
-            return Err(ManifestError::Newer { version: head.version, writer: head.writer });
+            return Err(ManifestError::Newer {
+                version: head.version,
+                writer: head.writer,
+            });
         }
         let raw: Raw = serde_json::from_slice(body)?;
         let wrong = ManifestError::Content;
         if raw.first < 0 || raw.first > raw.last {
             return Err(wrong("its first offset is not between 0 and its last"));
         }
-        let within = |runs: &OffsetRuns| runs.runs().last().is_none_or(|(_, last)| *last <= raw.last);
+        let within =
+            |runs: &OffsetRuns| runs.runs().last().is_none_or(|(_, last)| *last <= raw.last);
         let mut objects = Vec::with_capacity(raw.objects.len());
         for object in &raw.objects {
-            let key = ObjectKey::parse(&object.key).map_err(|_| wrong("an object's key is not one of the lake's"))?;
-            let offsets =
-                OffsetRuns::parse(&object.offsets, raw.first).ok_or_else(|| wrong("an object's offsets are not ascending runs"))?;
+            let key = ObjectKey::parse(&object.key)
+                .map_err(|_| wrong("an object's key is not one of the lake's"))?;
+            let offsets = OffsetRuns::parse(&object.offsets, raw.first)
+                .ok_or_else(|| wrong("an object's offsets are not ascending runs"))?;
             if !within(&offsets) || offsets.count() != object.rows {
-                return Err(wrong("an object's offsets are not as many as its rows, or lie behind the last"));
+                return Err(wrong(
+                    "an object's offsets are not as many as its rows, or lie behind the last",
+                ));
             }
             objects.push(ManifestObject { key, offsets });
         }
-        let tombstones = OffsetRuns::parse(&raw.tombstones, raw.first).ok_or_else(|| wrong("its tombstones are not ascending runs"))?;
+        let tombstones = OffsetRuns::parse(&raw.tombstones, raw.first)
+            .ok_or_else(|| wrong("its tombstones are not ascending runs"))?;
         if raw.gap.is_some() && !objects.is_empty() {
             return Err(wrong("a gap has objects"));
         }
-        let Raw { writer, topic, topic_id, partition, first, last, attempt, gap, .. } = raw;
-        Ok(Self { topic, topic_id, partition, first, last, attempt, writer, gap, objects, tombstones })
+        let Raw {
+            writer,
+            topic,
+            topic_id,
+            partition,
+            first,
+            last,
+            attempt,
+            gap,
+            ..
+        } = raw;
+        Ok(Self {
+            topic,
+            topic_id,
+            partition,
+            first,
+            last,
+            attempt,
+            writer,
+            gap,
+            objects,
+            tombstones,
+        })
     }
 
-    /// Returns the first and the last offset of some of its objects; `None` if they have none.
+    /// Returns the first and the last offset of some of its objects; `None` if they have
+    /// none.
     pub fn span(&self, objects: &[usize]) -> Option<(i64, i64)> {
-        let runs = || objects.iter().filter_map(|index| self.objects.get(*index)).flat_map(|object| object.offsets.runs());
-        runs().map(|run| run.0).min().zip(runs().map(|run| run.1).max())
+        let runs = || {
+            objects
+                .iter()
+                .filter_map(|index| self.objects.get(*index))
+                .flat_map(|object| object.offsets.runs())
+        };
+        runs()
+            .map(|run| run.0)
+            .min()
+            .zip(runs().map(|run| run.1).max())
     }
 
     /// Returns how many of its offsets the log did not have.
     pub fn absent(&self) -> u64 {
-        let accounted: u64 = self.objects.iter().map(|object| object.offsets.count()).sum::<u64>() + self.tombstones.count();
+        let accounted: u64 = self
+            .objects
+            .iter()
+            .map(|object| object.offsets.count())
+            .sum::<u64>()
+            + self.tombstones.count();
         match self.gap {
             Some(_) => 0,
             None => ((self.last - self.first).unsigned_abs() + 1).saturating_sub(accounted),
@@ -220,7 +280,8 @@ impl Manifest {
     }
 }
 
-/// A manifest's place in the bucket, `_manifests/<topic>/<partition>/<10^19 − 1 − first>-<first>.json`: S3 lists the newest first.
+/// A manifest's place in the bucket, `_manifests/<topic>/<partition>/<10^19 − 1 −
+/// first>-<first>.json`: S3 lists the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ManifestKey {
     /// The topic.
@@ -247,16 +308,27 @@ impl ManifestKey {
         let mut parts = key.strip_prefix(PREFIX)?.split('/');
         let (topic, partition, name) = (parts.next()?, parts.next()?, parts.next()?);
         let (_, first) = name.strip_suffix(".json")?.split_once('-')?;
-        let parsed =
-            Self { topic: topic.to_owned(), partition: partition.parse().ok()?, first: first.parse().ok().filter(|first| *first >= 0)? };
+        let parsed = Self {
+            topic: topic.to_owned(),
+            partition: partition.parse().ok()?,
+            first: first.parse().ok().filter(|first| *first >= 0)?,
+        };
         (parsed.to_string() == key).then_some(parsed)
     }
 }
 
 impl fmt::Display for ManifestKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { topic, partition, first } = self;
-        write!(f, "{PREFIX}{topic}/{partition}/{:019}-{first}.json", INVERSE - first.unsigned_abs())
+        let Self {
+            topic,
+            partition,
+            first,
+        } = self;
+        write!(
+            f,
+            "{PREFIX}{topic}/{partition}/{:019}-{first}.json",
+            INVERSE - first.unsigned_abs()
+        )
     }
 }
 
@@ -265,10 +337,15 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        let key = "ticks/dt=1970-01-01/hr=00/a-b-3-00000000000000000010-00000000000000000014.parquet";
-        let mut manifest = Manifest::of_gap("a-b", "id", 3, (10, 14), GapReason::Skipped, "x".to_owned());
+        let key =
+            "ticks/dt=1970-01-01/hr=00/a-b-3-00000000000000000010-00000000000000000014.parquet";
+        let mut manifest =
+            Manifest::of_gap("a-b", "id", 3, (10, 14), GapReason::Skipped, "x".to_owned());
         manifest.gap = None;
-        manifest.objects = vec![ManifestObject { key: ObjectKey::parse(key).expect("a key"), offsets: OffsetRuns::run(10, 12) }];
+        manifest.objects = vec![ManifestObject {
+            key: ObjectKey::parse(key).expect("a key"),
+            offsets: OffsetRuns::run(10, 12),
+        }];
         manifest.tombstones = OffsetRuns::run(14, 14);
         manifest
     }
@@ -291,25 +368,60 @@ mod tests {
 
     #[test]
     fn what_is_newer_or_contradicts_itself_is_refused_with_the_remedy() {
-        let said = |body: &str| Manifest::from_json(body.as_bytes()).expect_err(body).to_string();
-        assert!(said(r#"{"version":2,"writer":"ticklake/9.0.0","what":"ever"}"#).ends_with("run ticklake/9.0.0 or later"));
+        let said = |body: &str| {
+            Manifest::from_json(body.as_bytes())
+                .expect_err(body)
+                .to_string()
+        };
+        assert!(
+            said(r#"{"version":2,"writer":"ticklake/9.0.0","what":"ever"}"#)
+                .ends_with("run ticklake/9.0.0 or later")
+        );
         assert!(said("<html>").starts_with("it is not a manifest"));
         let text = String::from_utf8(manifest().to_json().expect("JSON")).expect("text");
         assert!(said(&text.replace(r#""rows":3"#, r#""rows":4"#)).contains("as many as its rows"));
         assert!(said(&text.replace(r#""last":14"#, r#""last":9"#)).contains("first offset"));
-        assert!(said(&text.replace(r#""last":14"#, r#""last":11"#)).contains("lie behind the last"));
-        assert!(said(&text.replace(r#""offsets":"0-2""#, r#""offsets":"2-0""#)).contains("not ascending runs"));
-        assert!(said(&text.replace(r#""tombstones":"4""#, r#""tombstones":"x""#)).contains("tombstones"));
-        assert!(said(&text.replace(r#""objects""#, r#""gap":"skipped","objects""#)).contains("a gap has objects"));
+        assert!(
+            said(&text.replace(r#""last":14"#, r#""last":11"#)).contains("lie behind the last")
+        );
+        assert!(
+            said(&text.replace(r#""offsets":"0-2""#, r#""offsets":"2-0""#))
+                .contains("not ascending runs")
+        );
+        assert!(
+            said(&text.replace(r#""tombstones":"4""#, r#""tombstones":"x""#))
+                .contains("tombstones")
+        );
+        assert!(
+            said(&text.replace(r#""objects""#, r#""gap":"skipped","objects""#))
+                .contains("a gap has objects")
+        );
         assert!(said(&text.replace("ticks/dt", "tocks/dt")).contains("not one of the lake's"));
     }
 
     #[test]
     fn listings_begin_with_the_newest() {
-        let key = |first| ManifestKey { topic: "a-b".to_owned(), partition: 3, first }.to_string();
+        let key = |first| {
+            ManifestKey {
+                topic: "a-b".to_owned(),
+                partition: 3,
+                first,
+            }
+            .to_string()
+        };
         assert_eq!(key(0), "_manifests/a-b/3/9999999999999999999-0.json");
         assert!(key(i64::MAX) < key(101) && key(101) < key(100) && key(10) < key(9));
-        assert_eq!(ManifestKey::parse(&key(10)), Some(ManifestKey { topic: "a-b".to_owned(), partition: 3, first: 10 }));
-        assert_eq!(ManifestKey::parse("_manifests/a-b/3/9999999999999999999-1.json"), None);
+        assert_eq!(
+            ManifestKey::parse(&key(10)),
+            Some(ManifestKey {
+                topic: "a-b".to_owned(),
+                partition: 3,
+                first: 10
+            })
+        );
+        assert_eq!(
+            ManifestKey::parse("_manifests/a-b/3/9999999999999999999-1.json"),
+            None
+        );
     }
 }

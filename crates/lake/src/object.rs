@@ -4,7 +4,10 @@ use tick::EventTime;
 
 use crate::encode::{EncodeError, Encoder};
 use crate::rows::Rows;
-use crate::{DeadLetter, Kind, LakePartition, Manifest, ManifestObject, ObjectKey, ObjectMetadata, OffsetRuns};
+use crate::{
+    DeadLetter, Kind, LakePartition, Manifest, ManifestObject, ObjectKey, ObjectMetadata,
+    OffsetRuns,
+};
 
 /// An object to be put into the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +30,21 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    pub(crate) fn key(&self, kind: Kind, lake_partition: LakePartition) -> Result<ObjectKey, EncodeError> {
+    pub(crate) fn key(
+        &self,
+        kind: Kind,
+        lake_partition: LakePartition,
+    ) -> Result<ObjectKey, EncodeError> {
         let (first, last) = self.range;
-        ObjectKey::new(kind, lake_partition, self.topic, self.partition, first, last).ok_or_else(|| EncodeError::Key {
+        ObjectKey::new(
+            kind,
+            lake_partition,
+            self.topic,
+            self.partition,
+            first,
+            last,
+        )
+        .ok_or_else(|| EncodeError::Key {
             topic: self.topic.to_owned(),
             partition: self.partition,
             first,
@@ -52,13 +67,19 @@ impl Source<'_> {
             attempt: self.attempt.to_owned(),
             writer: Manifest::WRITER.to_owned(),
             gap: None,
-            objects: objects.map(|(object, offsets)| ManifestObject { key: object.key.clone(), offsets }).collect(),
+            objects: objects
+                .map(|(object, offsets)| ManifestObject {
+                    key: object.key.clone(),
+                    offsets,
+                })
+                .collect(),
             tombstones,
         }
     }
 }
 
-/// An object in the making: it takes rows or dead letters in pieces and keeps the bytes that they became.
+/// An object in the making: it takes rows or dead letters in pieces and keeps the bytes
+/// that they became.
 pub(crate) struct Draft {
     key: ObjectKey,
     encoder: Encoder,
@@ -69,7 +90,13 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn new(key: ObjectKey) -> Result<Self, EncodeError> {
-        Ok(Self { encoder: Encoder::new(key.kind())?, key, rows: 0, event_times: None, reasons: BTreeMap::new() })
+        Ok(Self {
+            encoder: Encoder::new(key.kind())?,
+            key,
+            rows: 0,
+            event_times: None,
+            reasons: BTreeMap::new(),
+        })
     }
 
     pub(crate) fn rows(&mut self, source: &Source<'_>, rows: &Rows) -> Result<(), EncodeError> {
@@ -82,12 +109,20 @@ impl Draft {
         self.encoder.rows(source.partition, rows)
     }
 
-    pub(crate) fn dead_letters(&mut self, source: &Source<'_>, letters: &[DeadLetter]) -> Result<(), EncodeError> {
+    pub(crate) fn dead_letters(
+        &mut self,
+        source: &Source<'_>,
+        letters: &[DeadLetter],
+    ) -> Result<(), EncodeError> {
         for letter in letters {
-            *self.reasons.entry(letter.kind_of_reason().to_owned()).or_default() += 1;
+            *self
+                .reasons
+                .entry(letter.kind_of_reason().to_owned())
+                .or_default() += 1;
         }
         self.rows += letters.len() as u64;
-        self.encoder.dead_letters(source.topic, source.partition, letters)
+        self.encoder
+            .dead_letters(source.topic, source.partition, letters)
     }
 
     /// Returns about how many bytes of memory the draft takes.
@@ -105,6 +140,10 @@ impl Draft {
             lost_below: source.lost_below,
             skipped,
         };
-        Ok(Object { key: self.key, metadata, body: self.encoder.finish()?.into() })
+        Ok(Object {
+            key: self.key,
+            metadata,
+            body: self.encoder.finish()?.into(),
+        })
     }
 }

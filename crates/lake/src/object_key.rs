@@ -11,10 +11,13 @@ pub enum Kind {
     DeadLetter,
 }
 
-/// The key of a lake object: `ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<extension>`.
+/// The key of a lake object:
+/// `ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<extension>`.
 ///
-/// First and last are the offsets of the *batch* the object was sealed with, padded with zeros to 20 digits; a batch that spans lake
-/// partitions gives several objects with the same range. But for the `=` of dt and hr a key has no character that form encoding changes.
+/// First and last are the offsets of the *batch* the object was sealed with, padded with
+/// zeros to 20 digits; a batch that spans lake partitions gives several objects with the
+/// same range. But for the `=` of dt and hr a key has no character that form encoding
+/// changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     kind: Kind,
@@ -27,7 +30,9 @@ pub struct ObjectKey {
 
 /// Why a key is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("object key {key:?}: {problem}; wanted ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<parquet|json.gz|csv.gz>")]
+#[error(
+    "object key {key:?}: {problem}; wanted ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<parquet|json.gz|csv.gz>"
+)]
 pub struct ObjectKeyError {
     key: String,
     problem: &'static str,
@@ -39,49 +44,91 @@ impl ObjectKey {
     /// What keys of dead-letter objects begin with.
     pub const DEAD_LETTERS: &str = "dead-letter/";
 
-    /// Returns the key, or `None` where the topic has a character that Kafka does not allow, a number is negative or `first > last`.
-    pub fn new(kind: Kind, lake_partition: LakePartition, topic: &str, partition: i32, first: i64, last: i64) -> Option<Self> {
-        let is_topic = !topic.is_empty() && topic.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    /// Returns the key, or `None` where the topic has a character that Kafka does not
+    /// allow, a number is negative or `first > last`.
+    pub fn new(
+        kind: Kind,
+        lake_partition: LakePartition,
+        topic: &str,
+        partition: i32,
+        first: i64,
+        last: i64,
+    ) -> Option<Self> {
+        let is_topic = !topic.is_empty()
+            && topic
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         let is_range = partition >= 0 && first >= 0 && first <= last;
-        (is_topic && is_range).then(|| Self { kind, lake_partition, topic: topic.to_owned(), partition, first, last })
+        (is_topic && is_range).then(|| Self {
+            kind,
+            lake_partition,
+            topic: topic.to_owned(),
+            partition,
+            first,
+            last,
+        })
     }
 
-    /// Returns the key that this text is; parsed from the right, as topics contain dashes.
+    /// Returns the key that this text is; parsed from the right, as topics contain
+    /// dashes.
     ///
     /// # Errors
     /// Says which part is not as it should be.
     pub fn parse(key: &str) -> Result<Self, ObjectKeyError> {
-        let error = |problem| ObjectKeyError { key: key.to_owned(), problem };
+        let error = |problem| ObjectKeyError {
+            key: key.to_owned(),
+            problem,
+        };
         let mut parts = key.split('/');
         let prefix = parts.next().unwrap_or_default();
-        let dt = parts.next().and_then(|part| part.strip_prefix("dt=")).ok_or_else(|| error("no dt= below the prefix"))?;
-        let hr = parts.next().and_then(|part| part.strip_prefix("hr=")).ok_or_else(|| error("no hr= below dt="))?;
+        let dt = parts
+            .next()
+            .and_then(|part| part.strip_prefix("dt="))
+            .ok_or_else(|| error("no dt= below the prefix"))?;
+        let hr = parts
+            .next()
+            .and_then(|part| part.strip_prefix("hr="))
+            .ok_or_else(|| error("no hr= below dt="))?;
         let name = parts.next().ok_or_else(|| error("no file name"))?;
         if parts.next().is_some() {
             return Err(error("too many folders"));
         }
-        let lake_partition = LakePartition::parse(dt, hr).ok_or_else(|| error("dt or hr is not a date and hour"))?;
+        let lake_partition =
+            LakePartition::parse(dt, hr).ok_or_else(|| error("dt or hr is not a date and hour"))?;
         let (kind, stem) = match prefix {
             "ticks" => Format::ALL
                 .iter()
-                .find_map(|format| Some((Kind::Data(*format), strip_extension(name, format.extension())?)))
+                .find_map(|format| {
+                    Some((
+                        Kind::Data(*format),
+                        strip_extension(name, format.extension())?,
+                    ))
+                })
                 .ok_or_else(|| error("unknown extension"))?,
-            "dead-letter" => {
-                (Kind::DeadLetter, strip_extension(name, Format::Json.extension()).ok_or_else(|| error("dead letters end in .json.gz"))?)
-            }
+            "dead-letter" => (
+                Kind::DeadLetter,
+                strip_extension(name, Format::Json.extension())
+                    .ok_or_else(|| error("dead letters end in .json.gz"))?,
+            ),
             _ => return Err(error("neither below ticks/ nor below dead-letter/")),
         };
         let mut parts = stem.rsplitn(4, '-');
-        let offset = |text: Option<&str>| text.filter(|text| text.len() == 20 && is_digits(text)).and_then(|text| text.parse().ok());
-        let last: i64 = offset(parts.next()).ok_or_else(|| error("the last offset is not 20 digits"))?;
-        let first: i64 = offset(parts.next()).ok_or_else(|| error("the first offset is not 20 digits"))?;
+        let offset = |text: Option<&str>| {
+            text.filter(|text| text.len() == 20 && is_digits(text))
+                .and_then(|text| text.parse().ok())
+        };
+        let last: i64 =
+            offset(parts.next()).ok_or_else(|| error("the last offset is not 20 digits"))?;
+        let first: i64 =
+            offset(parts.next()).ok_or_else(|| error("the first offset is not 20 digits"))?;
         let partition = parts
             .next()
             .filter(|text| is_digits(text) && (*text == "0" || !text.starts_with('0')))
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| error("the partition is not a number"))?;
         let topic = parts.next().unwrap_or_default();
-        Self::new(kind, lake_partition, topic, partition, first, last).ok_or_else(|| error("no such topic or offset range"))
+        Self::new(kind, lake_partition, topic, partition, first, last)
+            .ok_or_else(|| error("no such topic or offset range"))
     }
 
     /// Returns what the object holds.
@@ -115,7 +162,10 @@ impl ObjectKey {
             Kind::Data(format) => format.extension(),
             Kind::DeadLetter => Format::Json.extension(),
         };
-        format!("{}-{}-{:020}-{:020}.{extension}", self.topic, self.partition, self.first, self.last)
+        format!(
+            "{}-{}-{:020}-{:020}.{extension}",
+            self.topic, self.partition, self.first, self.last
+        )
     }
 }
 
@@ -146,23 +196,40 @@ mod tests {
 
     #[test]
     fn topics_may_contain_dashes_and_digits() {
-        let text = "ticks/dt=2026-11-21/hr=05/a-1-2-3-00000000000000000000-00000000000000001422.parquet";
+        let text =
+            "ticks/dt=2026-11-21/hr=05/a-1-2-3-00000000000000000000-00000000000000001422.parquet";
         let key = ObjectKey::parse(text).expect("a key");
-        assert_eq!((key.topic.as_str(), key.partition, key.first, key.last), ("a-1-2", 3, 0, 1422));
+        assert_eq!(
+            (key.topic.as_str(), key.partition, key.first, key.last),
+            ("a-1-2", 3, 0, 1422)
+        );
         assert_eq!(key.to_string(), text);
     }
 
     #[test]
     fn foreign_keys_say_what_is_wrong() {
         let problem = |key: &str| ObjectKey::parse(key).expect_err(key).problem;
-        assert_eq!(problem("ticks/dt=2026-11-21/hr=05/t-0-5-9.parquet"), "the last offset is not 20 digits");
-        assert_eq!(problem("ticks/dt=2026-11-21/hr=25/x"), "dt or hr is not a date and hour");
-        assert_eq!(problem("_manifests/ticks/0/1.json"), "no dt= below the prefix");
-        assert_eq!(problem("ticks/dt=2026-11-21/hr=05/x.txt"), "unknown extension");
+        assert_eq!(
+            problem("ticks/dt=2026-11-21/hr=05/t-0-5-9.parquet"),
+            "the last offset is not 20 digits"
+        );
+        assert_eq!(
+            problem("ticks/dt=2026-11-21/hr=25/x"),
+            "dt or hr is not a date and hour"
+        );
+        assert_eq!(
+            problem("_manifests/ticks/0/1.json"),
+            "no dt= below the prefix"
+        );
+        assert_eq!(
+            problem("ticks/dt=2026-11-21/hr=05/x.txt"),
+            "unknown extension"
+        );
     }
 
     fn any_lake_partition() -> impl Strategy<Value = LakePartition> {
-        let date = (1970i16..=9999, 1i8..=12, 1i8..=28).prop_map(|(y, m, d)| Date::new(y, m, d).expect("a date"));
+        let date = (1970i16..=9999, 1i8..=12, 1i8..=28)
+            .prop_map(|(y, m, d)| Date::new(y, m, d).expect("a date"));
         prop_oneof![
             (date.clone(), 0i8..24).prop_map(|(date, hour)| LakePartition::Hour(date, hour)),
             date.prop_map(LakePartition::Day),
@@ -171,7 +238,10 @@ mod tests {
     }
 
     fn any_kind() -> impl Strategy<Value = Kind> {
-        prop_oneof![Just(Kind::DeadLetter), (0usize..3).prop_map(|format| Kind::Data(Format::ALL[format]))]
+        prop_oneof![
+            Just(Kind::DeadLetter),
+            (0usize..3).prop_map(|format| Kind::Data(Format::ALL[format]))
+        ]
     }
 
     proptest! {

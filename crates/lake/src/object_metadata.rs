@@ -4,7 +4,8 @@ use tick::EventTime;
 
 use crate::schema;
 
-/// What an object's S3 metadata says about it, so that a reader of its event needs one HEAD and not the object.
+/// What an object's S3 metadata says about it, so that a reader of its event needs one
+/// HEAD and not the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMetadata {
     /// Rows in the object.
@@ -13,11 +14,14 @@ pub struct ObjectMetadata {
     pub event_times: Option<(EventTime, EventTime)>,
     /// How often each kind of reason is among dead letters; empty for ticks.
     pub reasons: BTreeMap<String, u64>,
-    /// The attempt of the manifest that the object belongs to; `None` where another program wrote it.
+    /// The attempt of the manifest that the object belongs to; `None` where another
+    /// program wrote it.
     pub attempt: Option<String>,
-    /// Where retention had taken part of the batch before the object was made: the first offset that was left.
+    /// Where retention had taken part of the batch before the object was made: the first
+    /// offset that was left.
     pub lost_below: Option<i64>,
-    /// How many of the manifest's offsets an operator gave up, as they could not be read again; those below `lost_below` not counted.
+    /// How many of the manifest's offsets an operator gave up, as they could not be read
+    /// again; those below `lost_below` not counted.
     pub skipped: u64,
 }
 
@@ -37,34 +41,59 @@ impl ObjectMetadata {
         let mut map = HashMap::from([
             (ROWS.to_owned(), self.rows.to_string()),
             (SCHEMA.to_owned(), schema::fingerprint()),
-            (WRITER.to_owned(), concat!("ticklake/", env!("CARGO_PKG_VERSION")).to_owned()),
+            (
+                WRITER.to_owned(),
+                concat!("ticklake/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ),
         ]);
         if let Some((first, last)) = self.event_times {
             map.insert(FIRST.to_owned(), first.to_string());
             map.insert(LAST.to_owned(), last.to_string());
         }
         if !self.reasons.is_empty() {
-            let counts: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{reason}={count}")).collect();
+            let counts: Vec<String> = self
+                .reasons
+                .iter()
+                .map(|(reason, count)| format!("{reason}={count}"))
+                .collect();
             map.insert(REASONS.to_owned(), counts.join(";"));
         }
-        map.extend(self.attempt.iter().map(|attempt| (ATTEMPT.to_owned(), attempt.clone())));
-        map.extend(self.lost_below.iter().map(|offset| (LOST_BELOW.to_owned(), offset.to_string())));
+        map.extend(
+            self.attempt
+                .iter()
+                .map(|attempt| (ATTEMPT.to_owned(), attempt.clone())),
+        );
+        map.extend(
+            self.lost_below
+                .iter()
+                .map(|offset| (LOST_BELOW.to_owned(), offset.to_string())),
+        );
         if self.skipped > 0 {
             map.insert(SKIPPED.to_owned(), self.skipped.to_string());
         }
         map
     }
 
-    /// Returns what S3 user metadata says, or `None` where another program wrote the object.
+    /// Returns what S3 user metadata says, or `None` where another program wrote the
+    /// object.
     pub fn from_map(map: &HashMap<String, String>) -> Option<Self> {
-        let time = |name| map.get(name).and_then(|text| EventTime::parse_rfc3339(text));
+        let time = |name| {
+            map.get(name)
+                .and_then(|text| EventTime::parse_rfc3339(text))
+        };
         Some(Self {
             rows: map.get(ROWS)?.parse().ok()?,
             event_times: time(FIRST).zip(time(LAST)),
-            reasons: map.get(REASONS).map(|counts| counts.split(';').filter_map(count_of).collect()).unwrap_or_default(),
+            reasons: map
+                .get(REASONS)
+                .map(|counts| counts.split(';').filter_map(count_of).collect())
+                .unwrap_or_default(),
             attempt: map.get(ATTEMPT).cloned(),
             lost_below: map.get(LOST_BELOW).and_then(|offset| offset.parse().ok()),
-            skipped: map.get(SKIPPED).and_then(|offsets| offsets.parse().ok()).unwrap_or(0),
+            skipped: map
+                .get(SKIPPED)
+                .and_then(|offsets| offsets.parse().ok())
+                .unwrap_or(0),
         })
     }
 }

@@ -2,17 +2,23 @@ use std::fmt::Write as _;
 
 /// Offsets in ascending order, kept as runs of consecutive ones.
 ///
-/// Its text form, as it stands in a manifest, is relative to the manifest's first offset: `0-4,7` in a manifest that begins at 100 means 100 to 104 and 107.
+/// Its text form, as it stands in a manifest, is relative to the manifest's first offset:
+/// `0-4,7` in a manifest that begins at 100 means 100 to 104 and 107.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct OffsetRuns(Vec<(i64, i64)>);
 
 impl OffsetRuns {
     /// Returns one run, both ends included; none where `first > last`.
     pub fn run(first: i64, last: i64) -> Self {
-        Self(if first <= last { vec![(first, last)] } else { Vec::new() })
+        Self(if first <= last {
+            vec![(first, last)]
+        } else {
+            Vec::new()
+        })
     }
 
-    /// Adds an offset above all others; one that is not is a fault of the caller's and is ignored.
+    /// Adds an offset above all others; one that is not is a fault of the caller's and is
+    /// ignored.
     pub fn push(&mut self, offset: i64) {
         match self.0.last_mut() {
             Some((_, last)) if *last + 1 == offset => *last = offset,
@@ -33,7 +39,10 @@ impl OffsetRuns {
 
     /// Returns the number of offsets.
     pub fn count(&self) -> u64 {
-        self.0.iter().map(|(first, last)| (last - first).unsigned_abs() + 1).sum()
+        self.0
+            .iter()
+            .map(|(first, last)| (last - first).unsigned_abs() + 1)
+            .sum()
     }
 
     /// Returns true where an offset is among them.
@@ -44,7 +53,13 @@ impl OffsetRuns {
 
     /// Returns those that are at least `offset`.
     pub fn from(&self, offset: i64) -> Self {
-        Self(self.0.iter().filter(|(_, last)| *last >= offset).map(|(first, last)| ((*first).max(offset), *last)).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(_, last)| *last >= offset)
+                .map(|(first, last)| ((*first).max(offset), *last))
+                .collect(),
+        )
     }
 
     pub(crate) fn to_text(&self, base: i64) -> String {
@@ -66,7 +81,9 @@ impl OffsetRuns {
         let mut runs: Vec<(i64, i64)> = Vec::new();
         for run in text.split(',').filter(|run| !run.is_empty()) {
             let (first, last) = run.split_once('-').unwrap_or((run, run));
-            let number = |text: &str| base.checked_add(text.parse::<i64>().ok().filter(|number| *number >= 0)?);
+            let number = |text: &str| {
+                base.checked_add(text.parse::<i64>().ok().filter(|number| *number >= 0)?)
+            };
             let (first, last) = (number(first)?, number(last)?);
             // Ascending and with something in between, so that one set has one spelling.
             if first > last || runs.last().is_some_and(|(_, before)| first <= *before + 1) {

@@ -1,18 +1,27 @@
-//! Exactly once, as a state machine: no I/O, no clock, no async. `tick-consumer` drives it as it is, and `tests/protocol_model.rs` explores it.
+//! Exactly once, as a state machine: no I/O, no clock, no async. `tick-consumer` drives
+//! it as it is, and `tests/protocol_model.rs` explores it.
 //!
-//! Each partition has a chain of manifests ([`Manifest`]), from offset 0 on without a hole. The argument in four steps:
+//! Each partition has a chain of manifests ([`Manifest`]), from offset 0 on without a
+//! hole. The argument in four steps:
 //!
-//! 1. For each `first` there is at most one manifest, whoever creates it: S3 refuses the second (`If-None-Match: *`). After any answer but success
-//!    [`Protocol`] reads the register and obeys what it finds; it is its own only where the *whole* body is what it sent.
-//! 2. A manifest is only sent when the one before it is complete, that is when all of its objects exist ([`Standing::Ready`]). So all
-//!    manifests but the newest are complete, and a start has to look at nothing but the newest.
-//! 3. The keys of objects follow from the manifest, their contents from its map of offsets; S3 refuses a second object of the same key too. So it does not matter who
-//!    creates one, when, or how often. An object is created whole ([`crate::Repair`] makes no other), or says in its metadata what retention had taken or an
-//!    operator gave up by then: whoever is first decides, and the others find it there.
-//! 4. What a batch holds was read from the topic that its manifest names: the topic's id is looked at after the records were read and before anything is
-//!    sent, and an id never comes back.
+//! 1. For each `first` there is at most one manifest, whoever creates it: S3 refuses the
+//!    second (`If-None-Match: *`). After any answer but success [`Protocol`] reads the
+//!    register and obeys what it finds; it is its own only where the *whole* body is what
+//!    it sent.
+//! 2. A manifest is only sent when the one before it is complete, that is when all of its
+//!    objects exist ([`Standing::Ready`]). So all manifests but the newest are complete,
+//!    and a start has to look at nothing but the newest.
+//! 3. The keys of objects follow from the manifest, their contents from its map of
+//!    offsets; S3 refuses a second object of the same key too. So it does not matter who
+//!    creates one, when, or how often. An object is created whole ([`crate::Repair`]
+//!    makes no other), or says in its metadata what retention had taken or an operator
+//!    gave up by then: whoever is first decides, and the others find it there.
+//! 4. What a batch holds was read from the topic that its manifest names: the topic's id
+//!    is looked at after the records were read and before anything is sent, and an id
+//!    never comes back.
 //!
-//! Hence crashes, zombies, late and repeated PUTs and lost answers change nothing, and neither do Kafka's committed offsets, which are never read back.
+//! Hence crashes, zombies, late and repeated PUTs and lost answers change nothing, and
+//! neither do Kafka's committed offsets, which are never read back.
 
 use std::sync::Arc;
 
@@ -23,20 +32,24 @@ use crate::{GapReason, Manifest};
 pub enum Request {
     /// Find the partition's newest manifest. Answer: [`Answer::Manifest`].
     FindTail,
-    /// Look at the log: bounds first, the topic's id *after* them. Answer: [`Answer::Log`].
+    /// Look at the log: bounds first, the topic's id *after* them. Answer:
+    /// [`Answer::Log`].
     LookAtLog,
     /// Read the topic's id. Answer: [`Answer::TopicId`].
     CheckTopic,
-    /// Create a manifest that must not exist yet. Answer: [`Answer::Created`], or [`Answer::Refused`] after anything else, no answer included.
+    /// Create a manifest that must not exist yet. Answer: [`Answer::Created`], or
+    /// [`Answer::Refused`] after anything else, no answer included.
     CreateManifest(Arc<Manifest>),
     /// Read the manifest that begins at this offset. Answer: [`Answer::Manifest`].
     ReadManifest(i64),
     /// Read which attempt made an object. Answer: [`Answer::Object`].
     InspectObject(Arc<Manifest>, usize),
-    /// Read the records of a manifest's objects from the log again and make the objects as the manifest says: some of these at least, each of them whole.
-    /// Answer: [`Answer::Made`].
+    /// Read the records of a manifest's objects from the log again and make the objects
+    /// as the manifest says: some of these at least, each of them whole. Answer:
+    /// [`Answer::Made`].
     ReadBack(Arc<Manifest>, Vec<usize>),
-    /// Create an object that must not exist yet, from the batch or from what [`Request::ReadBack`] read. Answer: as for a manifest.
+    /// Create an object that must not exist yet, from the batch or from what
+    /// [`Request::ReadBack`] read. Answer: as for a manifest.
     CreateObject(Arc<Manifest>, usize),
 }
 
@@ -53,7 +66,8 @@ pub enum Answer {
     Created,
     /// It was refused, or nobody knows.
     Refused,
-    /// The attempt in the object's metadata: `None` where there is no object, empty where it has none.
+    /// The attempt in the object's metadata: `None` where there is no object, empty where
+    /// it has none.
     Object(Option<String>),
     /// The objects that were made; they are kept until they are created.
     Made(Vec<usize>),
@@ -82,7 +96,8 @@ pub enum Standing<'a> {
         /// The attempt whose manifest is the newest, where there is one.
         tail: Option<&'a str>,
     },
-    /// As `Ready`, but the log does not have the offsets from `first` to `last` any more: they have to be registered as a gap.
+    /// As `Ready`, but the log does not have the offsets from `first` to `last` any more:
+    /// they have to be registered as a gap.
     Gap {
         /// The first offset that is gone.
         first: i64,
@@ -121,10 +136,12 @@ pub enum Fault {
     },
 }
 
-/// The protocol for one partition, from one assignment to its end. See the module's documentation.
+/// The protocol for one partition, from one assignment to its end. See the module's
+/// documentation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Protocol {
-    /// The topic's id that everything has to match; known from the first look at the log on.
+    /// The topic's id that everything has to match; known from the first look at the log
+    /// on.
     topic_id: Option<String>,
     state: State,
 }
@@ -132,9 +149,15 @@ pub struct Protocol {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum State {
     Locating,
-    Measuring { tail: Option<Arc<Manifest>> },
+    Measuring {
+        tail: Option<Arc<Manifest>>,
+    },
     Completing(Completing),
-    Ready { next: i64, tail: Option<String>, log_start: i64 },
+    Ready {
+        next: i64,
+        tail: Option<String>,
+        log_start: i64,
+    },
     Checking(Arc<Manifest>),
     Registering(Arc<Manifest>),
     Obeying(Arc<Manifest>),
@@ -178,28 +201,48 @@ impl Default for Protocol {
 impl Protocol {
     /// Returns the machine at the beginning: it knows nothing.
     pub fn new() -> Self {
-        Self { topic_id: None, state: State::Locating }
+        Self {
+            topic_id: None,
+            state: State::Locating,
+        }
     }
 
     /// Returns where it stands.
     pub fn standing(&self) -> Standing<'_> {
         match &self.state {
-            State::Ready { next, log_start, tail } if log_start > next => {
-                let reason = if tail.is_none() { GapReason::BeforeLogStart } else { GapReason::LostToRetention };
-                Standing::Gap { first: *next, last: log_start - 1, reason }
+            State::Ready {
+                next,
+                log_start,
+                tail,
+            } if log_start > next => {
+                let reason = if tail.is_none() {
+                    GapReason::BeforeLogStart
+                } else {
+                    GapReason::LostToRetention
+                };
+                Standing::Gap {
+                    first: *next,
+                    last: log_start - 1,
+                    reason,
+                }
             }
-            State::Ready { next, tail, .. } => Standing::Ready { next: *next, tail: tail.as_deref() },
+            State::Ready { next, tail, .. } => Standing::Ready {
+                next: *next,
+                tail: tail.as_deref(),
+            },
             State::Failed(fault) => Standing::Failed(fault),
             _ => Standing::Busy,
         }
     }
 
-    /// Returns the topic's id that manifests have to name; none before the first look at the log.
+    /// Returns the topic's id that manifests have to name; none before the first look at
+    /// the log.
     pub fn topic_id(&self) -> Option<&str> {
         self.topic_id.as_deref()
     }
 
-    /// Returns the requests that are open; those for objects may be carried out at once and in any order.
+    /// Returns the requests that are open; those for objects may be carried out at once
+    /// and in any order.
     pub fn requests(&self) -> Vec<Request> {
         match &self.state {
             State::Locating => vec![Request::FindTail],
@@ -208,16 +251,27 @@ impl Protocol {
             State::Registering(manifest) => vec![Request::CreateManifest(Arc::clone(manifest))],
             State::Obeying(manifest) => vec![Request::ReadManifest(manifest.first)],
             State::Ready { .. } | State::Failed(_) => Vec::new(),
-            State::Completing(Completing { manifest, step, objects, .. }) => match step {
+            State::Completing(Completing {
+                manifest,
+                step,
+                objects,
+                ..
+            }) => match step {
                 Step::ReadingBack => {
-                    let missing = (0..objects.len()).filter(|index| objects[*index] == ObjectState::Missing).collect();
+                    let missing = (0..objects.len())
+                        .filter(|index| objects[*index] == ObjectState::Missing)
+                        .collect();
                     vec![Request::ReadBack(Arc::clone(manifest), missing)]
                 }
                 Step::Checking => vec![Request::CheckTopic],
                 Step::Inspecting | Step::Creating => {
                     let request = |(index, state): (usize, &ObjectState)| match state {
-                        ObjectState::Unknown | ObjectState::Refused => Some(Request::InspectObject(Arc::clone(manifest), index)),
-                        ObjectState::Made => Some(Request::CreateObject(Arc::clone(manifest), index)),
+                        ObjectState::Unknown | ObjectState::Refused => {
+                            Some(Request::InspectObject(Arc::clone(manifest), index))
+                        }
+                        ObjectState::Made => {
+                            Some(Request::CreateObject(Arc::clone(manifest), index))
+                        }
                         ObjectState::Missing | ObjectState::There => None,
                     };
                     objects.iter().enumerate().filter_map(request).collect()
@@ -226,8 +280,9 @@ impl Protocol {
         }
     }
 
-    /// Begins to seal a batch, or to register a gap. Only while [`Standing::Ready`] or [`Standing::Gap`], and only at `next`: anything else would be a hole
-    /// in the chain, and is not done.
+    /// Begins to seal a batch, or to register a gap. Only while [`Standing::Ready`] or
+    /// [`Standing::Gap`], and only at `next`: anything else would be a hole in the chain,
+    /// and is not done.
     ///
     /// # Errors
     /// Returns the manifest where its turn has not come.
@@ -241,7 +296,8 @@ impl Protocol {
         }
     }
 
-    /// Begins again: the log no longer has what has to be read next, or the partition is taken up anew.
+    /// Begins again: the log no longer has what has to be read next, or the partition is
+    /// taken up anew.
     pub fn restart(&mut self) {
         if !matches!(self.state, State::Failed(_)) {
             self.state = State::Locating;
@@ -252,8 +308,12 @@ impl Protocol {
     pub fn answer(&mut self, request: &Request, answer: Answer) {
         let state = std::mem::replace(&mut self.state, State::Locating);
         self.state = match (state, request, answer) {
-            (State::Locating, Request::FindTail, Answer::Manifest(tail)) => State::Measuring { tail },
-            (State::Measuring { tail }, Request::LookAtLog, Answer::Log(log)) => self.measured(tail, &log),
+            (State::Locating, Request::FindTail, Answer::Manifest(tail)) => {
+                State::Measuring { tail }
+            }
+            (State::Measuring { tail }, Request::LookAtLog, Answer::Log(log)) => {
+                self.measured(tail, &log)
+            }
             (State::Checking(manifest), Request::CheckTopic, Answer::TopicId(id)) => {
                 match made_anew(&manifest.topic_id, &id, manifest.first) {
                     Some(fault) => State::Failed(fault),
@@ -264,15 +324,21 @@ impl Protocol {
             (State::Registering(manifest), Request::CreateManifest(_), Answer::Created) => {
                 complete(manifest, Step::Creating, ObjectState::Made, 0)
             }
-            (State::Registering(manifest), Request::CreateManifest(_), Answer::Refused) => State::Obeying(manifest),
-            (State::Obeying(own), Request::ReadManifest(_), Answer::Manifest(found)) => match found {
+            (State::Registering(manifest), Request::CreateManifest(_), Answer::Refused) => {
+                State::Obeying(manifest)
+            }
+            (State::Obeying(own), Request::ReadManifest(_), Answer::Manifest(found)) => match found
+            {
                 None => State::Registering(own),
                 Some(found) if found == own => complete(own, Step::Creating, ObjectState::Made, 0),
-                // The topic was made anew meanwhile, or had been before the other's manifest arrived: what is true has to be found out again.
+                // The topic was made anew meanwhile, or had been before the other's
+                // manifest arrived: what is true has to be found out again.
                 Some(found) if self.topic_id.as_ref() != Some(&found.topic_id) => State::Locating,
                 Some(found) => complete(found, Step::Inspecting, ObjectState::Unknown, 0),
             },
-            (State::Completing(completing), request, answer) => completing.answered(request, answer),
+            (State::Completing(completing), request, answer) => {
+                completing.answered(request, answer)
+            }
             (state, ..) => state,
         };
     }
@@ -280,7 +346,10 @@ impl Protocol {
     fn measured(&mut self, tail: Option<Arc<Manifest>>, log: &Log) -> State {
         let next = tail.as_ref().map_or(0, |tail| tail.last + 1);
         self.topic_id = Some(log.topic_id.clone());
-        if let Some(fault) = tail.as_ref().and_then(|tail| made_anew(&tail.topic_id, &log.topic_id, next)) {
+        if let Some(fault) = tail
+            .as_ref()
+            .and_then(|tail| made_anew(&tail.topic_id, &log.topic_id, next))
+        {
             return State::Failed(fault);
         }
         if next > log.end {
@@ -288,7 +357,11 @@ impl Protocol {
         }
         match tail {
             Some(tail) => complete(tail, Step::Inspecting, ObjectState::Unknown, log.start),
-            None => State::Ready { next: 0, tail: None, log_start: log.start },
+            None => State::Ready {
+                next: 0,
+                tail: None,
+                log_start: log.start,
+            },
         }
     }
 }
@@ -296,20 +369,30 @@ impl Protocol {
 impl Completing {
     fn answered(mut self, request: &Request, answer: Answer) -> State {
         match (self.step, request, answer) {
-            (Step::Inspecting | Step::Creating, Request::InspectObject(_, index), Answer::Object(attempt)) => {
+            (
+                Step::Inspecting | Step::Creating,
+                Request::InspectObject(_, index),
+                Answer::Object(attempt),
+            ) => {
                 let there = match attempt {
                     None if self.step == Step::Creating => ObjectState::Made,
                     None => ObjectState::Missing,
                     Some(attempt) if attempt == self.manifest.attempt => ObjectState::There,
                     Some(_) => {
-                        let key = self.manifest.objects.get(*index).map(|object| object.key.to_string()).unwrap_or_default();
+                        let key = self
+                            .manifest
+                            .objects
+                            .get(*index)
+                            .map(|object| object.key.to_string())
+                            .unwrap_or_default();
                         return State::Failed(Fault::ForeignObject { key });
                     }
                 };
                 set(&mut self.objects, *index, there);
             }
             (Step::ReadingBack, Request::ReadBack(..), Answer::Made(made)) => {
-                made.iter().for_each(|index| set(&mut self.objects, *index, ObjectState::Made));
+                made.iter()
+                    .for_each(|index| set(&mut self.objects, *index, ObjectState::Made));
                 self.step = Step::Checking;
             }
             (Step::Checking, Request::CheckTopic, Answer::TopicId(id)) => {
@@ -318,8 +401,12 @@ impl Completing {
                     None => self.step = Step::Creating,
                 }
             }
-            (Step::Creating, Request::CreateObject(_, index), Answer::Created) => set(&mut self.objects, *index, ObjectState::There),
-            (Step::Creating, Request::CreateObject(_, index), Answer::Refused) => set(&mut self.objects, *index, ObjectState::Refused),
+            (Step::Creating, Request::CreateObject(_, index), Answer::Created) => {
+                set(&mut self.objects, *index, ObjectState::There)
+            }
+            (Step::Creating, Request::CreateObject(_, index), Answer::Refused) => {
+                set(&mut self.objects, *index, ObjectState::Refused)
+            }
             _ => {}
         }
         settle(self)
@@ -327,27 +414,53 @@ impl Completing {
 }
 
 fn made_anew(was: &str, now: &str, next: i64) -> Option<Fault> {
-    (was != now).then(|| Fault::TopicMadeAnew { was: was.to_owned(), now: now.to_owned(), next })
+    (was != now).then(|| Fault::TopicMadeAnew {
+        was: was.to_owned(),
+        now: now.to_owned(),
+        next,
+    })
 }
 
 fn complete(manifest: Arc<Manifest>, step: Step, each: ObjectState, log_start: i64) -> State {
     let objects = vec![each; manifest.objects.len()];
-    settle(Completing { manifest, step, objects, log_start })
+    settle(Completing {
+        manifest,
+        step,
+        objects,
+        log_start,
+    })
 }
 
 fn set(objects: &mut [ObjectState], index: usize, state: ObjectState) {
-    if let Some(object) = objects.get_mut(index).filter(|object| **object != ObjectState::There) {
+    if let Some(object) = objects
+        .get_mut(index)
+        .filter(|object| **object != ObjectState::There)
+    {
         *object = state;
     }
 }
 
 /// Returns the state that a completion is in after an answer.
 fn settle(mut this: Completing) -> State {
-    if this.objects.iter().all(|object| *object == ObjectState::There) {
-        return State::Ready { next: this.manifest.last + 1, tail: Some(this.manifest.attempt.clone()), log_start: this.log_start };
+    if this
+        .objects
+        .iter()
+        .all(|object| *object == ObjectState::There)
+    {
+        return State::Ready {
+            next: this.manifest.last + 1,
+            tail: Some(this.manifest.attempt.clone()),
+            log_start: this.log_start,
+        };
     }
-    // What was not made in one pass over the log is made in another: nothing of it has to be held meanwhile.
-    let waits = |object: &ObjectState| matches!(object, ObjectState::Unknown | ObjectState::Made | ObjectState::Refused);
+    // What was not made in one pass over the log is made in another: nothing of it has to
+    // be held meanwhile.
+    let waits = |object: &ObjectState| {
+        matches!(
+            object,
+            ObjectState::Unknown | ObjectState::Made | ObjectState::Refused
+        )
+    };
     if matches!(this.step, Step::Inspecting | Step::Creating) && !this.objects.iter().any(waits) {
         this.step = Step::ReadingBack;
     }

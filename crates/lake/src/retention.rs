@@ -3,10 +3,12 @@ use serde::{Deserialize, Serialize};
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
-/// How long the bucket's lifecycle has kept objects, from when on: which of them may be gone.
+/// How long the bucket's lifecycle has kept objects, from when on: which of them may be
+/// gone.
 ///
-/// Each term is an object `_retention/<since, 20 digits>.json`, created once and kept for ever: an object that expired under a short term stays expired when the term becomes longer.
-/// Manifests never expire.
+/// Each term is an object `_retention/<since, 20 digits>.json`, created once and kept for
+/// ever: an object that expired under a short term stays expired when the term becomes
+/// longer. Manifests never expire.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
     /// In order of time.
@@ -34,7 +36,11 @@ impl Term {
 
     /// Returns the term that an object's key and body hold.
     pub fn parse(key: &str, body: &[u8]) -> Option<Self> {
-        let since = key.strip_prefix(Self::PREFIX)?.strip_suffix(".json")?.parse().ok()?;
+        let since = key
+            .strip_prefix(Self::PREFIX)?
+            .strip_suffix(".json")?
+            .parse()
+            .ok()?;
         let Body { days } = serde_json::from_slice(body).ok()?;
         Some(Self { since, days })
     }
@@ -42,7 +48,10 @@ impl Term {
     /// Returns the key and the body of the object that holds it.
     pub fn to_object(self) -> (String, Vec<u8>) {
         let body = serde_json::json!(Body { days: self.days });
-        (format!("{}{:020}.json", Self::PREFIX, self.since), body.to_string().into_bytes())
+        (
+            format!("{}{:020}.json", Self::PREFIX, self.since),
+            body.to_string().into_bytes(),
+        )
     }
 }
 
@@ -58,13 +67,21 @@ impl Retention {
         self.terms.last().and_then(|term| term.days)
     }
 
-    /// Returns true where the lifecycle may have taken an object by `now` that was created at `created`, both in seconds since the epoch. S3 takes it at the midnight (UTC)
-    /// after its last day, or later: this says true from the last day on.
+    /// Returns true where the lifecycle may have taken an object by `now` that was
+    /// created at `created`, both in seconds since the epoch. S3 takes it at the midnight
+    /// (UTC) after its last day, or later: this says true from the last day on.
     pub fn may_have_expired(&self, created: i64, now: i64) -> bool {
-        let ends = self.terms.iter().skip(1).map(|term| term.since).chain([now]);
+        let ends = self
+            .terms
+            .iter()
+            .skip(1)
+            .map(|term| term.since)
+            .chain([now]);
         self.terms.iter().zip(ends).any(|(term, end)| {
             term.days.is_some_and(|days| {
-                let due = created.saturating_add(i64::from(days) * DAY).max(term.since);
+                let due = created
+                    .saturating_add(i64::from(days) * DAY)
+                    .max(term.since);
                 due <= end.min(now)
             })
         })
@@ -76,7 +93,15 @@ mod tests {
     use super::*;
 
     fn retention(terms: &[(i64, Option<u32>)]) -> Retention {
-        Retention::new(terms.iter().map(|(day, days)| Term { since: day * DAY, days: *days }).collect())
+        Retention::new(
+            terms
+                .iter()
+                .map(|(day, days)| Term {
+                    since: day * DAY,
+                    days: *days,
+                })
+                .collect(),
+        )
     }
 
     #[test]
@@ -98,15 +123,24 @@ mod tests {
     #[test]
     fn what_expired_stays_expired_under_a_longer_term() {
         let longer = retention(&[(0, Some(30)), (100, Some(365))]);
-        assert!(longer.may_have_expired(60 * DAY, 120 * DAY), "it expired on day 90");
-        assert!(!longer.may_have_expired(80 * DAY, 120 * DAY), "the longer term came before its day 110");
+        assert!(
+            longer.may_have_expired(60 * DAY, 120 * DAY),
+            "it expired on day 90"
+        );
+        assert!(
+            !longer.may_have_expired(80 * DAY, 120 * DAY),
+            "the longer term came before its day 110"
+        );
         assert!(longer.may_have_expired(80 * DAY, 445 * DAY));
     }
 
     #[test]
     fn a_term_is_read_as_it_is_written() {
         for days in [None, Some(90)] {
-            let term = Term { since: 1_795_000_000, days };
+            let term = Term {
+                since: 1_795_000_000,
+                days,
+            };
             let (key, body) = term.to_object();
             assert_eq!(Term::parse(&key, &body), Some(term), "{key}");
         }

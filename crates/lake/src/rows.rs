@@ -11,8 +11,9 @@ const BLOCK: usize = 4_096;
 /// A block with so many bytes of text takes no further row.
 const BLOCK_TEXT: usize = 256 << 10;
 
-/// Ticks as they wait for their object: by column, which takes half the memory and is what the encodings want; and in blocks, which do not have to move when
-/// more ticks come.
+/// Ticks as they wait for their object: by column, which takes half the memory and is
+/// what the encodings want; and in blocks, which do not have to move when more ticks
+/// come.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     blocks: Vec<Block>,
@@ -26,7 +27,8 @@ pub(crate) struct Block {
     pub(crate) symbol: Texts,
     pub(crate) event_time: Vec<EventTime>,
     pub(crate) price: Vec<f64>,
-    /// Volume, open, high, low, close. Not a number where a tick has none, which no number of a tick is.
+    /// Volume, open, high, low, close. Not a number where a tick has none, which no
+    /// number of a tick is.
     optional: [Vec<f64>; Self::OPTIONAL],
     extra: Texts,
     pub(crate) offset: Vec<i64>,
@@ -44,11 +46,14 @@ impl Texts {
     fn push(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
         // A block is full long before 4 GiB.
-        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+        self.ends
+            .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
     fn range(&self, row: usize) -> std::ops::Range<usize> {
-        let begin = row.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let begin = row
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize);
         begin..self.ends[row] as usize
     }
 
@@ -71,11 +76,20 @@ impl Texts {
 
 impl Rows {
     /// Adds a tick; returns true where its offset does not follow the one before.
-    pub(crate) fn push(&mut self, tick: &Tick, offset: i64, kafka_timestamp: Option<EventTime>) -> bool {
+    pub(crate) fn push(
+        &mut self,
+        tick: &Tick,
+        offset: i64,
+        kafka_timestamp: Option<EventTime>,
+    ) -> bool {
         let opens_run = self.last_offset().is_none_or(|last| last + 1 != offset);
         if self.blocks.last().is_none_or(Block::is_full) {
             // Where one block was filled the next one will be, too.
-            self.blocks.push(if self.blocks.is_empty() { Block::default() } else { Block::full_size(self.len / self.blocks.len()) });
+            self.blocks.push(if self.blocks.is_empty() {
+                Block::default()
+            } else {
+                Block::full_size(self.len / self.blocks.len())
+            });
         }
         if let Some(block) = self.blocks.last_mut() {
             let before = block.memory();
@@ -87,7 +101,8 @@ impl Rows {
         opens_run
     }
 
-    /// Returns the bytes of memory that the columns take, what they have in reserve included.
+    /// Returns the bytes of memory that the columns take, what they have in reserve
+    /// included.
     pub(crate) fn memory(&self) -> u64 {
         self.memory
     }
@@ -101,12 +116,17 @@ impl Rows {
     }
 
     pub(crate) fn event_times(&self) -> impl Iterator<Item = EventTime> + Clone + '_ {
-        self.blocks.iter().flat_map(|block| block.event_time.iter().copied())
+        self.blocks
+            .iter()
+            .flat_map(|block| block.event_time.iter().copied())
     }
 
     pub(crate) fn offsets(&self) -> OffsetRuns {
         let mut runs = OffsetRuns::default();
-        self.blocks.iter().flat_map(|block| &block.offset).for_each(|offset| runs.push(*offset));
+        self.blocks
+            .iter()
+            .flat_map(|block| &block.offset)
+            .for_each(|offset| runs.push(*offset));
         runs
     }
 
@@ -135,12 +155,17 @@ impl Block {
         self.symbol.push(tick.symbol.as_str());
         self.event_time.push(tick.event_time);
         self.price.push(tick.price);
-        for (column, value) in self.optional.iter_mut().zip([tick.volume, tick.open, tick.high, tick.low, tick.close]) {
+        for (column, value) in
+            self.optional
+                .iter_mut()
+                .zip([tick.volume, tick.open, tick.high, tick.low, tick.close])
+        {
             column.push(value.unwrap_or(f64::NAN));
         }
         self.extra.push(tick.extra.as_deref().unwrap_or_default());
         self.offset.push(offset);
-        self.kafka_timestamp.push(kafka_timestamp.map_or(NONE, EventTime::micros));
+        self.kafka_timestamp
+            .push(kafka_timestamp.map_or(NONE, EventTime::micros));
     }
 
     fn is_full(&self) -> bool {
@@ -148,9 +173,21 @@ impl Block {
     }
 
     fn memory(&self) -> u64 {
-        let Self { symbol, event_time, price, optional, extra, offset, kafka_timestamp } = self;
+        let Self {
+            symbol,
+            event_time,
+            price,
+            optional,
+            extra,
+            offset,
+            kafka_timestamp,
+        } = self;
         let optional: usize = optional.iter().map(Vec::capacity).sum();
-        let eights = event_time.capacity() + price.capacity() + optional + offset.capacity() + kafka_timestamp.capacity();
+        let eights = event_time.capacity()
+            + price.capacity()
+            + optional
+            + offset.capacity()
+            + kafka_timestamp.capacity();
         (size_of::<Self>() + 8 * eights + symbol.memory() + extra.memory()) as u64
     }
 
@@ -158,17 +195,22 @@ impl Block {
         self.offset.len()
     }
 
-    /// How many columns have numbers that a tick may be without: volume, open, high, low, close.
+    /// How many columns have numbers that a tick may be without: volume, open, high, low,
+    /// close.
     pub(crate) const OPTIONAL: usize = 5;
 
     /// Returns one of them.
     pub(crate) fn optional(&self, place: usize) -> impl Iterator<Item = Option<f64>> + '_ {
-        self.optional[place].iter().map(|value| Some(*value).filter(|value| !value.is_nan()))
+        self.optional[place]
+            .iter()
+            .map(|value| Some(*value).filter(|value| !value.is_nan()))
     }
 
     /// Returns volume, open, high, low and close of a row.
     pub(crate) fn optional_of(&self, row: usize) -> [Option<f64>; 5] {
-        self.optional.each_ref().map(|column| Some(column[row]).filter(|value| !value.is_nan()))
+        self.optional
+            .each_ref()
+            .map(|column| Some(column[row]).filter(|value| !value.is_nan()))
     }
 
     /// Returns the fields that a tick does not define as one JSON object.
@@ -177,11 +219,15 @@ impl Block {
     }
 
     pub(crate) fn extra(&self) -> impl Iterator<Item = Option<Bytes>> + '_ {
-        self.extra.pieces().map(|extra| Some(extra).filter(|extra| !extra.is_empty()))
+        self.extra
+            .pieces()
+            .map(|extra| Some(extra).filter(|extra| !extra.is_empty()))
     }
 
     pub(crate) fn kafka_timestamp(&self) -> impl Iterator<Item = Option<i64>> + '_ {
-        self.kafka_timestamp.iter().map(|micros| Some(*micros).filter(|micros| *micros != NONE))
+        self.kafka_timestamp
+            .iter()
+            .map(|micros| Some(*micros).filter(|micros| *micros != NONE))
     }
 
     pub(crate) fn kafka_timestamp_of(&self, row: usize) -> Option<EventTime> {

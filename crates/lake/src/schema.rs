@@ -1,4 +1,5 @@
-//! The columns of the lake's table, in one place: the encodings write them, `template.yaml` declares them, a test compares.
+//! The columns of the lake's table, in one place: the encodings write them,
+//! `template.yaml` declares them, a test compares.
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,11 @@ pub struct Column {
 }
 
 const fn column(name: &'static str, kind: ColumnType, required: bool) -> Column {
-    Column { name, kind, required }
+    Column {
+        name,
+        kind,
+        required,
+    }
 }
 
 /// The columns, in the order in which every format writes them.
@@ -60,9 +65,15 @@ pub const COLUMNS: [Column; 12] = [
     column("kafka_timestamp", ColumnType::Timestamp, false),
 ];
 
-/// Returns 16 hexadecimal digits that change whenever a column does (64-bit FNV-1a of names and types).
+/// Returns 16 hexadecimal digits that change whenever a column does (64-bit FNV-1a of
+/// names and types).
 pub fn fingerprint() -> String {
-    let text: String = COLUMNS.iter().map(|column| format!("{}:{};", column.name, column.kind.glue())).collect();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let text: String = COLUMNS
+        .iter()
+        .map(|column| format!("{}:{};", column.name, column.kind.glue()))
+        .collect();
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{hash:016x}")
 }

@@ -4,13 +4,15 @@ use crate::Batch;
 
 /// Most objects of a batch, so that its manifest stays small and its seal short.
 const MAX_OBJECTS: usize = 2_000;
-/// Most runs of offsets in a manifest: some 7 bytes each, so that with the objects' keys it stays below 1 MiB.
+/// Most runs of offsets in a manifest: some 7 bytes each, so that with the objects' keys
+/// it stays below 1 MiB.
 const MAX_RUNS: usize = 80_000;
 
 /// When a batch is full.
 #[derive(Debug, Clone, Copy)]
 pub struct SealPolicy {
-    /// Longest time from a batch's first record to its seal, also when no other record follows (G2).
+    /// Longest time from a batch's first record to its seal, also when no other record
+    /// follows (G2).
     pub max_age: Duration,
     /// Most bytes of a batch's objects, by estimate.
     pub max_bytes: u64,
@@ -79,7 +81,8 @@ impl EncodedRatio {
 }
 
 impl SealPolicy {
-    /// Returns why the batch is to be sealed at `now`, or `None` while it may go on filling.
+    /// Returns why the batch is to be sealed at `now`, or `None` while it may go on
+    /// filling.
     pub fn due(&self, batch: &Batch, ratio: EncodedRatio, now: Instant) -> Option<SealCause> {
         if batch.count() >= self.max_rows {
             Some(SealCause::Rows)
@@ -88,7 +91,9 @@ impl SealPolicy {
         } else if batch.object_count() >= MAX_OBJECTS || batch.runs() >= MAX_RUNS {
             Some(SealCause::Manifest)
         } else {
-            self.deadline(batch).is_some_and(|deadline| now >= deadline).then_some(SealCause::Age)
+            self.deadline(batch)
+                .is_some_and(|deadline| now >= deadline)
+                .then_some(SealCause::Age)
         }
     }
 
@@ -104,48 +109,111 @@ mod tests {
     use crate::{Format, Granularity, PartitionBy, Record, Routing, Rules};
 
     fn batch(by: PartitionBy, first: i64) -> Batch {
-        let routing = Routing { by, granularity: Granularity::Hour };
-        Batch::new("t", 0, first, Rules { routing, max_record_bytes: 1 << 20, skip_tombstones: false })
+        let routing = Routing {
+            by,
+            granularity: Granularity::Hour,
+        };
+        Batch::new(
+            "t",
+            0,
+            first,
+            Rules {
+                routing,
+                max_record_bytes: 1 << 20,
+                skip_tombstones: false,
+            },
+        )
     }
 
     #[test]
     fn a_batch_is_due_by_rows_bytes_or_age_and_never_empty() {
         let now = Instant::now();
         let ratio = EncodedRatio::default();
-        let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: 20, max_rows: 2 };
+        let policy = SealPolicy {
+            max_age: Duration::from_secs(10),
+            max_bytes: 20,
+            max_rows: 2,
+        };
         let mut batch = batch(PartitionBy::KafkaTimestamp, 0);
-        assert_eq!(policy.due(&batch, ratio, now + Duration::from_secs(99)), None);
-        batch.push(&Record { offset: 0, value: Some(b"x"), ..Record::default() }, now);
+        assert_eq!(
+            policy.due(&batch, ratio, now + Duration::from_secs(99)),
+            None
+        );
+        batch.push(
+            &Record {
+                offset: 0,
+                value: Some(b"x"),
+                ..Record::default()
+            },
+            now,
+        );
         assert_eq!(policy.due(&batch, ratio, now), None);
-        assert_eq!(policy.due(&batch, ratio, now + Duration::from_secs(10)), Some(SealCause::Age));
-        batch.push(&Record { offset: 1, value: Some(&[b'x'; 100]), ..Record::default() }, now);
+        assert_eq!(
+            policy.due(&batch, ratio, now + Duration::from_secs(10)),
+            Some(SealCause::Age)
+        );
+        batch.push(
+            &Record {
+                offset: 1,
+                value: Some(&[b'x'; 100]),
+                ..Record::default()
+            },
+            now,
+        );
         assert_eq!(policy.due(&batch, ratio, now), Some(SealCause::Rows));
-        let policy = SealPolicy { max_rows: 3, ..policy };
+        let policy = SealPolicy {
+            max_rows: 3,
+            ..policy
+        };
         assert_eq!(policy.due(&batch, ratio, now), Some(SealCause::Bytes));
         // What was sealed before says how many bytes of objects these become.
         let mut learned = ratio;
         learned.learn(1 << 20, 1 << 17);
-        assert_eq!((learned.estimate(&batch), policy.due(&batch, learned, now)), (12, None));
+        assert_eq!(
+            (learned.estimate(&batch), policy.due(&batch, learned, now)),
+            (12, None)
+        );
         learned.learn(100, 100);
-        assert_eq!(learned.estimate(&batch), 12, "a small batch is mostly headers");
+        assert_eq!(
+            learned.estimate(&batch),
+            12,
+            "a small batch is mostly headers"
+        );
     }
 
     /// A replay by event time: each record belongs to another hour than the one before.
     #[test]
     fn a_batch_is_due_before_its_manifest_passes_a_mebibyte() {
         let now = Instant::now();
-        let policy = SealPolicy { max_age: Duration::from_secs(10), max_bytes: u64::MAX, max_rows: u64::MAX };
+        let policy = SealPolicy {
+            max_age: Duration::from_secs(10),
+            max_bytes: u64::MAX,
+            max_rows: u64::MAX,
+        };
         for hours in [2, 100_000] {
             let mut offset = 1_000_000_000_000;
             let mut batch = batch(PartitionBy::EventTime, offset);
             while policy.due(&batch, EncodedRatio::default(), now).is_none() {
-                let value = format!(r#"{{"symbol":"A","event_time":{},"price":1}}"#, (offset % hours) * 3_600_000);
-                batch.push(&Record { offset, value: Some(value.as_bytes()), ..Record::default() }, now);
+                let value = format!(
+                    r#"{{"symbol":"A","event_time":{},"price":1}}"#,
+                    (offset % hours) * 3_600_000
+                );
+                batch.push(
+                    &Record {
+                        offset,
+                        value: Some(value.as_bytes()),
+                        ..Record::default()
+                    },
+                    now,
+                );
                 offset += 1;
             }
             let (manifest, _) = batch.seal(Format::Json, "id", "attempt").expect("objects");
             let size = manifest.to_json().expect("JSON").len();
-            assert!((200_000..=1 << 20).contains(&size), "{hours} hours: {size} bytes");
+            assert!(
+                (200_000..=1 << 20).contains(&size),
+                "{hours} hours: {size} bytes"
+            );
         }
     }
 }

@@ -1,9 +1,14 @@
-//! Explores every order of events that the protocol can meet, in small: two consumers that may both act at any time, four offsets, batches of one or two
-//! records in one or two objects. PUTs may take effect late (also after their sender died), more than once, and with their answer lost; retention moves the log's start,
-//! the topic is made anew; what is read back from the log comes whole, for one object only, or short, and an operator may give up what does not come.
-//! `lake::Protocol` is the machine that `tick-consumer` runs, and `lake::Repair` judges what was read back; only the world around them is made up.
+//! Explores every order of events that the protocol can meet, in small: two consumers
+//! that may both act at any time, four offsets, batches of one or two records in one or
+//! two objects. PUTs may take effect late (also after their sender died), more than once,
+//! and with their answer lost; retention moves the log's start, the topic is made anew;
+//! what is read back from the log comes whole, for one object only, or short, and an
+//! operator may give up what does not come. `lake::Protocol` is the machine that
+//! `tick-consumer` runs, and `lake::Repair` judges what was read back; only the world
+//! around them is made up.
 //!
-//! The second half breaks the world or the drive in the ways in which such a sink is usually wrong, and expects the checker to find each.
+//! The second half breaks the world or the drive in the ways in which such a sink is
+//! usually wrong, and expects the checker to find each.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -11,11 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Arc, LazyLock};
 
-use lake::{Answer, Fault, How, Log, Manifest, ManifestObject, ObjectKey, OffsetRuns, Protocol, Record, Repair, Request, Room, Standing};
+use lake::{
+    Answer, Fault, How, Log, Manifest, ManifestObject, ObjectKey, OffsetRuns, Protocol, Record,
+    Repair, Request, Room, Standing,
+};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const END: i64 = 4;
-/// Ways to seal: records, and objects they go to. Differing configurations, formats and versions of two consumers come to this.
+/// Ways to seal: records, and objects they go to. Differing configurations, formats and
+/// versions of two consumers come to this.
 const WAYS: [(i64, usize); 3] = [(1, 1), (2, 1), (2, 2)];
 
 const TWICE: &str = "no offset is in two objects";
@@ -50,7 +59,8 @@ struct World {
     skips: u8,
 }
 
-/// What stands for an object's key: first and last offset of its batch, and its place in it.
+/// What stands for an object's key: first and last offset of its batch, and its place in
+/// it.
 type Place = (i64, i64, usize);
 
 /// A record: which making of the topic, and its offset.
@@ -64,7 +74,8 @@ struct Stored {
     skipped: u64,
 }
 
-/// What a consumer has read: the records of the batch that it seals, or of objects that it makes again.
+/// What a consumer has read: the records of the batch that it seals, or of objects that
+/// it makes again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Read {
     records: BTreeSet<Rec>,
@@ -148,7 +159,13 @@ fn making_of(manifest: &Manifest) -> u8 {
 }
 
 fn fresh(life: u8, process: u8) -> Consumer {
-    Consumer { life, process, protocol: Protocol::new(), read: None, waiting: Vec::new() }
+    Consumer {
+        life,
+        process,
+        protocol: Protocol::new(),
+        read: None,
+        waiting: Vec::new(),
+    }
 }
 
 /// Any order of the network will do, if it is always the same.
@@ -159,33 +176,76 @@ fn fingerprint(envelope: &Envelope) -> u64 {
 }
 
 fn is_put(request: &Request) -> bool {
-    matches!(request, Request::CreateManifest(_) | Request::CreateObject(..))
+    matches!(
+        request,
+        Request::CreateManifest(_) | Request::CreateObject(..)
+    )
 }
 
-/// The contents of a manifest's object made from records that were read; those below the log's start at that time were lost.
+/// The contents of a manifest's object made from records that were read; those below the
+/// log's start at that time were lost.
 fn contents(manifest: &Manifest, index: usize, read: &Read) -> Stored {
     let offsets = &manifest.objects[index].offsets;
-    let records: BTreeSet<Rec> = read.records.iter().filter(|(_, offset)| offsets.contains(*offset)).copied().collect();
-    let skipped = if read.gives_up { offsets.from(read.start).count() - records.len() as u64 } else { 0 };
-    Stored { attempt: manifest.attempt.clone(), records, lost_below: if read.start > manifest.first { read.start } else { 0 }, skipped }
+    let records: BTreeSet<Rec> = read
+        .records
+        .iter()
+        .filter(|(_, offset)| offsets.contains(*offset))
+        .copied()
+        .collect();
+    let skipped = if read.gives_up {
+        offsets.from(read.start).count() - records.len() as u64
+    } else {
+        0
+    };
+    Stored {
+        attempt: manifest.attempt.clone(),
+        records,
+        lost_below: if read.start > manifest.first {
+            read.start
+        } else {
+            0
+        },
+        skipped,
+    }
 }
 
-/// Returns whether the repair that `tick-consumer` runs makes objects of what was read back.
+/// Returns whether the repair that `tick-consumer` runs makes objects of what was read
+/// back.
 fn is_taken(manifest: &Arc<Manifest>, objects: &[usize], read: &Read) -> bool {
-    let room = Room { for_all: u64::MAX, for_one: u64::MAX };
-    let mut repair = Repair::new(Arc::clone(manifest), objects, How { log_start: read.start, gives_up: read.gives_up, room });
+    let room = Room {
+        for_all: u64::MAX,
+        for_one: u64::MAX,
+    };
+    let mut repair = Repair::new(
+        Arc::clone(manifest),
+        objects,
+        How {
+            log_start: read.start,
+            gives_up: read.gives_up,
+            room,
+        },
+    );
     let tick = br#"{"symbol":"A","event_time":0,"price":1}"#;
-    let record = |offset| Record { offset, value: Some(tick), ..Record::default() };
-    read.records.iter().all(|(_, offset)| repair.push(&record(*offset)).is_ok()) && repair.objects().is_ok()
+    let record = |offset| Record {
+        offset,
+        value: Some(tick),
+        ..Record::default()
+    };
+    read.records
+        .iter()
+        .all(|(_, offset)| repair.push(&record(*offset)).is_ok())
+        && repair.objects().is_ok()
 }
 
-/// Object keys, made once: the topic's name in them would be the same, so the making stands for nothing.
+/// Object keys, made once: the topic's name in them would be the same, so the making
+/// stands for nothing.
 static KEYS: LazyLock<BTreeMap<(i64, i64, usize), ObjectKey>> = LazyLock::new(|| {
     let mut keys = BTreeMap::new();
     for first in 0..END {
         for last in first..END {
             for index in 0..2usize {
-                let key = format!("ticks/dt=1970-01-01/hr=0{index}/t-0-{first:020}-{last:020}.parquet");
+                let key =
+                    format!("ticks/dt=1970-01-01/hr=0{index}/t-0-{first:020}-{last:020}.parquet");
                 keys.insert((first, last, index), ObjectKey::parse(&key).expect("a key"));
             }
         }
@@ -195,18 +255,47 @@ static KEYS: LazyLock<BTreeMap<(i64, i64, usize), ObjectKey>> = LazyLock::new(||
 
 impl World {
     fn quiet() -> Self {
-        Self { bug: Bug::None, crashes: 0, restarts: 0, retention: 0, made_anew: false, comes_short: false, skips: 0 }
+        Self {
+            bug: Bug::None,
+            crashes: 0,
+            restarts: 0,
+            retention: 0,
+            made_anew: false,
+            comes_short: false,
+            skips: 0,
+        }
     }
 
     /// Returns a sealed batch's manifest.
-    fn manifest(&self, consumer: usize, life: u8, id: &str, first: i64, (rows, objects): (i64, usize)) -> Manifest {
+    fn manifest(
+        &self,
+        consumer: usize,
+        life: u8,
+        id: &str,
+        first: i64,
+        (rows, objects): (i64, usize),
+    ) -> Manifest {
         let last = first + rows - 1;
-        let mut manifest = Manifest::of_gap("t", id, 0, (first, last), lake::GapReason::Skipped, format!("c{consumer}l{life}"));
+        let mut manifest = Manifest::of_gap(
+            "t",
+            id,
+            0,
+            (first, last),
+            lake::GapReason::Skipped,
+            format!("c{consumer}l{life}"),
+        );
         manifest.gap = None;
         manifest.objects = (0..objects)
             .map(|index| {
-                let (from, to) = if objects == 1 { (first, last) } else { (first + index as i64, first + index as i64) };
-                ManifestObject { key: KEYS[&(first, last, index)].clone(), offsets: OffsetRuns::run(from, to) }
+                let (from, to) = if objects == 1 {
+                    (first, last)
+                } else {
+                    (first + index as i64, first + index as i64)
+                };
+                ManifestObject {
+                    key: KEYS[&(first, last, index)].clone(),
+                    offsets: OffsetRuns::run(from, to),
+                }
             })
             .collect();
         manifest
@@ -239,18 +328,28 @@ impl World {
         }
     }
 
-    /// Returns the answer to a read, which takes effect at once: what comes of it may still come late.
+    /// Returns the answer to a read, which takes effect at once: what comes of it may
+    /// still come late.
     fn read(&self, state: &mut State, consumer: usize, request: &Request) -> Answer {
         match request {
-            Request::FindTail => Answer::Manifest(state.manifests.last_key_value().map(|(_, manifest)| Arc::clone(manifest))),
-            Request::LookAtLog => {
-                Answer::Log(Log { topic_id: topic_id(state.making), start: state.starts[usize::from(state.making)], end: END })
-            }
+            Request::FindTail => Answer::Manifest(
+                state
+                    .manifests
+                    .last_key_value()
+                    .map(|(_, manifest)| Arc::clone(manifest)),
+            ),
+            Request::LookAtLog => Answer::Log(Log {
+                topic_id: topic_id(state.making),
+                start: state.starts[usize::from(state.making)],
+                end: END,
+            }),
             Request::CheckTopic => Answer::TopicId(topic_id(state.making)),
             Request::ReadManifest(first) => {
                 let found = state.manifests.get(first).cloned();
-                // The bug: what has this process's nonce is taken for what it is sealing now.
-                let nonce = |manifest: &Manifest| manifest.attempt.starts_with(&format!("c{consumer}"));
+                // The bug: what has this process's nonce is taken for what it is sealing
+                // now.
+                let nonce =
+                    |manifest: &Manifest| manifest.attempt.starts_with(&format!("c{consumer}"));
                 if self.bug == Bug::NoncePerProcess
                     && state.consumers[consumer].process == 0
                     && found.as_deref().is_some_and(nonce)
@@ -263,9 +362,12 @@ impl World {
             Request::InspectObject(manifest, _) if self.bug == Bug::FollowWithoutCompleting => {
                 Answer::Object(Some(manifest.attempt.clone()))
             }
-            Request::InspectObject(manifest, index) => {
-                Answer::Object(state.objects.get(&(manifest.first, manifest.last, *index)).map(|stored| stored.attempt.clone()))
-            }
+            Request::InspectObject(manifest, index) => Answer::Object(
+                state
+                    .objects
+                    .get(&(manifest.first, manifest.last, *index))
+                    .map(|stored| stored.attempt.clone()),
+            ),
             Request::ReadBack(manifest, missing) => {
                 let read = self.read_back(state, manifest, missing, manifest.last + 1);
                 state.consumers[consumer].read = Some(read);
@@ -276,14 +378,34 @@ impl World {
     }
 
     /// Reads from the log what it still has of some objects and stands before an offset.
-    fn read_back(&self, state: &State, manifest: &Manifest, objects: &[usize], before: i64) -> Read {
+    fn read_back(
+        &self,
+        state: &State,
+        manifest: &Manifest,
+        objects: &[usize],
+        before: i64,
+    ) -> Read {
         let start = state.starts[usize::from(state.making)];
-        let of = |index: &usize| manifest.objects[*index].offsets.from(start).offsets().collect::<Vec<_>>();
-        let offsets = objects.iter().flat_map(of).filter(|offset| *offset < before);
-        Read { records: offsets.map(|offset| (state.making, offset)).collect(), start, gives_up: false }
+        let of = |index: &usize| {
+            manifest.objects[*index]
+                .offsets
+                .from(start)
+                .offsets()
+                .collect::<Vec<_>>()
+        };
+        let offsets = objects
+            .iter()
+            .flat_map(of)
+            .filter(|offset| *offset < before);
+        Read {
+            records: offsets.map(|offset| (state.making, offset)).collect(),
+            start,
+            gives_up: false,
+        }
     }
 
-    /// Runs one consumer alone, every request answered at once; returns whether it lands the log or stops for a reason that an operator has to know.
+    /// Runs one consumer alone, every request answered at once; returns whether it lands
+    /// the log or stops for a reason that an operator has to know.
     fn reaches_the_end(&self, state: &State, consumer: usize) -> bool {
         let mut state = state.clone();
         state.network.clear();
@@ -297,7 +419,11 @@ impl World {
                     let request = state.consumers[consumer].protocol.requests().swap_remove(0);
                     let answer = if is_put(&request) {
                         let envelope = self.envelope(&state, consumer, &request);
-                        if self.take(&mut state, &envelope) { Answer::Created } else { Answer::Refused }
+                        if self.take(&mut state, &envelope) {
+                            Answer::Created
+                        } else {
+                            Answer::Refused
+                        }
                     } else {
                         self.read(&mut state, consumer, &request)
                     };
@@ -311,10 +437,18 @@ impl World {
     fn envelope(&self, state: &State, sender: usize, request: &Request) -> Envelope {
         let consumer = &state.consumers[sender];
         let stored = match request {
-            Request::CreateObject(manifest, index) => consumer.read.as_ref().map(|read| contents(manifest, *index, read)),
+            Request::CreateObject(manifest, index) => consumer
+                .read
+                .as_ref()
+                .map(|read| contents(manifest, *index, read)),
             _ => None,
         };
-        Envelope { sender, life: consumer.life, request: request.clone(), stored }
+        Envelope {
+            sender,
+            life: consumer.life,
+            request: request.clone(),
+            stored,
+        }
     }
 
     fn seal(&self, state: &mut State, index: usize, way: usize) {
@@ -322,9 +456,18 @@ impl World {
         let consumer = &mut state.consumers[index];
         let id = consumer.protocol.topic_id().unwrap_or_default().to_owned();
         let manifest = match consumer.protocol.standing() {
-            Standing::Gap { first, last, reason } => {
-                Manifest::of_gap("t", &id, 0, (first, last), reason, format!("c{index}l{}", consumer.life))
-            }
+            Standing::Gap {
+                first,
+                last,
+                reason,
+            } => Manifest::of_gap(
+                "t",
+                &id,
+                0,
+                (first, last),
+                reason,
+                format!("c{index}l{}", consumer.life),
+            ),
             Standing::Ready { next, .. } if next < start => {
                 consumer.protocol.restart();
                 consumer.read = None;
@@ -332,33 +475,57 @@ impl World {
             }
             Standing::Ready { next, .. } => {
                 let rows = WAYS[way].0.min(END - next);
-                let way = if rows < WAYS[way].0 { WAYS[0] } else { WAYS[way] };
+                let way = if rows < WAYS[way].0 {
+                    WAYS[0]
+                } else {
+                    WAYS[way]
+                };
                 let records = (next..next + rows).map(|offset| (making, offset)).collect();
-                consumer.read = Some(Read { records, start: 0, gives_up: false });
+                consumer.read = Some(Read {
+                    records,
+                    start: 0,
+                    gives_up: false,
+                });
                 self.manifest(index, consumer.life, &id, next, way)
             }
             _ => return,
         };
         consumer.waiting.clear();
-        consumer.protocol.seal(Arc::new(manifest)).expect("its turn");
+        consumer
+            .protocol
+            .seal(Arc::new(manifest))
+            .expect("its turn");
     }
 
-    /// PUTs that can change nothing any more and whom nobody waits for are forgotten, which keeps the world small.
+    /// PUTs that can change nothing any more and whom nobody waits for are forgotten,
+    /// which keeps the world small.
     fn tidy(&self, state: &mut State) {
         for consumer in &mut state.consumers {
             let open = consumer.protocol.requests();
             consumer.waiting.retain(|request| open.contains(request));
         }
-        let State { network, manifests, objects, consumers, .. } = state;
+        let State {
+            network,
+            manifests,
+            objects,
+            consumers,
+            ..
+        } = state;
         network.retain(|envelope| {
             let sender = &consumers[envelope.sender];
-            let awaited = sender.life == envelope.life && sender.waiting.contains(&envelope.request);
+            let awaited =
+                sender.life == envelope.life && sender.waiting.contains(&envelope.request);
             let inert = match (&envelope.request, self.bug) {
                 (
                     Request::CreateManifest(manifest),
-                    Bug::None | Bug::FollowWithoutCompleting | Bug::NextManifestEarly | Bug::NoncePerProcess,
+                    Bug::None
+                    | Bug::FollowWithoutCompleting
+                    | Bug::NextManifestEarly
+                    | Bug::NoncePerProcess,
                 ) => manifests.contains_key(&manifest.first),
-                (Request::CreateObject(manifest, index), bug) if bug != Bug::ObjectUnconditional => {
+                (Request::CreateObject(manifest, index), bug)
+                    if bug != Bug::ObjectUnconditional =>
+                {
                     objects.contains_key(&(manifest.first, manifest.last, *index))
                 }
                 _ => false,
@@ -374,10 +541,13 @@ fn registering(consumer: &Consumer, first: i64) -> Option<Arc<Manifest>> {
     let mut probe = consumer.protocol.clone();
     // Where the register is empty the machine sends what it has again.
     probe.answer(&Request::ReadManifest(first), Answer::Manifest(None));
-    probe.requests().into_iter().find_map(|request| match request {
-        Request::CreateManifest(manifest) => Some(manifest),
-        _ => None,
-    })
+    probe
+        .requests()
+        .into_iter()
+        .find_map(|request| match request {
+            Request::CreateManifest(manifest) => Some(manifest),
+            _ => None,
+        })
 }
 
 impl Model for World {
@@ -423,7 +593,9 @@ impl Model for World {
                 }
             }
             match consumer.protocol.standing() {
-                Standing::Ready { next, .. } if next < END => actions.extend((0..WAYS.len()).map(|way| Action::Seal(index, way))),
+                Standing::Ready { next, .. } if next < END => {
+                    actions.extend((0..WAYS.len()).map(|way| Action::Seal(index, way)))
+                }
                 Standing::Gap { .. } => actions.push(Action::Seal(index, 0)),
                 _ => {}
             }
@@ -457,11 +629,12 @@ impl Model for World {
                 if !state.network.contains(&envelope) {
                     state.network.push(envelope);
                 }
-                // The bug: the next manifest may go out while objects are still on their way.
+                // The bug: the next manifest may go out while objects are still on their
+                // way.
                 match (&request, self.bug) {
-                    (Request::CreateObject(..), Bug::NextManifestEarly) => {
-                        state.consumers[index].protocol.answer(&request, Answer::Created)
-                    }
+                    (Request::CreateObject(..), Bug::NextManifestEarly) => state.consumers[index]
+                        .protocol
+                        .answer(&request, Answer::Created),
                     _ => state.consumers[index].waiting.push(request),
                 }
             }
@@ -470,27 +643,42 @@ impl Model for World {
                 state.consumers[index].protocol.answer(&request, answer);
             }
             Action::ReadOneBack(index, request) => {
-                let Request::ReadBack(manifest, missing) = &request else { return None };
+                let Request::ReadBack(manifest, missing) = &request else {
+                    return None;
+                };
                 let read = self.read_back(&state, manifest, &missing[..1], manifest.last + 1);
                 state.consumers[index].read = Some(read);
-                state.consumers[index].protocol.answer(&request, Answer::Made(vec![missing[0]]));
+                state.consumers[index]
+                    .protocol
+                    .answer(&request, Answer::Made(vec![missing[0]]));
             }
             Action::ReadShort(index, request, before) => {
-                let Request::ReadBack(manifest, missing) = &request else { return None };
+                let Request::ReadBack(manifest, missing) = &request else {
+                    return None;
+                };
                 let read = self.read_back(&state, manifest, missing, before);
                 // What is not taken is read again.
                 if self.bug == Bug::ShortReadBelieved || is_taken(manifest, missing, &read) {
                     state.consumers[index].read = Some(read);
-                    state.consumers[index].protocol.answer(&request, Answer::Made(missing.clone()));
+                    state.consumers[index]
+                        .protocol
+                        .answer(&request, Answer::Made(missing.clone()));
                 }
             }
             Action::Skip(index, request, before) => {
-                let Request::ReadBack(manifest, missing) = &request else { return None };
-                let read = Read { gives_up: true, ..self.read_back(&state, manifest, missing, before) };
+                let Request::ReadBack(manifest, missing) = &request else {
+                    return None;
+                };
+                let read = Read {
+                    gives_up: true,
+                    ..self.read_back(&state, manifest, missing, before)
+                };
                 if is_taken(manifest, missing, &read) {
                     state.skips -= 1;
                     state.consumers[index].read = Some(read);
-                    state.consumers[index].protocol.answer(&request, Answer::Made(missing.clone()));
+                    state.consumers[index]
+                        .protocol
+                        .answer(&request, Answer::Made(missing.clone()));
                 }
             }
             Action::Seal(index, way) => self.seal(&mut state, index, way),
@@ -499,8 +687,17 @@ impl Model for World {
                 let created = self.take(&mut state, &envelope);
                 let sender = &mut state.consumers[envelope.sender];
                 if sender.life == envelope.life && sender.waiting.contains(&envelope.request) {
-                    sender.waiting.retain(|request| *request != envelope.request);
-                    sender.protocol.answer(&envelope.request, if created { Answer::Created } else { Answer::Refused });
+                    sender
+                        .waiting
+                        .retain(|request| *request != envelope.request);
+                    sender.protocol.answer(
+                        &envelope.request,
+                        if created {
+                            Answer::Created
+                        } else {
+                            Answer::Refused
+                        },
+                    );
                 }
             }
             Action::ArriveUnheard(envelope) => {
@@ -508,8 +705,12 @@ impl Model for World {
                 self.take(&mut state, &envelope);
             }
             Action::GiveUp(index, request) => {
-                state.consumers[index].waiting.retain(|waiting| *waiting != request);
-                state.consumers[index].protocol.answer(&request, Answer::Refused);
+                state.consumers[index]
+                    .waiting
+                    .retain(|waiting| *waiting != request);
+                state.consumers[index]
+                    .protocol
+                    .answer(&request, Answer::Refused);
             }
             Action::Crash(index) => {
                 state.crashes -= 1;
@@ -536,7 +737,11 @@ impl Model for World {
         vec![
             Property::always(TWICE, |_, state: &State| {
                 let mut seen = BTreeSet::new();
-                state.objects.values().flat_map(|stored| &stored.records).all(|record| seen.insert(*record))
+                state
+                    .objects
+                    .values()
+                    .flat_map(|stored| &stored.records)
+                    .all(|record| seen.insert(*record))
             }),
             Property::always(CHANGED, |_, state: &State| !state.changed),
             Property::always(MIXED, |_, state: &State| {
@@ -557,18 +762,33 @@ impl Model for World {
                     }
                 }
                 // Who is ready has completed everything below.
-                state.consumers.iter().all(|consumer| match consumer.protocol.standing() {
-                    Standing::Ready { next, .. } => {
-                        state.manifests.range(..next).all(|(_, manifest)| complete(world, state, manifest))
-                            && state.manifests.range(..next).next_back().map_or(0, |(_, tail)| tail.last + 1) == next
-                    }
-                    _ => true,
-                })
+                state
+                    .consumers
+                    .iter()
+                    .all(|consumer| match consumer.protocol.standing() {
+                        Standing::Ready { next, .. } => {
+                            state
+                                .manifests
+                                .range(..next)
+                                .all(|(_, manifest)| complete(world, state, manifest))
+                                && state
+                                    .manifests
+                                    .range(..next)
+                                    .next_back()
+                                    .map_or(0, |(_, tail)| tail.last + 1)
+                                    == next
+                        }
+                        _ => true,
+                    })
             }),
-            Property::always("a consumer alone reaches the log's end", |world: &World, state: &State| {
-                // A bug is to be found by what it does to the lake.
-                world.bug != Bug::None || (0..2).all(|consumer| world.reaches_the_end(state, consumer))
-            }),
+            Property::always(
+                "a consumer alone reaches the log's end",
+                |world: &World, state: &State| {
+                    // A bug is to be found by what it does to the lake.
+                    world.bug != Bug::None
+                        || (0..2).all(|consumer| world.reaches_the_end(state, consumer))
+                },
+            ),
             Property::sometimes("all is landed", |_, state: &State| {
                 state.manifests.values().map(|manifest| manifest.last).max() == Some(END - 1)
             }),
@@ -576,8 +796,9 @@ impl Model for World {
     }
 }
 
-/// Whether the lake has what a manifest says: its objects, with the records of its topic and nothing else, but for those that retention had removed, and
-/// those that an operator gave up and that are counted.
+/// Whether the lake has what a manifest says: its objects, with the records of its topic
+/// and nothing else, but for those that retention had removed, and those that an operator
+/// gave up and that are counted.
 fn complete(world: &World, state: &State, manifest: &Manifest) -> bool {
     let making = making_of(manifest);
     let start = state.starts[usize::from(making)];
@@ -585,25 +806,50 @@ fn complete(world: &World, state: &State, manifest: &Manifest) -> bool {
         return manifest.last < start;
     }
     manifest.objects.iter().enumerate().all(|(index, object)| {
-        state.objects.get(&(manifest.first, manifest.last, index)).is_some_and(|stored| {
-            let wanted: BTreeSet<Rec> = object.offsets.from(stored.lost_below).offsets().map(|offset| (making, offset)).collect();
-            let is_whole = stored.records.is_subset(&wanted) && stored.records.len() as u64 + stored.skipped == wanted.len() as u64;
-            let was_skipped = stored.skipped == 0 || state.skips < world.skips;
-            stored.lost_below <= start && is_whole && was_skipped && stored.attempt == manifest.attempt
-        })
+        state
+            .objects
+            .get(&(manifest.first, manifest.last, index))
+            .is_some_and(|stored| {
+                let wanted: BTreeSet<Rec> = object
+                    .offsets
+                    .from(stored.lost_below)
+                    .offsets()
+                    .map(|offset| (making, offset))
+                    .collect();
+                let is_whole = stored.records.is_subset(&wanted)
+                    && stored.records.len() as u64 + stored.skipped == wanted.len() as u64;
+                let was_skipped = stored.skipped == 0 || state.skips < world.skips;
+                stored.lost_below <= start
+                    && is_whole
+                    && was_skipped
+                    && stored.attempt == manifest.attempt
+            })
     })
 }
 
-/// Explores a world that is as it should be to its end, and expects every property to hold.
+/// Explores a world that is as it should be to its end, and expects every property to
+/// hold.
 fn holds(name: &str, world: World) {
-    let checker = world.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-    println!("{name}: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
+    let checker = world
+        .checker()
+        .threads(2)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
+    println!(
+        "{name}: {} states, depth {}",
+        checker.unique_state_count(),
+        checker.max_depth()
+    );
     for (property, path) in checker.discoveries() {
         assert_eq!(
             property,
             "all is landed",
             "{name}: {property} is broken by\n{}",
-            path.into_actions().iter().map(|action| format!("{action:?}\n")).collect::<String>()
+            path.into_actions()
+                .iter()
+                .map(|action| format!("{action:?}\n"))
+                .collect::<String>()
         );
     }
     checker.assert_properties();
@@ -612,36 +858,78 @@ fn holds(name: &str, world: World) {
 /// Expects the checker to find what a bug breaks.
 fn finds(bug: Bug, broken: &'static str, world: World) {
     let world = World { bug, ..world };
-    let checker = world.checker().threads(2).finish_when(HasDiscoveries::AllOf(BTreeSet::from([broken]))).spawn_bfs().join();
+    let checker = world
+        .checker()
+        .threads(2)
+        .finish_when(HasDiscoveries::AllOf(BTreeSet::from([broken])))
+        .spawn_bfs()
+        .join();
     println!("{bug:?}: {} states", checker.unique_state_count());
-    assert!(checker.discovery(broken).is_some(), "{bug:?} was not found in {} states", checker.unique_state_count());
+    assert!(
+        checker.discovery(broken).is_some(),
+        "{bug:?} was not found in {} states",
+        checker.unique_state_count()
+    );
 }
 
-/// A partition that is taken away and given back to the same process is the same to the protocol.
+/// A partition that is taken away and given back to the same process is the same to the
+/// protocol.
 #[test]
 fn holds_with_a_crash_late_or_repeated_puts_and_short_reads() {
-    holds("one crash", World { crashes: 1, comes_short: true, ..World::quiet() });
+    holds(
+        "one crash",
+        World {
+            crashes: 1,
+            comes_short: true,
+            ..World::quiet()
+        },
+    );
 }
 
 #[test]
 fn holds_when_retention_moves_the_logs_start() {
-    holds("retention", World { retention: 2, ..World::quiet() });
+    holds(
+        "retention",
+        World {
+            retention: 2,
+            ..World::quiet()
+        },
+    );
 }
 
 #[test]
 fn holds_when_the_topic_is_made_anew() {
-    holds("topic made anew", World { made_anew: true, ..World::quiet() });
+    holds(
+        "topic made anew",
+        World {
+            made_anew: true,
+            ..World::quiet()
+        },
+    );
 }
 
 /// A consumer that is alive may complete the same batch at the same time.
 #[test]
 fn holds_when_an_operator_gives_up_what_cannot_be_read_back() {
-    holds("skipped", World { skips: 1, ..World::quiet() });
+    holds(
+        "skipped",
+        World {
+            skips: 1,
+            ..World::quiet()
+        },
+    );
 }
 
 #[test]
 fn finds_a_short_read_that_is_believed() {
-    finds(Bug::ShortReadBelieved, INCOMPLETE, World { comes_short: true, ..World::quiet() });
+    finds(
+        Bug::ShortReadBelieved,
+        INCOMPLETE,
+        World {
+            comes_short: true,
+            ..World::quiet()
+        },
+    );
 }
 
 #[test]
@@ -652,7 +940,14 @@ fn finds_a_manifest_that_is_put_unconditionally() {
 #[test]
 fn finds_an_object_that_is_put_unconditionally() {
     // Two consumers complete one manifest, the second after retention has taken a record.
-    finds(Bug::ObjectUnconditional, CHANGED, World { retention: 1, ..World::quiet() });
+    finds(
+        Bug::ObjectUnconditional,
+        CHANGED,
+        World {
+            retention: 1,
+            ..World::quiet()
+        },
+    );
 }
 
 #[test]
@@ -667,7 +962,14 @@ fn finds_the_next_manifest_sent_early() {
 
 #[test]
 fn finds_ownership_by_a_nonce_per_process() {
-    finds(Bug::NoncePerProcess, INCOMPLETE, World { restarts: 1, ..World::quiet() });
+    finds(
+        Bug::NoncePerProcess,
+        INCOMPLETE,
+        World {
+            restarts: 1,
+            ..World::quiet()
+        },
+    );
 }
 
 #[test]

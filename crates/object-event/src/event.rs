@@ -18,7 +18,9 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// The message is not JSON.
-    #[error("not JSON: {0}; wanted an S3 notification or an EventBridge event, on its own or in an SNS notification")]
+    #[error(
+        "not JSON: {0}; wanted an S3 notification or an EventBridge event, on its own or in an SNS notification"
+    )]
     NotJson(String),
     /// The message is JSON but no event.
     #[error(
@@ -61,28 +63,40 @@ struct DetailObject {
 }
 
 impl Event {
-    /// Returns what the text of a message says of the objects below `prefixes`: an S3 notification or an EventBridge event, on its own or
-    /// as the message of an SNS notification.
+    /// Returns what the text of a message says of the objects below `prefixes`: an S3
+    /// notification or an EventBridge event, on its own or as the message of an SNS
+    /// notification.
     ///
     /// # Errors
     /// Says what was expected where the text is no event.
     pub fn decode(text: &str, prefixes: &[&str]) -> Result<Self, EventError> {
-        let parse = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| EventError::NotJson(error.to_string()));
+        let parse = |text: &str| {
+            serde_json::from_str::<Value>(text)
+                .map_err(|error| EventError::NotJson(error.to_string()))
+        };
         let mut event = parse(text)?;
         if let Some(message) = sns_message(&event)? {
             event = parse(message)?;
         }
         let mut decoded = Self::of(event)?;
-        let (created, ignored): (Vec<_>, Vec<_>) =
-            decoded.created.into_iter().map(|created| (created.passed_over(prefixes), created)).partition(|(reason, _)| reason.is_none());
+        let (created, ignored): (Vec<_>, Vec<_>) = decoded
+            .created
+            .into_iter()
+            .map(|created| (created.passed_over(prefixes), created))
+            .partition(|(reason, _)| reason.is_none());
         decoded.created = created.into_iter().map(|(_, created)| created).collect();
-        decoded.ignored.extend(ignored.into_iter().filter_map(|(reason, _)| reason));
+        decoded
+            .ignored
+            .extend(ignored.into_iter().filter_map(|(reason, _)| reason));
         Ok(decoded)
     }
 
     fn of(event: Value) -> Result<Self, EventError> {
         if event["Event"] == "s3:TestEvent" {
-            return Ok(Self { ignored: vec![Ignored::TestEvent], ..Self::default() });
+            return Ok(Self {
+                ignored: vec![Ignored::TestEvent],
+                ..Self::default()
+            });
         }
         if event["Records"].is_array() {
             return Self::of_notification(event);
@@ -90,25 +104,50 @@ impl Event {
         if event.get("detail").is_some() {
             return Self::of_event_bridge(event);
         }
-        Err(EventError::NoEvent(event.to_string().chars().take(120).collect()))
+        Err(EventError::NoEvent(
+            event.to_string().chars().take(120).collect(),
+        ))
     }
 
     fn of_notification(mut event: Value) -> Result<Self, EventError> {
-        let malformed = |problem: String| EventError::Malformed { what: "S3 notification", problem };
+        let malformed = |problem: String| EventError::Malformed {
+            what: "S3 notification",
+            problem,
+        };
         let mut decoded = Self::default();
-        for record in event["Records"].as_array_mut().map(std::mem::take).unwrap_or_default() {
-            let name = record["eventName"].as_str().ok_or_else(|| malformed("a record without eventName".to_owned()))?;
-            // EventBridge and Lambda know the names with a prefix, records carry them without.
+        for record in event["Records"]
+            .as_array_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+        {
+            let name = record["eventName"]
+                .as_str()
+                .ok_or_else(|| malformed("a record without eventName".to_owned()))?;
+            // EventBridge and Lambda know the names with a prefix, records carry them
+            // without.
             if !name.trim_start_matches("s3:").starts_with("ObjectCreated:") {
                 decoded.ignored.push(Ignored::other(name));
                 continue;
             }
-            let record: S3EventRecord = serde_json::from_value(record).map_err(|error| malformed(error.to_string()))?;
+            let record: S3EventRecord =
+                serde_json::from_value(record).map_err(|error| malformed(error.to_string()))?;
             let object = record.s3.object;
-            let key = object.key.filter(|key| !key.is_empty()).ok_or_else(|| malformed("no s3.object.key".to_owned()))?;
-            let bucket = record.s3.bucket.name.ok_or_else(|| malformed("no s3.bucket.name".to_owned()))?;
+            let key = object
+                .key
+                .filter(|key| !key.is_empty())
+                .ok_or_else(|| malformed("no s3.object.key".to_owned()))?;
+            let bucket = record
+                .s3
+                .bucket
+                .name
+                .ok_or_else(|| malformed("no s3.bucket.name".to_owned()))?;
             decoded.created.push(ObjectCreated {
-                object: ObjectVersion::new(bucket, form_decode(&key), object.version_id, object.e_tag),
+                object: ObjectVersion::new(
+                    bucket,
+                    form_decode(&key),
+                    object.version_id,
+                    object.e_tag,
+                ),
                 size: object.size.and_then(|size| u64::try_from(size).ok()),
                 sequencer: object.sequencer.as_deref().map(Sequencer::new),
                 time: Some(record.event_time.into()),
@@ -118,10 +157,16 @@ impl Event {
     }
 
     fn of_event_bridge(event: Value) -> Result<Self, EventError> {
-        let malformed = |error: serde_json::Error| EventError::Malformed { what: "EventBridge event", problem: error.to_string() };
+        let malformed = |error: serde_json::Error| EventError::Malformed {
+            what: "EventBridge event",
+            problem: error.to_string(),
+        };
         let event: EventBridgeEvent<Value> = serde_json::from_value(event).map_err(malformed)?;
         if event.source != "aws.s3" || event.detail_type != "Object Created" {
-            return Ok(Self { ignored: vec![Ignored::other(&event.detail_type)], ..Self::default() });
+            return Ok(Self {
+                ignored: vec![Ignored::other(&event.detail_type)],
+                ..Self::default()
+            });
         }
         let Detail { bucket, object } = serde_json::from_value(event.detail).map_err(malformed)?;
         let created = ObjectCreated {
@@ -130,25 +175,45 @@ impl Event {
             sequencer: object.sequencer.as_deref().map(Sequencer::new),
             time: event.time.map(Into::into),
         };
-        Ok(Self { created: vec![created], ..Self::default() })
+        Ok(Self {
+            created: vec![created],
+            ..Self::default()
+        })
     }
 }
 
-/// Returns the message of an SNS notification, as SNS puts it into a queue without raw delivery.
-/// Source: <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>.
+/// Returns the message of an SNS notification, as SNS puts it into a queue without raw
+/// delivery. Source:
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>.
 fn sns_message(event: &Value) -> Result<Option<&str>, EventError> {
-    let malformed = |problem: String| Err(EventError::Malformed { what: "SNS message", problem });
-    let (Some(kind), Some(_)) = (event["Type"].as_str(), event.get("TopicArn")) else { return Ok(None) };
+    let malformed = |problem: String| {
+        Err(EventError::Malformed {
+            what: "SNS message",
+            problem,
+        })
+    };
+    let (Some(kind), Some(_)) = (event["Type"].as_str(), event.get("TopicArn")) else {
+        return Ok(None);
+    };
     if kind != "Notification" {
-        return malformed(format!("Type {kind:?}, wanted \"Notification\"; confirm or remove the subscription of {}", event["TopicArn"]));
+        return malformed(format!(
+            "Type {kind:?}, wanted \"Notification\"; confirm or remove the subscription of {}",
+            event["TopicArn"]
+        ));
     }
-    event["Message"].as_str().map_or_else(|| malformed("no Message".to_owned()), |message| Ok(Some(message)))
+    event["Message"].as_str().map_or_else(
+        || malformed("no Message".to_owned()),
+        |message| Ok(Some(message)),
+    )
 }
 
-/// S3 notifications carry keys as `application/x-www-form-urlencoded` does: `=` as `%3D`, a blank as `+`.
+/// S3 notifications carry keys as `application/x-www-form-urlencoded` does: `=` as `%3D`,
+/// a blank as `+`.
 fn form_decode(key: &str) -> String {
     // One name without a value: `=` and `&` are always encoded within a key.
-    form_urlencoded::parse(key.replace('=', "%3D").replace('&', "%26").as_bytes()).map(|(name, _)| name.into_owned()).collect()
+    form_urlencoded::parse(key.replace('=', "%3D").replace('&', "%26").as_bytes())
+        .map(|(name, _)| name.into_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -193,16 +258,39 @@ mod tests {
         let from_s3 = notification(encoded, "ObjectCreated:Put");
         let from_event_bridge = event_bridge(key);
         let mut seen: Vec<ObjectVersion> = Vec::new();
-        for event in [&from_s3, &from_event_bridge, &in_sns(&from_s3), &in_sns(&from_event_bridge)] {
+        for event in [
+            &from_s3,
+            &from_event_bridge,
+            &in_sns(&from_s3),
+            &in_sns(&from_event_bridge),
+        ] {
             let created = decode(event).created;
-            assert_eq!((created.len(), created[0].size, created[0].object.key.as_str()), (1, Some(9), key), "{event}");
+            assert_eq!(
+                (
+                    created.len(),
+                    created[0].size,
+                    created[0].object.key.as_str()
+                ),
+                (1, Some(9), key),
+                "{event}"
+            );
             assert_eq!(created[0].sequencer, Some(Sequencer::new("0A")));
             seen.push(created[0].object.clone());
         }
         assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-        let time = |event| decode(event).created[0].time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        assert_eq!(time(&from_s3), Some(Duration::from_millis(1_795_237_200_123)));
-        assert_eq!(time(&from_event_bridge), Some(Duration::from_secs(1_795_237_200)));
+        let time = |event| {
+            decode(event).created[0]
+                .time
+                .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+        };
+        assert_eq!(
+            time(&from_s3),
+            Some(Duration::from_millis(1_795_237_200_123))
+        );
+        assert_eq!(
+            time(&from_event_bridge),
+            Some(Duration::from_secs(1_795_237_200))
+        );
     }
 
     #[test]
@@ -217,8 +305,14 @@ mod tests {
         let mut versioned = event_bridge("k");
         versioned["detail"]["object"]["version-id"] = json!("v1");
         let object = decode(&versioned).created[0].object.clone();
-        assert_eq!((object.version_id.as_deref(), object.etag), (Some("v1"), None));
-        assert_eq!(decode(&event_bridge("k")).created[0].object.etag.as_deref(), Some("e"));
+        assert_eq!(
+            (object.version_id.as_deref(), object.etag),
+            (Some("v1"), None)
+        );
+        assert_eq!(
+            decode(&event_bridge("k")).created[0].object.etag.as_deref(),
+            Some("e")
+        );
     }
 
     #[test]
@@ -227,32 +321,65 @@ mod tests {
         // Fields that only creations have are missing.
         let tagged = json!({"Records": [{"eventName": "ObjectTagging:Put"}]});
         for (event, reason) in [
-            (json!({"Service": "Amazon S3", "Event": "s3:TestEvent"}), Ignored::TestEvent),
-            (in_sns(&json!({"Event": "s3:TestEvent"})), Ignored::TestEvent),
-            (notification("k", "ObjectRemoved:Delete"), Ignored::OtherEvent("ObjectRemoved:Delete".into())),
-            (notification("k", "ObjectRestore:Completed"), Ignored::OtherEvent("ObjectRestore:Completed".into())),
+            (
+                json!({"Service": "Amazon S3", "Event": "s3:TestEvent"}),
+                Ignored::TestEvent,
+            ),
+            (
+                in_sns(&json!({"Event": "s3:TestEvent"})),
+                Ignored::TestEvent,
+            ),
+            (
+                notification("k", "ObjectRemoved:Delete"),
+                Ignored::OtherEvent("ObjectRemoved:Delete".into()),
+            ),
+            (
+                notification("k", "ObjectRestore:Completed"),
+                Ignored::OtherEvent("ObjectRestore:Completed".into()),
+            ),
             (tagged, Ignored::OtherEvent("ObjectTagging:Put".into())),
             (deleted, Ignored::OtherEvent("Object Deleted".into())),
         ] {
-            assert_eq!(decode(&event), Event { created: vec![], ignored: vec![reason] });
+            assert_eq!(
+                decode(&event),
+                Event {
+                    created: vec![],
+                    ignored: vec![reason]
+                }
+            );
         }
         let mixed = json!({"Records": [record("ticks/a", "ObjectCreated:Put"), record("ticks/a", "ObjectRemoved:Delete"),
             record("_manifests/a", "ObjectCreated:Copy"), record("ticks/b", "s3:ObjectCreated:CompleteMultipartUpload")]});
         let decoded = Event::decode(&mixed.to_string(), &["ticks/"]).expect("an event");
         assert_eq!(decoded.created.len(), 2);
-        assert_eq!(Ignored::summary(&decoded.ignored), "1 × event \"ObjectRemoved:Delete\", 1 × object outside the lake");
+        assert_eq!(
+            Ignored::summary(&decoded.ignored),
+            "1 × event \"ObjectRemoved:Delete\", 1 × object outside the lake"
+        );
     }
 
     #[test]
     fn errors_say_what_was_expected() {
         let error = |text: &str| Event::decode(text, ALL).expect_err(text).to_string();
         assert!(error("hello").contains("wanted an S3 notification or an EventBridge event"));
-        assert!(error("{\"a\":1}").starts_with("neither an S3 notification (no \"Records\"), an EventBridge event"));
-        assert_eq!(error("{\"Records\":[{}]}"), "S3 notification: a record without eventName");
+        assert!(
+            error("{\"a\":1}")
+                .starts_with("neither an S3 notification (no \"Records\"), an EventBridge event")
+        );
+        assert_eq!(
+            error("{\"Records\":[{}]}"),
+            "S3 notification: a record without eventName"
+        );
         let no_key = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {}}});
-        assert_eq!(error(&no_key.to_string()), "EventBridge event: missing field `key`");
+        assert_eq!(
+            error(&no_key.to_string()),
+            "EventBridge event: missing field `key`"
+        );
         let confirmation = json!({"Type": "SubscriptionConfirmation", "TopicArn": "arn:t", "Message": "You have chosen to subscribe"});
-        assert!(error(&confirmation.to_string()).contains("confirm or remove the subscription of \"arn:t\""));
+        assert!(
+            error(&confirmation.to_string())
+                .contains("confirm or remove the subscription of \"arn:t\"")
+        );
     }
 
     proptest! {

@@ -11,13 +11,15 @@ const NAMED: usize = 10;
 pub enum Ignored {
     /// `s3:TestEvent`, which S3 sends once when notifications are set up.
     TestEvent,
-    /// Something else than a creation happened to an object: its name, `ObjectRemoved:Delete` or `Object Deleted`.
+    /// Something else than a creation happened to an object: its name,
+    /// `ObjectRemoved:Delete` or `Object Deleted`.
     OtherEvent(String),
     /// The object lies below no prefix that the lake keeps its objects below.
     OutsideLake,
     /// The object stands for a folder: its key ends in a slash.
     FolderMarker,
-    /// A part of the key begins with `_` or `.`: neither crawler nor Athena sees the object.
+    /// A part of the key begins with `_` or `.`: neither crawler nor Athena sees the
+    /// object.
     Hidden,
     /// The object has no bytes.
     Empty,
@@ -28,14 +30,25 @@ impl Ignored {
         Self::OtherEvent(name.chars().take(QUOTED).collect())
     }
 
-    /// Returns how often each reason is there, for a log line: `2 × folder marker, 1 × empty object`.
+    /// Returns how often each reason is there, for a log line: `2 × folder marker, 1 ×
+    /// empty object`.
     pub fn summary<'a>(all: impl IntoIterator<Item = &'a Self>) -> String {
         let mut counts: BTreeMap<&Self, u64> = BTreeMap::new();
         for ignored in all {
             *counts.entry(ignored).or_default() += 1;
         }
-        let mut said: Vec<String> = counts.iter().take(NAMED).map(|(ignored, count)| format!("{count} × {ignored}")).collect();
-        said.extend(counts.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("{more} more reasons")));
+        let mut said: Vec<String> = counts
+            .iter()
+            .take(NAMED)
+            .map(|(ignored, count)| format!("{count} × {ignored}"))
+            .collect();
+        said.extend(
+            counts
+                .len()
+                .checked_sub(NAMED)
+                .filter(|more| *more > 0)
+                .map(|more| format!("{more} more reasons")),
+        );
         said.join(", ")
     }
 }
@@ -59,9 +72,18 @@ mod tests {
 
     #[test]
     fn a_summary_names_the_first_reasons_and_counts_the_others() {
-        let all: Vec<Ignored> = (0..13).map(|n| Ignored::other(&format!("Event{n:02}"))).chain([Ignored::Empty]).collect();
+        let all: Vec<Ignored> = (0..13)
+            .map(|n| Ignored::other(&format!("Event{n:02}")))
+            .chain([Ignored::Empty])
+            .collect();
         let summary = Ignored::summary(&all);
-        assert!(summary.starts_with("1 × event \"Event00\", ") && summary.ends_with(", 4 more reasons"), "{summary}");
-        assert_eq!(Ignored::summary(&[Ignored::Empty, Ignored::Empty]), "2 × empty object");
+        assert!(
+            summary.starts_with("1 × event \"Event00\", ") && summary.ends_with(", 4 more reasons"),
+            "{summary}"
+        );
+        assert_eq!(
+            Ignored::summary(&[Ignored::Empty, Ignored::Empty]),
+            "2 × empty object"
+        );
     }
 }

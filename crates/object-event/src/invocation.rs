@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use crate::EventError;
 
-/// What Lambda hands a function, message by message; `T` is what the function makes of one.
+/// What Lambda hands a function, message by message; `T` is what the function makes of
+/// one.
 #[derive(Debug)]
 pub struct Invocation<T> {
-    /// The messages; without an id, where the function was invoked with an event directly or by SNS.
+    /// The messages; without an id, where the function was invoked with an event directly
+    /// or by SNS.
     pub messages: Vec<Message<T>>,
 }
 
@@ -39,32 +41,56 @@ pub enum InvocationError {
 }
 
 impl<T> Invocation<T> {
-    /// Reads the messages of a Lambda payload: an SQS batch, an SNS event, or one event on its own. A panic in `read` is the message's error (G8).
+    /// Reads the messages of a Lambda payload: an SQS batch, an SNS event, or one event
+    /// on its own. A panic in `read` is the message's error (G8).
     ///
     /// # Errors
-    /// Only for a broken envelope; a message that cannot be read is in its [`Message::content`].
-    pub fn read(payload: Value, read: impl Fn(&str) -> Result<T, EventError>) -> Result<Self, InvocationError> {
+    /// Only for a broken envelope; a message that cannot be read is in its
+    /// [`Message::content`].
+    pub fn read(
+        payload: Value,
+        read: impl Fn(&str) -> Result<T, EventError>,
+    ) -> Result<Self, InvocationError> {
         let first = &payload["Records"][0];
         let messages = if first["eventSource"] == "aws:sqs" {
-            let batch: SqsEvent = serde_json::from_value(payload).map_err(|error| InvocationError::Envelope("SQS", error.to_string()))?;
-            batch.records.iter().map(|message| Message::of_sqs(message, &read)).collect()
+            let batch: SqsEvent = serde_json::from_value(payload)
+                .map_err(|error| InvocationError::Envelope("SQS", error.to_string()))?;
+            batch
+                .records
+                .iter()
+                .map(|message| Message::of_sqs(message, &read))
+                .collect()
         } else if first["EventSource"] == "aws:sns" {
-            let event: SnsEvent = serde_json::from_value(payload).map_err(|error| InvocationError::Envelope("SNS", error.to_string()))?;
-            event.records.iter().map(|record| Message::new(None, &record.sns.message, &read)).collect()
+            let event: SnsEvent = serde_json::from_value(payload)
+                .map_err(|error| InvocationError::Envelope("SNS", error.to_string()))?;
+            event
+                .records
+                .iter()
+                .map(|record| Message::new(None, &record.sns.message, &read))
+                .collect()
         } else {
             vec![Message::new(None, &payload.to_string(), &read)]
         };
         Ok(Self { messages })
     }
 
-    /// Returns the partial batch response that fails exactly the messages at these places (G8), each with a reason.
+    /// Returns the partial batch response that fails exactly the messages at these places
+    /// (G8), each with a reason.
     ///
     /// # Errors
-    /// One of them has no id to be named by: then the invocation fails as a whole, and nothing is lost.
-    pub fn respond<'a>(&self, failed: impl IntoIterator<Item = (usize, &'a str)>) -> Result<SqsBatchResponse, InvocationError> {
+    /// One of them has no id to be named by: then the invocation fails as a whole, and
+    /// nothing is lost.
+    pub fn respond<'a>(
+        &self,
+        failed: impl IntoIterator<Item = (usize, &'a str)>,
+    ) -> Result<SqsBatchResponse, InvocationError> {
         let mut response = SqsBatchResponse::default();
         for (place, reason) in failed {
-            match self.messages.get(place).and_then(|message| message.id.as_deref()) {
+            match self
+                .messages
+                .get(place)
+                .and_then(|message| message.id.as_deref())
+            {
                 Some(id) => response.add_failure(id),
                 None => return Err(InvocationError::Unnamed(reason.to_owned())),
             }
@@ -75,21 +101,47 @@ impl<T> Invocation<T> {
 
 impl<T> Message<T> {
     /// Reads the text of one message; a panic in `read` is its error.
-    pub fn new(id: Option<String>, text: &str, read: impl Fn(&str) -> Result<T, EventError>) -> Self {
+    pub fn new(
+        id: Option<String>,
+        text: &str,
+        read: impl Fn(&str) -> Result<T, EventError>,
+    ) -> Self {
         let content = catch_unwind(AssertUnwindSafe(|| read(text))).unwrap_or_else(|panic| {
-            let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Err(EventError::Panicked(said.unwrap_or("without a message").to_owned()))
+            let said = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Err(EventError::Panicked(
+                said.unwrap_or("without a message").to_owned(),
+            ))
         });
-        Self { id, sent: None, receives: 1, content }
+        Self {
+            id,
+            sent: None,
+            receives: 1,
+            content,
+        }
     }
 
     fn of_sqs(message: &SqsMessage, read: impl Fn(&str) -> Result<T, EventError>) -> Self {
-        let attribute = |name: &str| message.attributes.get(name).and_then(|value| value.parse::<u64>().ok());
+        let attribute = |name: &str| {
+            message
+                .attributes
+                .get(name)
+                .and_then(|value| value.parse::<u64>().ok())
+        };
         // AWS fails the whole batch on an empty identifier.
         let id = message.message_id.clone().filter(|id| !id.is_empty());
-        let sent = attribute("SentTimestamp").and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
-        let receives = attribute("ApproximateReceiveCount").and_then(|count| count.try_into().ok()).unwrap_or(1);
-        Self { sent, receives, ..Self::new(id, message.body.as_deref().unwrap_or_default(), read) }
+        let sent = attribute("SentTimestamp")
+            .and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+        let receives = attribute("ApproximateReceiveCount")
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(1);
+        Self {
+            sent,
+            receives,
+            ..Self::new(id, message.body.as_deref().unwrap_or_default(), read)
+        }
     }
 }
 
@@ -115,15 +167,41 @@ mod tests {
     #[test]
     fn bad_messages_and_panics_fail_alone() {
         let good = json!({"Event": "s3:TestEvent"}).to_string();
-        let payload = batch(&[("m1", &good), ("m2", "poison"), ("m3", ""), ("m4", "panic"), ("m5", &good)]);
+        let payload = batch(&[
+            ("m1", &good),
+            ("m2", "poison"),
+            ("m3", ""),
+            ("m4", "panic"),
+            ("m5", &good),
+        ]);
         let invocation = Invocation::read(payload, read).expect("an invocation");
-        let bad: Vec<usize> = (0..5).filter(|place| invocation.messages[*place].content.is_err()).collect();
+        let bad: Vec<usize> = (0..5)
+            .filter(|place| invocation.messages[*place].content.is_err())
+            .collect();
         assert_eq!(bad, [1, 2, 3]);
-        assert_eq!(invocation.messages[3].content, Err(EventError::Panicked("asked to".into())));
-        assert_eq!(invocation.messages[0].sent, SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(1_795_237_200_123)));
-        assert_eq!((invocation.messages[0].receives, Message::new(None, "", read).receives), (3, 1));
-        let response = invocation.respond(bad.into_iter().map(|place| (place, "bad"))).expect("a response");
-        let failures: Vec<String> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        assert_eq!(
+            invocation.messages[3].content,
+            Err(EventError::Panicked("asked to".into()))
+        );
+        assert_eq!(
+            invocation.messages[0].sent,
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(1_795_237_200_123))
+        );
+        assert_eq!(
+            (
+                invocation.messages[0].receives,
+                Message::new(None, "", read).receives
+            ),
+            (3, 1)
+        );
+        let response = invocation
+            .respond(bad.into_iter().map(|place| (place, "bad")))
+            .expect("a response");
+        let failures: Vec<String> = response
+            .batch_item_failures
+            .into_iter()
+            .map(|failure| failure.item_identifier)
+            .collect();
         assert_eq!(failures, ["m2", "m3", "m4"]);
     }
 
@@ -134,7 +212,8 @@ mod tests {
             {"Type": "Notification", "MessageId": "m", "TopicArn": "arn", "Message": message, "Timestamp": "2026-11-21T05:00:00.000Z",
              "SignatureVersion": "1", "Signature": "s", "SigningCertUrl": "u", "UnsubscribeUrl": "u", "MessageAttributes": {}}})
         };
-        let payload = json!({"Records": [record("{\"Event\":\"s3:TestEvent\"}"), record("poison")]});
+        let payload =
+            json!({"Records": [record("{\"Event\":\"s3:TestEvent\"}"), record("poison")]});
         let invocation = Invocation::read(payload, read).expect("an invocation");
         assert!(invocation.messages[0].content.is_ok() && invocation.messages[1].content.is_err());
     }
@@ -143,7 +222,10 @@ mod tests {
     fn a_failure_without_an_id_fails_the_invocation() {
         for payload in [json!({"no": "event"}), batch(&[("", "")])] {
             let invocation = Invocation::read(payload, read).expect("an invocation");
-            assert_eq!(invocation.respond([(0, "why")]), Err(InvocationError::Unnamed("why".into())));
+            assert_eq!(
+                invocation.respond([(0, "why")]),
+                Err(InvocationError::Unnamed("why".into()))
+            );
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Object-created events, whatever they come wrapped in.
 //!
-//! [`Invocation::read`] takes what Lambda hands a function: an SQS batch, an SNS event, or one event on its own. Each message is read by
-//! itself, so that a bad one fails alone (G8). [`Event::decode`] reads one: an S3 notification (keys form-encoded) or an EventBridge
-//! `Object Created` event (keys raw), as it is or in an SNS notification.
+//! [`Invocation::read`] takes what Lambda hands a function: an SQS batch, an SNS event,
+//! or one event on its own. Each message is read by itself, so that a bad one fails alone
+//! (G8). [`Event::decode`] reads one: an S3 notification (keys form-encoded) or an
+//! EventBridge `Object Created` event (keys raw), as it is or in an SNS notification.
 //!
-//! Sources: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html> and
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>.
+//! Sources:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+//! and <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>.
 
 mod event;
 mod ignored;

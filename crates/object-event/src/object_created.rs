@@ -15,7 +15,8 @@ pub struct ObjectCreated {
     pub time: Option<SystemTime>,
 }
 
-/// One version of an object. Two events of the same version are repeats of each other, whatever they came in.
+/// One version of an object. Two events of the same version are repeats of each other,
+/// whatever they came in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectVersion {
     /// The bucket's name.
@@ -24,21 +25,35 @@ pub struct ObjectVersion {
     pub key: String,
     /// The version's id in a bucket with versions.
     pub version_id: Option<String>,
-    /// The ETag in a bucket without versions, which tells an overwritten object from the one before.
+    /// The ETag in a bucket without versions, which tells an overwritten object from the
+    /// one before.
     pub etag: Option<String>,
 }
 
 impl ObjectVersion {
-    pub(crate) fn new(bucket: String, key: String, version_id: Option<String>, etag: Option<String>) -> Self {
+    pub(crate) fn new(
+        bucket: String,
+        key: String,
+        version_id: Option<String>,
+        etag: Option<String>,
+    ) -> Self {
         let version_id = version_id.filter(|id| !id.is_empty());
         // S3 notifications carry the ETag as it is, EventBridge's may stand in quotes.
-        let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty() && version_id.is_none());
-        Self { bucket, key, version_id, etag }
+        let etag = etag
+            .map(|etag| etag.trim_matches('"').to_owned())
+            .filter(|etag| !etag.is_empty() && version_id.is_none());
+        Self {
+            bucket,
+            key,
+            version_id,
+            etag,
+        }
     }
 }
 
 impl ObjectCreated {
-    /// Returns why the object is none that a reader of the lake is told of; `prefixes` are what the lake keeps its objects below.
+    /// Returns why the object is none that a reader of the lake is told of; `prefixes`
+    /// are what the lake keeps its objects below.
     pub(crate) fn passed_over(&self, prefixes: &[&str]) -> Option<Ignored> {
         let key = self.object.key.as_str();
         let Some(rest) = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)) else {
@@ -54,9 +69,10 @@ impl ObjectCreated {
     }
 }
 
-/// S3's order of the events of one key: hexadecimal digits, the shorter of two padded with zeros on the right, compared as text. Says
-/// nothing about events of different keys.
-/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
+/// S3's order of the events of one key: hexadecimal digits, the shorter of two padded
+/// with zeros on the right, compared as text. Says nothing about events of different
+/// keys. Source:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
 // Trailing zeros are cut off, which orders as padding does: a proper prefix comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequencer(String);
@@ -74,8 +90,17 @@ mod tests {
 
     #[test]
     fn sequencers_are_padded_on_the_right() {
-        let sorted = ["0055AED6DCD90281", "0055AED6DCD90281E5", "0055aed6dcd90281e6", "01"];
-        let mut shuffled: Vec<Sequencer> = sorted.iter().rev().map(|digits| Sequencer::new(digits)).collect();
+        let sorted = [
+            "0055AED6DCD90281",
+            "0055AED6DCD90281E5",
+            "0055aed6dcd90281e6",
+            "01",
+        ];
+        let mut shuffled: Vec<Sequencer> = sorted
+            .iter()
+            .rev()
+            .map(|digits| Sequencer::new(digits))
+            .collect();
         shuffled.sort();
         assert_eq!(shuffled, sorted.map(Sequencer::new));
         assert_eq!(Sequencer::new("0055"), Sequencer::new("005500"));
@@ -99,7 +124,11 @@ mod tests {
             ("ticks/", None, Some(Ignored::FolderMarker)),
             ("ticks/dt=1/hr=2/_SUCCESS", Some(4), Some(Ignored::Hidden)),
             ("ticks/.staging/a", Some(4), Some(Ignored::Hidden)),
-            ("_manifests/ticks/0/1-2.json", Some(9), Some(Ignored::OutsideLake)),
+            (
+                "_manifests/ticks/0/1-2.json",
+                Some(9),
+                Some(Ignored::OutsideLake),
+            ),
             ("athena-results/1.csv", Some(9), Some(Ignored::OutsideLake)),
             ("ticks", Some(9), Some(Ignored::OutsideLake)),
         ] {

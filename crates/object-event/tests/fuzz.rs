@@ -1,7 +1,9 @@
-//! Throws damaged events at the decoder: none may make it panic, and what it takes for an object of the lake must be one.
+//! Throws damaged events at the decoder: none may make it panic, and what it takes for an
+//! object of the lake must be one.
 //!
-//! The corpus is `events/` and `tests/corpus/`. 20,000 events by default; `FUZZ_SECONDS=600` goes on for ten minutes. A failure prints
-//! `FUZZ_SEED`, which makes it again.
+//! The corpus is `events/` and `tests/corpus/`. 20,000 events by default;
+//! `FUZZ_SECONDS=600` goes on for ten minutes. A failure prints `FUZZ_SEED`, which makes
+//! it again.
 #![allow(clippy::expect_used, reason = "a test")]
 
 use std::path::Path;
@@ -40,7 +42,9 @@ const WORDS: [&str; 22] = [
 ];
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().expect(name))
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().expect(name))
 }
 
 /// The samples, and the messages within them.
@@ -50,15 +54,26 @@ fn corpus() -> Vec<String> {
     for folder in [root.join("../../events"), root.join("tests/corpus")] {
         for entry in std::fs::read_dir(&folder).expect("a corpus") {
             let path = entry.expect("an entry").path();
-            if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
+            if path.is_file()
+                && path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
+            {
                 texts.push(std::fs::read_to_string(&path).expect("a sample"));
             }
         }
     }
-    let bodies = texts.iter().filter_map(|text| serde_json::from_str::<Value>(text).ok()).flat_map(|payload| {
-        let records = payload["Records"].as_array().cloned().unwrap_or_default();
-        records.into_iter().filter_map(|record| record["body"].as_str().map(str::to_owned)).take(3).collect::<Vec<_>>()
-    });
+    let bodies = texts
+        .iter()
+        .filter_map(|text| serde_json::from_str::<Value>(text).ok())
+        .flat_map(|payload| {
+            let records = payload["Records"].as_array().cloned().unwrap_or_default();
+            records
+                .into_iter()
+                .filter_map(|record| record["body"].as_str().map(str::to_owned))
+                .take(3)
+                .collect::<Vec<_>>()
+        });
     let bodies: Vec<String> = bodies.collect();
     assert!(texts.len() > 10 && bodies.len() > 5, "the corpus is gone");
     texts.into_iter().chain(bodies).collect()
@@ -70,12 +85,25 @@ fn damage(rng: &mut Rng, text: &str, other: &str) -> Vec<u8> {
         let at = rng.usize(0..=bytes.len());
         let end = (at + rng.usize(0..40)).min(bytes.len());
         match rng.u8(0..6) {
-            0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << rng.u8(0..8)),
+            0 => bytes
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte ^= 1 << rng.u8(0..8)),
             1 => drop(bytes.drain(at..end)),
             2 => drop(bytes.splice(at..end, rng.choice(WORDS).expect("words").bytes())),
             3 => {
                 let from = rng.usize(0..other.len());
-                drop(bytes.splice(at..end, other.bytes().skip(from).take(rng.usize(0..200)).collect::<Vec<u8>>()));
+                drop(
+                    bytes.splice(
+                        at..end,
+                        other
+                            .bytes()
+                            .skip(from)
+                            .take(rng.usize(0..200))
+                            .collect::<Vec<u8>>(),
+                    ),
+                );
             }
             4 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
             _ => bytes.truncate(at),
@@ -109,7 +137,9 @@ fn damage_value(rng: &mut Rng, value: &mut Value) {
 fn check(text: &str) -> (u64, u64) {
     let payload = serde_json::from_str::<Value>(text)
         .unwrap_or_else(|_| serde_json::json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": text}]}));
-    let Ok(invocation) = Invocation::read(payload, |text| Event::decode(text, &PREFIXES)) else { return (0, 1) };
+    let Ok(invocation) = Invocation::read(payload, |text| Event::decode(text, &PREFIXES)) else {
+        return (0, 1);
+    };
     let (mut objects, mut errors) = (0, 0);
     for message in &invocation.messages {
         match &message.content {
@@ -118,7 +148,10 @@ fn check(text: &str) -> (u64, u64) {
                     let key = &created.object.key;
                     let is_hidden = key.split('/').any(|part| part.starts_with(['_', '.']));
                     let is_in_lake = PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-                    assert!(is_in_lake && !is_hidden && !key.ends_with('/') && created.size != Some(0), "{created:?}");
+                    assert!(
+                        is_in_lake && !is_hidden && !key.ends_with('/') && created.size != Some(0),
+                        "{created:?}"
+                    );
                     objects += 1;
                 }
             }
@@ -135,12 +168,18 @@ fn check(text: &str) -> (u64, u64) {
 #[test]
 fn no_event_makes_the_decoder_panic() {
     let corpus = corpus();
-    let until = variable("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let until =
+        variable("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let first = variable("FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
     let (mut seed, mut objects, mut errors) = (first, 0, 0);
-    while until.map_or(seed.wrapping_sub(first) < EVENTS, |until| Instant::now() < until) {
+    while until.map_or(seed.wrapping_sub(first) < EVENTS, |until| {
+        Instant::now() < until
+    }) {
         let mut rng = Rng::with_seed(seed);
-        let (sample, other) = (&corpus[rng.usize(0..corpus.len())], &corpus[rng.usize(0..corpus.len())]);
+        let (sample, other) = (
+            &corpus[rng.usize(0..corpus.len())],
+            &corpus[rng.usize(0..corpus.len())],
+        );
         let text = match serde_json::from_str::<Value>(sample) {
             Ok(mut payload) if rng.bool() => {
                 (0..rng.u8(1..4)).for_each(|_| damage_value(&mut rng, &mut payload));
@@ -148,12 +187,15 @@ fn no_event_makes_the_decoder_panic() {
             }
             _ => String::from_utf8_lossy(&damage(&mut rng, sample, other)).into_owned(),
         };
-        let (more_objects, more_errors) =
-            std::panic::catch_unwind(|| check(&text)).unwrap_or_else(|_| panic!("FUZZ_SEED={seed} makes it panic with: {text}"));
+        let (more_objects, more_errors) = std::panic::catch_unwind(|| check(&text))
+            .unwrap_or_else(|_| panic!("FUZZ_SEED={seed} makes it panic with: {text}"));
         (objects, errors) = (objects + more_objects, errors + more_errors);
         seed = seed.wrapping_add(1);
     }
-    println!("{} events from FUZZ_SEED={first} on: {objects} objects, {errors} errors", seed.wrapping_sub(first));
+    println!(
+        "{} events from FUZZ_SEED={first} on: {objects} objects, {errors} errors",
+        seed.wrapping_sub(first)
+    );
     // Damage that leaves nothing whole, or nothing damaged, would prove nothing.
     assert!(objects > 0 && errors > 0);
 }

@@ -2,8 +2,8 @@ use csv_core::ReadRecordResult;
 
 use crate::RowError;
 
-/// Splits one line of CSV (RFC 4180) into fields. A field may be quoted, but ends on the line it began on, so that one stray
-/// quote costs one row and not the rest of the file.
+/// Splits one line of CSV (RFC 4180) into fields. A field may be quoted, but ends on the
+/// line it began on, so that one stray quote costs one row and not the rest of the file.
 pub struct CsvLine {
     reader: csv_core::Reader,
     text: Vec<u8>,
@@ -13,7 +13,11 @@ pub struct CsvLine {
 impl Default for CsvLine {
     fn default() -> Self {
         // Not `Reader::default()`, which lacks its tables and reads nothing.
-        Self { reader: csv_core::Reader::new(), text: Vec::new(), ends: Vec::new() }
+        Self {
+            reader: csv_core::Reader::new(),
+            text: Vec::new(),
+            ends: Vec::new(),
+        }
     }
 }
 
@@ -21,7 +25,8 @@ impl CsvLine {
     /// Returns the fields of `line`, which may end in LF or CRLF.
     ///
     /// # Errors
-    /// The line is not UTF-8, a quote is not closed, or a carriage return stands in its middle.
+    /// The line is not UTF-8, a quote is not closed, or a carriage return stands in its
+    /// middle.
     pub fn split<'a>(&'a mut self, line: &[u8]) -> Result<Vec<&'a str>, RowError> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -33,24 +38,34 @@ impl CsvLine {
         self.text.resize(line.len() + 1, 0);
         self.ends.resize(line.len() + 2, 0);
         self.reader.reset();
-        let (result, read, mut written, mut ended) = self.reader.read_record(line, &mut self.text, &mut self.ends);
+        let (result, read, mut written, mut ended) =
+            self.reader
+                .read_record(line, &mut self.text, &mut self.ends);
         if read < line.len() {
             return Err(RowError::CarriageReturn);
         }
         if result == ReadRecordResult::InputEmpty {
             // Empty input tells the reader that the record ends here.
-            let (_, _, more, fields) = self.reader.read_record(&[], &mut self.text[written..], &mut self.ends[ended..]);
+            let (_, _, more, fields) =
+                self.reader
+                    .read_record(&[], &mut self.text[written..], &mut self.ends[ended..]);
             written += more;
             ended += fields;
         }
-        let text = str::from_utf8(&self.text[..written]).map_err(|error| RowError::NotUtf8(error.valid_up_to()))?;
+        let text = str::from_utf8(&self.text[..written])
+            .map_err(|error| RowError::NotUtf8(error.valid_up_to()))?;
         let mut start = 0;
-        Ok(self.ends[..ended].iter().map(|end| &text[std::mem::replace(&mut start, *end)..*end]).collect())
+        Ok(self.ends[..ended]
+            .iter()
+            .map(|end| &text[std::mem::replace(&mut start, *end)..*end])
+            .collect())
     }
 
-    /// Returns true for a row without a single value, such as spreadsheets leave (`,,,,` or blanks).
+    /// Returns true for a row without a single value, such as spreadsheets leave (`,,,,`
+    /// or blanks).
     pub fn is_blank(line: &[u8]) -> bool {
-        line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'"'))
+        line.iter()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'"'))
     }
 }
 
@@ -61,12 +76,17 @@ mod tests {
     use super::*;
 
     fn split(line: &str) -> Result<Vec<String>, RowError> {
-        CsvLine::default().split(line.as_bytes()).map(|fields| fields.into_iter().map(str::to_owned).collect())
+        CsvLine::default()
+            .split(line.as_bytes())
+            .map(|fields| fields.into_iter().map(str::to_owned).collect())
     }
 
     #[test]
     fn quotes_and_line_ends() {
-        assert_eq!(split("a,\"b,\"\"c\"\"\",\r\n"), Ok(vec!["a".into(), "b,\"c\"".into(), String::new()]));
+        assert_eq!(
+            split("a,\"b,\"\"c\"\"\",\r\n"),
+            Ok(vec!["a".into(), "b,\"c\"".into(), String::new()])
+        );
         assert_eq!(split("a"), Ok(vec!["a".into()]));
         assert_eq!(split("a,\"b\n"), Err(RowError::OpenQuote));
         assert_eq!(split("a,b\rc,d\n"), Err(RowError::CarriageReturn));
@@ -74,7 +94,11 @@ mod tests {
 
     #[test]
     fn blank_rows() {
-        assert!(CsvLine::is_blank(b"\r\n") && CsvLine::is_blank(b",,,\n") && CsvLine::is_blank(b"  \"\",\"\" "));
+        assert!(
+            CsvLine::is_blank(b"\r\n")
+                && CsvLine::is_blank(b",,,\n")
+                && CsvLine::is_blank(b"  \"\",\"\" ")
+        );
         assert!(!CsvLine::is_blank(b",0,\n"));
     }
 

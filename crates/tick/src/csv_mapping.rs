@@ -7,8 +7,9 @@ use crate::{DateOrder, EventTime, FieldError, HeaderError, RowError, Symbol, Tic
 
 /// The headers that name a field of the tick, lower case, the preferred one first.
 ///
-/// They cover the public index data set (`Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD`), the stock family
-/// (`Timestamp,Stock Symbol,Price,Volume,Open,High,Low`) and ticklake's own names.
+/// They cover the public index data set (`Index,Date,Open,High,Low,Close,Adj
+/// Close,Volume,CloseUSD`), the stock family (`Timestamp,Stock
+/// Symbol,Price,Volume,Open,High,Low`) and ticklake's own names.
 const SYMBOL: [&str; 3] = ["symbol", "stock symbol", "index"];
 const EVENT_TIME: [&str; 3] = ["event_time", "timestamp", "date"];
 /// The last one only where no column is called price: then it is both, close and price.
@@ -32,7 +33,8 @@ pub struct CsvMapping {
 }
 
 impl CsvMapping {
-    /// Returns the mapping that a header line asks for: names in any case and any order; a byte order mark is ignored.
+    /// Returns the mapping that a header line asks for: names in any case and any order;
+    /// a byte order mark is ignored.
     ///
     /// # Errors
     /// Names the column that is missing or stands there twice.
@@ -42,8 +44,12 @@ impl CsvMapping {
             return Err(HeaderError::Empty);
         }
         let mut splitter = CsvLine::default();
-        let headers: Vec<String> =
-            splitter.split(line).map_err(HeaderError::NotCsv)?.into_iter().map(|header| header.trim().to_owned()).collect();
+        let headers: Vec<String> = splitter
+            .split(line)
+            .map_err(HeaderError::NotCsv)?
+            .into_iter()
+            .map(|header| header.trim().to_owned())
+            .collect();
         let symbol = one_of("symbol", &SYMBOL, &headers)?;
         let event_time = one_of("event time", &EVENT_TIME, &headers)?;
         let price = match position(&headers, PRICE[0])? {
@@ -72,25 +78,42 @@ impl CsvMapping {
     }
 
     fn known(&self) -> [Option<usize>; 8] {
-        [Some(self.symbol), Some(self.event_time), Some(self.price), self.volume, self.open, self.high, self.low, self.close]
+        [
+            Some(self.symbol),
+            Some(self.event_time),
+            Some(self.price),
+            self.volume,
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+        ]
     }
 
-    /// Returns the event time column's value in a row, for looking at its date order before the first tick is made.
+    /// Returns the event time column's value in a row, for looking at its date order
+    /// before the first tick is made.
     pub fn event_time_of<'a>(&self, row: &[&'a str]) -> Option<&'a str> {
         row.get(self.event_time).copied()
     }
 
     /// Returns the tick in a row that [`CsvLine::split`] made.
     ///
-    /// An empty or `null` value is an error in a column that a tick needs and means "no value" in any other.
+    /// An empty or `null` value is an error in a column that a tick needs and means "no
+    /// value" in any other.
     ///
     /// # Errors
-    /// The row has another width than the header, or names the column that has a wrong value.
+    /// The row has another width than the header, or names the column that has a wrong
+    /// value.
     pub fn tick(&self, row: &[&str], order: Option<DateOrder>) -> Result<Tick, RowError> {
         if row.len() != self.headers.len() {
-            return Err(RowError::Width { got: row.len(), wanted: self.headers.len() });
+            return Err(RowError::Width {
+                got: row.len(),
+                wanted: self.headers.len(),
+            });
         }
-        let wrong = |column: usize, wanted| FieldError::new(&self.headers[column], Some(row[column]), wanted);
+        let wrong = |column: usize, wanted| {
+            FieldError::new(&self.headers[column], Some(row[column]), wanted)
+        };
         let number = |column: usize| finite(row[column]).ok_or_else(|| wrong(column, NUMBER));
         let optional = |column: Option<usize>| match column {
             Some(column) if !is_absent(row[column]) => number(column).map(Some),
@@ -102,10 +125,13 @@ impl CsvMapping {
                 push_member(&mut extra, &self.headers[column], &json_value(row[column]));
             }
         }
-        let symbol = Some(row[self.symbol]).filter(|text| !is_absent(text)).and_then(Symbol::parse);
+        let symbol = Some(row[self.symbol])
+            .filter(|text| !is_absent(text))
+            .and_then(Symbol::parse);
         let mut tick = Tick {
             symbol: symbol.ok_or_else(|| wrong(self.symbol, Symbol::WANTED))?,
-            event_time: EventTime::parse_csv(row[self.event_time], order).ok_or_else(|| wrong(self.event_time, EventTime::WANTED_CSV))?,
+            event_time: EventTime::parse_csv(row[self.event_time], order)
+                .ok_or_else(|| wrong(self.event_time, EventTime::WANTED_CSV))?,
             price: number(self.price)?,
             volume: optional(self.volume)?,
             open: optional(self.open)?,
@@ -114,19 +140,37 @@ impl CsvMapping {
             close: optional(self.close)?,
             extra: None,
         };
-        let texts = [Some(self.price), self.volume, self.open, self.high, self.low, self.close]
-            .map(|column| column.map_or("", |column| row[column].trim()));
-        tick.extra = keep_digits((!extra.is_empty()).then(|| extra + "}"), &texts, &tick.numbers());
+        let texts = [
+            Some(self.price),
+            self.volume,
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+        ]
+        .map(|column| column.map_or("", |column| row[column].trim()));
+        tick.extra = keep_digits(
+            (!extra.is_empty()).then(|| extra + "}"),
+            &texts,
+            &tick.numbers(),
+        );
         Ok(tick)
     }
 }
 
 /// Returns the column with this lower-case header; more than one is an error.
 fn position(headers: &[String], name: &str) -> Result<Option<usize>, HeaderError> {
-    let mut found = headers.iter().enumerate().filter(|(_, header)| header.to_lowercase() == name);
+    let mut found = headers
+        .iter()
+        .enumerate()
+        .filter(|(_, header)| header.to_lowercase() == name);
     let first = found.next();
     if let (Some((_, first)), Some((_, second))) = (first, found.next()) {
-        return Err(HeaderError::Twice { field: name.to_owned(), first: first.clone(), second: second.clone() });
+        return Err(HeaderError::Twice {
+            field: name.to_owned(),
+            first: first.clone(),
+            second: second.clone(),
+        });
     }
     Ok(first.map(|(column, _)| column))
 }
@@ -138,13 +182,21 @@ fn one_of(field: &'static str, names: &[&str], headers: &[String]) -> Result<usi
         match (found, position(headers, name)?) {
             (Some(first), Some(second)) => {
                 let header = |column: usize| headers[column].clone();
-                return Err(HeaderError::Twice { field: field.to_owned(), first: header(first), second: header(second) });
+                return Err(HeaderError::Twice {
+                    field: field.to_owned(),
+                    first: header(first),
+                    second: header(second),
+                });
             }
             (None, Some(column)) => found = Some(column),
             (_, None) => {}
         }
     }
-    found.ok_or_else(|| HeaderError::Missing { field, wanted: names.join(", "), got: headers.join(",") })
+    found.ok_or_else(|| HeaderError::Missing {
+        field,
+        wanted: names.join(", "),
+        got: headers.join(","),
+    })
 }
 
 fn is_absent(text: &str) -> bool {
@@ -154,14 +206,23 @@ fn is_absent(text: &str) -> bool {
 
 fn finite(text: &str) -> Option<f64> {
     // `str::parse` takes `inf` and `nan` too.
-    text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
+    text.trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite())
 }
 
-/// A number stays a number with the digits it came with, `null` is null, anything else is text.
+/// A number stays a number with the digits it came with, `null` is null, anything else is
+/// text.
 fn json_value(text: &str) -> String {
     let trimmed = text.trim();
-    let is_scalar = serde_json::from_str::<serde_json::Value>(trimmed).is_ok_and(|value| value.is_number() || value.is_null());
-    if is_scalar { trimmed.to_owned() } else { json_string(text) }
+    let is_scalar = serde_json::from_str::<serde_json::Value>(trimmed)
+        .is_ok_and(|value| value.is_number() || value.is_null());
+    if is_scalar {
+        trimmed.to_owned()
+    } else {
+        json_string(text)
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +232,9 @@ mod tests {
     const INDEX: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD";
 
     fn tick(header: &str, row: &str) -> Result<Tick, RowError> {
-        CsvMapping::from_header(header.as_bytes()).expect("a header").tick(&CsvLine::default().split(row.as_bytes())?, None)
+        CsvMapping::from_header(header.as_bytes())
+            .expect("a header")
+            .tick(&CsvLine::default().split(row.as_bytes())?, None)
     }
 
     fn json(header: &str, row: &str) -> String {
@@ -181,18 +244,29 @@ mod tests {
     #[test]
     fn the_index_family_takes_its_price_from_close_and_keeps_extra_columns() {
         assert_eq!(
-            json(INDEX, "HSI,1986-12-31,2568.300049,2569.0,2567.5,2568.300049,2568.300049,0.0,333.87900637"),
+            json(
+                INDEX,
+                "HSI,1986-12-31,2568.300049,2569.0,2567.5,2568.300049,2568.300049,0.0,333.87900637"
+            ),
             r#"{"symbol":"HSI","event_time":"1986-12-31T00:00:00Z","price":2568.300049,"volume":0.0,"open":2568.300049,"high":2569.0,"low":2567.5,"close":2568.300049,"Adj Close":2568.300049,"CloseUSD":333.87900637}"#
         );
     }
 
     #[test]
     fn the_stock_family_in_any_case_and_order_with_a_byte_order_mark() {
-        let expected =
-            r#"{"symbol":"ACME","event_time":"2024-05-01T09:30:00Z","price":12.5,"volume":100.0,"open":12.0,"high":13.0,"low":11.5}"#;
-        assert_eq!(json("Timestamp,Stock Symbol,Price,Volume,Open,High,Low", "2024-05-01 09:30:00,ACME,12.5,100,12,13,11.5"), expected);
+        let expected = r#"{"symbol":"ACME","event_time":"2024-05-01T09:30:00Z","price":12.5,"volume":100.0,"open":12.0,"high":13.0,"low":11.5}"#;
         assert_eq!(
-            json("\u{feff}LOW,high,Open,VOLUME,price,stock symbol,TIMESTAMP\r\n", "11.5,13,12,100,12.5,ACME,2024-05-01T09:30:00Z\r\n"),
+            json(
+                "Timestamp,Stock Symbol,Price,Volume,Open,High,Low",
+                "2024-05-01 09:30:00,ACME,12.5,100,12,13,11.5"
+            ),
+            expected
+        );
+        assert_eq!(
+            json(
+                "\u{feff}LOW,high,Open,VOLUME,price,stock symbol,TIMESTAMP\r\n",
+                "11.5,13,12,100,12.5,ACME,2024-05-01T09:30:00Z\r\n"
+            ),
             expected
         );
     }
@@ -200,38 +274,72 @@ mod tests {
     #[test]
     fn rows_that_are_no_ticks_name_the_column() {
         let error = |row| tick(INDEX, row).expect_err(row).to_string();
-        assert_eq!(error("HSI,1986-12-31,1,1,1,null,1,0,1"), r#"column Close: got "null", wanted a number"#);
-        assert_eq!(error("HSI,1986-12-31,x,1,1,1,1,0,1"), r#"column Open: got "x", wanted a number"#);
-        assert_eq!(error("HSI,1986-12-31,1,1,1,inf,1,0,1"), r#"column Close: got "inf", wanted a number"#);
-        assert_eq!(error("HSI,1986-12-31,1,1"), "got 4 fields, wanted 9 as in the header");
-        assert!(error(",1986-12-31,1,1,1,1,1,0,1").starts_with(r#"column Index: got "", wanted a symbol"#));
-        assert!(error("HSI,08/01/2010,1,1,1,1,1,0,1").starts_with(r#"column Date: got "08/01/2010", wanted a date"#));
+        assert_eq!(
+            error("HSI,1986-12-31,1,1,1,null,1,0,1"),
+            r#"column Close: got "null", wanted a number"#
+        );
+        assert_eq!(
+            error("HSI,1986-12-31,x,1,1,1,1,0,1"),
+            r#"column Open: got "x", wanted a number"#
+        );
+        assert_eq!(
+            error("HSI,1986-12-31,1,1,1,inf,1,0,1"),
+            r#"column Close: got "inf", wanted a number"#
+        );
+        assert_eq!(
+            error("HSI,1986-12-31,1,1"),
+            "got 4 fields, wanted 9 as in the header"
+        );
+        assert!(
+            error(",1986-12-31,1,1,1,1,1,0,1")
+                .starts_with(r#"column Index: got "", wanted a symbol"#)
+        );
+        assert!(
+            error("HSI,08/01/2010,1,1,1,1,1,0,1")
+                .starts_with(r#"column Date: got "08/01/2010", wanted a date"#)
+        );
     }
 
     #[test]
     fn null_in_an_optional_column_is_no_value() {
         let tick = tick(INDEX, "HSI,1986-12-31,null,,1,1,null,null,text").expect("a tick");
         assert_eq!((tick.open, tick.high, tick.volume), (None, None, None));
-        assert_eq!(tick.extra.as_deref(), Some(r#"{"Adj Close":null,"CloseUSD":"text"}"#));
+        assert_eq!(
+            tick.extra.as_deref(),
+            Some(r#"{"Adj Close":null,"CloseUSD":"text"}"#)
+        );
     }
 
     #[test]
     fn numbers_that_a_double_does_not_hold_keep_their_digits() {
         assert_eq!(
-            json("symbol,date,close,volume,note", "A,2010-01-08,.1000000000000000055,+09007199254740993,x"),
+            json(
+                "symbol,date,close,volume,note",
+                "A,2010-01-08,.1000000000000000055,+09007199254740993,x"
+            ),
             r#"{"symbol":"A","event_time":"2010-01-08T00:00:00Z","price":0.1000000000000000055,"volume":9007199254740993,"close":0.1000000000000000055,"note":"x"}"#
         );
     }
 
     #[test]
     fn headers_that_cannot_be_mapped_name_what_is_missing_or_double() {
-        let error = |header: &str| CsvMapping::from_header(header.as_bytes()).expect_err(header).to_string();
+        let error = |header: &str| {
+            CsvMapping::from_header(header.as_bytes())
+                .expect_err(header)
+                .to_string()
+        };
         assert_eq!(
             error("Date,Close"),
             "the header has no column for the symbol; wanted one of symbol, stock symbol, index, got Date,Close"
         );
-        assert_eq!(error("Index,Date,Open"), "the header has no column for the price; wanted one of price, close, got Index,Date,Open");
-        assert!(error("Index,Symbol,Date,Close").contains("two columns for the symbol: \"Symbol\" and \"Index\""));
+        assert_eq!(
+            error("Index,Date,Open"),
+            "the header has no column for the price; wanted one of price, close, got Index,Date,Open"
+        );
+        assert!(
+            error("Index,Symbol,Date,Close")
+                .contains("two columns for the symbol: \"Symbol\" and \"Index\"")
+        );
         assert!(error("Index,Date,Close,Note,note").contains("two columns for the note"));
         assert!(error("").starts_with("the file is empty"));
     }

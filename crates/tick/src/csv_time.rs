@@ -31,7 +31,8 @@ impl EventTime {
     pub const WANTED_CSV: &str = "a date from 1970 to 9999 such as 2010-01-08, 2010-01-08 09:30:00 (UTC), 2010-01-08T09:30:00+08:00 (without a zone's name), \
          08/01/2010 (with --date-order), or epoch milliseconds, not seconds (1262943000000)";
 
-    /// Returns the time that one of the CSV forms means; text without an offset is UTC, `order` is needed for dates with slashes.
+    /// Returns the time that one of the CSV forms means; text without an offset is UTC,
+    /// `order` is needed for dates with slashes.
     pub fn parse_csv(text: &str, order: Option<DateOrder>) -> Option<Self> {
         let text = text.trim();
         if (11..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -44,18 +45,25 @@ impl EventTime {
     }
 }
 
-/// Returns the time that `YYYY-MM-DD` means, alone or before a blank or `T` and a time of day, which may have an offset.
+/// Returns the time that `YYYY-MM-DD` means, alone or before a blank or `T` and a time of
+/// day, which may have an offset.
 fn iso(text: &str) -> Option<EventTime> {
     let shape = text.as_bytes();
-    let is_dated = shape.len() >= 10 && shape[..4].iter().all(u8::is_ascii_digit) && shape[4] == b'-' && shape[7] == b'-';
+    let is_dated = shape.len() >= 10
+        && shape[..4].iter().all(u8::is_ascii_digit)
+        && shape[4] == b'-'
+        && shape[7] == b'-';
     let is_timed = shape.len() >= 16 && matches!(shape[10], b' ' | b'T');
-    // A zone's name may contradict the offset beside it, and which zones there are depends on the machine.
+    // A zone's name may contradict the offset beside it, and which zones there are
+    // depends on the machine.
     if !is_dated || !(is_timed || shape.len() == 10) || text.contains('[') {
         return None;
     }
     // jiff's parsers of civil times pass over an offset; its pieces have it.
     let pieces = Pieces::parse(text).ok()?;
-    let civil = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    let civil = pieces
+        .date()
+        .to_datetime(pieces.time().unwrap_or(Time::midnight()));
     let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
     EventTime::from_micros(offset.to_timestamp(civil).ok()?.as_microsecond())
 }
@@ -73,9 +81,11 @@ impl<'a> Slashed<'a> {
         let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00"));
         let mut parts = date.split('/');
         let (a, b, year) = (parts.next()?, parts.next()?, parts.next()?);
-        let digits =
-            |text: &str, len: std::ops::RangeInclusive<usize>| len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        let is_date = parts.next().is_none() && digits(a, 1..=2) && digits(b, 1..=2) && digits(year, 4..=4);
+        let digits = |text: &str, len: std::ops::RangeInclusive<usize>| {
+            len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+        };
+        let is_date =
+            parts.next().is_none() && digits(a, 1..=2) && digits(b, 1..=2) && digits(year, 4..=4);
         is_date.then_some(Self { a, b, year, time })
     }
 
@@ -85,16 +95,28 @@ impl<'a> Slashed<'a> {
             DateOrder::Mdy => (self.b, self.a),
         };
         // Spreadsheets write 9:30 for 09:30.
-        let zero = if self.time.as_bytes().get(1) == Some(&b':') { "0" } else { "" };
-        iso(&format!("{}-{month:0>2}-{day:0>2}T{zero}{}", self.year, self.time))
+        let zero = if self.time.as_bytes().get(1) == Some(&b':') {
+            "0"
+        } else {
+            ""
+        };
+        iso(&format!(
+            "{}-{month:0>2}-{day:0>2}T{zero}{}",
+            self.year, self.time
+        ))
     }
 }
 
 impl DateOrderEvidence {
     /// Counts one date; text that is not a date with slashes says nothing.
     pub fn see(&mut self, text: &str) {
-        let Some(slashed) = Slashed::parse(text.trim()) else { return };
-        match (slashed.resolve(DateOrder::Dmy), slashed.resolve(DateOrder::Mdy)) {
+        let Some(slashed) = Slashed::parse(text.trim()) else {
+            return;
+        };
+        match (
+            slashed.resolve(DateOrder::Dmy),
+            slashed.resolve(DateOrder::Mdy),
+        ) {
             (Some(_), Some(_)) => self.either += 1,
             (Some(_), None) => self.dmy += 1,
             (None, Some(_)) => self.mdy += 1,
@@ -130,19 +152,43 @@ mod tests {
     #[test]
     fn csv_forms_of_the_design_are_read() {
         assert_eq!(csv("2010-01-08").as_deref(), Some("2010-01-08T00:00:00Z"));
-        assert_eq!(csv("2010-01-08 09:30:00").as_deref(), Some("2010-01-08T09:30:00Z"));
-        assert_eq!(csv("2010-01-08T09:30:00+08:00").as_deref(), Some("2010-01-08T01:30:00Z"));
-        assert_eq!(csv("2010-01-08T09:30:00.123456789Z").as_deref(), Some("2010-01-08T09:30:00.123456Z"));
+        assert_eq!(
+            csv("2010-01-08 09:30:00").as_deref(),
+            Some("2010-01-08T09:30:00Z")
+        );
+        assert_eq!(
+            csv("2010-01-08T09:30:00+08:00").as_deref(),
+            Some("2010-01-08T01:30:00Z")
+        );
+        assert_eq!(
+            csv("2010-01-08T09:30:00.123456789Z").as_deref(),
+            Some("2010-01-08T09:30:00.123456Z")
+        );
         assert_eq!(csv("08/01/2010").as_deref(), Some("2010-01-08T00:00:00Z"));
-        assert_eq!(csv("8/1/2010 9:30").as_deref(), Some("2010-01-08T09:30:00Z"));
-        assert_eq!(csv("1262941800000").as_deref(), Some("2010-01-08T09:10:00Z"));
+        assert_eq!(
+            csv("8/1/2010 9:30").as_deref(),
+            Some("2010-01-08T09:30:00Z")
+        );
+        assert_eq!(
+            csv("1262941800000").as_deref(),
+            Some("2010-01-08T09:10:00Z")
+        );
     }
 
     #[test]
     fn offsets_of_short_times_and_of_dates_with_slashes_are_not_passed_over() {
-        assert_eq!(csv("2010-01-08T09:30+08").as_deref(), Some("2010-01-08T01:30:00Z"));
-        assert_eq!(csv("08/01/2010 09:30:00+08:00").as_deref(), Some("2010-01-08T01:30:00Z"));
-        assert_eq!(csv("8/1/2010 9:30-0500").as_deref(), Some("2010-01-08T14:30:00Z"));
+        assert_eq!(
+            csv("2010-01-08T09:30+08").as_deref(),
+            Some("2010-01-08T01:30:00Z")
+        );
+        assert_eq!(
+            csv("08/01/2010 09:30:00+08:00").as_deref(),
+            Some("2010-01-08T01:30:00Z")
+        );
+        assert_eq!(
+            csv("8/1/2010 9:30-0500").as_deref(),
+            Some("2010-01-08T14:30:00Z")
+        );
         assert_eq!(csv("2010-01-08T09:30:00+08:00[Asia/Hong_Kong]"), None);
         assert_eq!(csv("08/01/2010 09:30:00[Asia/Hong_Kong]"), None);
     }
@@ -167,13 +213,20 @@ mod tests {
         ] {
             assert_eq!(csv(text), None, "{text:?}");
         }
-        assert_eq!(EventTime::parse_csv("08/01/2010", None), None, "an order is never guessed");
+        assert_eq!(
+            EventTime::parse_csv("08/01/2010", None),
+            None,
+            "an order is never guessed"
+        );
     }
 
     #[test]
     fn date_order_is_told_by_evidence_only() {
         let mdy = EventTime::parse_csv("08/01/2010 9:30", Some(DateOrder::Mdy));
-        assert_eq!(mdy.map(|time| time.to_string()).as_deref(), Some("2010-08-01T09:30:00Z"));
+        assert_eq!(
+            mdy.map(|time| time.to_string()).as_deref(),
+            Some("2010-08-01T09:30:00Z")
+        );
         let order = |dates: &[&str]| {
             let mut evidence = DateOrderEvidence::default();
             dates.iter().for_each(|date| evidence.see(date));
@@ -189,13 +242,22 @@ mod tests {
     fn days(year: i64, month: i64, day: i64) -> i64 {
         let leaps = |year: i64| year / 4 - year / 100 + year / 400;
         let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1] + i64::from(is_leap && month > 2);
+        let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1]
+            + i64::from(is_leap && month > 2);
         365 * (year - 1970) + leaps(year - 1) - leaps(1969) + before + day - 1
     }
 
     /// The forms of a time of day, of its offset, and of a zone's name behind it.
-    fn clock(hour: i64, minute: i64, second: Option<i64>, offset: Option<(i64, i64, usize)>, zone: &str) -> String {
-        let second = second.map(|second| format!(":{second:02}")).unwrap_or_default();
+    fn clock(
+        hour: i64,
+        minute: i64,
+        second: Option<i64>,
+        offset: Option<(i64, i64, usize)>,
+        zone: &str,
+    ) -> String {
+        let second = second
+            .map(|second| format!(":{second:02}"))
+            .unwrap_or_default();
         let offset = offset.map(|(hours, minutes, form)| {
             let sign = if hours < 0 { '-' } else { '+' };
             let hours = hours.abs();
@@ -205,7 +267,10 @@ mod tests {
                 _ => format!("{sign}{hours:02}:{minutes:02}"),
             }
         });
-        format!("{hour:02}:{minute:02}{second}{}{zone}", offset.unwrap_or_default())
+        format!(
+            "{hour:02}:{minute:02}{second}{}{zone}",
+            offset.unwrap_or_default()
+        )
     }
 
     proptest! {

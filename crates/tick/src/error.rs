@@ -20,7 +20,11 @@ impl FieldError {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text.to_owned(),
         });
-        Self { field: field.to_owned(), got, wanted }
+        Self {
+            field: field.to_owned(),
+            got,
+            wanted,
+        }
     }
 }
 
@@ -56,7 +60,9 @@ pub enum TickError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// There is no header.
-    #[error("the file is empty; wanted a header such as Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD")]
+    #[error(
+        "the file is empty; wanted a header such as Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD"
+    )]
     Empty,
     /// A column that a tick needs is not there.
     #[error("the header has no column for the {field}; wanted one of {wanted}, got {got}")]
@@ -69,7 +75,9 @@ pub enum HeaderError {
         got: String,
     },
     /// Two columns mean the same.
-    #[error("the header has two columns for the {field}: {first:?} and {second:?}; remove or rename one")]
+    #[error(
+        "the header has two columns for the {field}: {first:?} and {second:?}; remove or rename one"
+    )]
     Twice {
         /// The tick's field, or the header's own name.
         field: String,

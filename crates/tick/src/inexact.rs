@@ -1,14 +1,21 @@
-//! Numbers that a double does not give back digit for digit. Their digits stand first in [`Tick::extra`](crate::Tick::extra), each under its field's name,
-//! which no other member has: fields with these names are the tick's own.
+//! Numbers that a double does not give back digit for digit. Their digits stand first in
+//! [`Tick::extra`](crate::Tick::extra), each under its field's name, which no other
+//! member has: fields with these names are the tick's own.
 
 use crate::json::push_member;
 
 /// The fields of a tick that are numbers.
 pub(crate) const NUMBERS: [&str; 6] = ["price", "volume", "open", "high", "low", "close"];
 
-/// Returns `extra` with the digits of inexact numbers before it. Takes the text and the double of each of [`NUMBERS`].
-pub(crate) fn keep_digits(extra: Option<String>, texts: &[&str; 6], numbers: &[Option<f64>; 6]) -> Option<String> {
-    let is_exact = |place: usize| numbers[place].is_none_or(|number| is_exact(texts[place], number));
+/// Returns `extra` with the digits of inexact numbers before it. Takes the text and the
+/// double of each of [`NUMBERS`].
+pub(crate) fn keep_digits(
+    extra: Option<String>,
+    texts: &[&str; 6],
+    numbers: &[Option<f64>; 6],
+) -> Option<String> {
+    let is_exact =
+        |place: usize| numbers[place].is_none_or(|number| is_exact(texts[place], number));
     // The way of most ticks.
     if (0..NUMBERS.len()).all(is_exact) {
         return extra;
@@ -35,7 +42,8 @@ impl<'a> Iterator for Digits<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         // Behind the quote that opens a name.
         let member = self.rest.get(2..)?;
-        let value_of = |field: &&'static str| Some((*field, member.strip_prefix(field)?.strip_prefix("\":")?));
+        let value_of =
+            |field: &&'static str| Some((*field, member.strip_prefix(field)?.strip_prefix("\":")?));
         let (field, value) = NUMBERS.iter().find_map(value_of)?;
         let end = value.find([',', '}'])?;
         self.rest = &value[end..];
@@ -43,7 +51,8 @@ impl<'a> Iterator for Digits<'a> {
     }
 }
 
-/// Returns how many numbers of a tick a double does not hold, by its [`Tick::extra`](crate::Tick::extra).
+/// Returns how many numbers of a tick a double does not hold, by its
+/// [`Tick::extra`](crate::Tick::extra).
 pub fn inexact_numbers(extra: &str) -> usize {
     Digits { rest: extra }.count()
 }
@@ -62,21 +71,28 @@ fn comes_back(text: &str, number: f64) -> bool {
     decimal == Some(Decimal::ZERO) || decimal == Decimal::of(&format!("{number:e}"))
 }
 
-/// The value of a decimal number but for its sign: 0.`digits` times ten to the power of `exponent`. The digits, in two pieces of the text, neither begin nor end
-/// with a zero.
+/// The value of a decimal number but for its sign: 0.`digits` times ten to the power of
+/// `exponent`. The digits, in two pieces of the text, neither begin nor end with a zero.
 struct Decimal<'a> {
     digits: [&'a str; 2],
     exponent: i64,
 }
 
 impl<'a> Decimal<'a> {
-    const ZERO: Self = Self { digits: ["", ""], exponent: 0 };
+    const ZERO: Self = Self {
+        digits: ["", ""],
+        exponent: 0,
+    };
 
-    /// Returns the value of a text that is a number; `None` if its exponent is beyond all doubles.
+    /// Returns the value of a text that is a number; `None` if its exponent is beyond all
+    /// doubles.
     fn of(text: &'a str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let (whole, fraction) = (whole.trim_start_matches(['+', '-', '0']), fraction.trim_end_matches('0'));
+        let (whole, fraction) = (
+            whole.trim_start_matches(['+', '-', '0']),
+            fraction.trim_end_matches('0'),
+        );
         let (digits, places) = match (whole, fraction) {
             ("", "") => return Some(Self::ZERO),
             ("", fraction) => {
@@ -86,7 +102,10 @@ impl<'a> Decimal<'a> {
             (whole, "") => ([whole.trim_end_matches('0'), ""], whole.len() as i64),
             (whole, fraction) => ([whole, fraction], whole.len() as i64),
         };
-        Some(Self { digits, exponent: exponent.parse::<i64>().ok()?.checked_add(places)? })
+        Some(Self {
+            digits,
+            exponent: exponent.parse::<i64>().ok()?.checked_add(places)?,
+        })
     }
 
     fn digits(&self) -> impl Iterator<Item = u8> {
@@ -100,7 +119,8 @@ impl PartialEq for Decimal<'_> {
     }
 }
 
-/// Returns a number as JSON has it, with all its digits: Rust also reads `+1`, `.5`, `5.` and `007`.
+/// Returns a number as JSON has it, with all its digits: Rust also reads `+1`, `.5`, `5.`
+/// and `007`.
 fn json_number(text: &str) -> String {
     let (sign, number) = match text.strip_prefix('-') {
         Some(number) => ("-", number),
@@ -109,7 +129,10 @@ fn json_number(text: &str) -> String {
     let (mantissa, exponent) = number.split_at(number.find(['e', 'E']).unwrap_or(number.len()));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let whole = whole.trim_start_matches('0');
-    let (zero, point) = (if whole.is_empty() { "0" } else { "" }, if fraction.is_empty() { "" } else { "." });
+    let (zero, point) = (
+        if whole.is_empty() { "0" } else { "" },
+        if fraction.is_empty() { "" } else { "." },
+    );
     format!("{sign}{zero}{whole}{point}{fraction}{exponent}")
 }
 
@@ -140,17 +163,32 @@ mod tests {
         ] {
             assert!(exact(text), "{text}");
         }
-        for text in
-            ["9007199254740993", "0.1000000000000000055", "4.9e-324", "1e-400", "1e-99999999999999999999", "0.3000000000000000400001"]
-        {
+        for text in [
+            "9007199254740993",
+            "0.1000000000000000055",
+            "4.9e-324",
+            "1e-400",
+            "1e-99999999999999999999",
+            "0.3000000000000000400001",
+        ] {
             assert!(!exact(text), "{text}");
         }
     }
 
     #[test]
     fn other_fields_are_not_counted() {
-        assert_eq!(inexact_numbers(r#"{"price":1.00000000000000001,"low":9007199254740993,"prices":[1],"x":{"high":1}}"#), 2);
-        assert_eq!(inexact_numbers(r#"{"prices":1}"#) + inexact_numbers(r#"{"x":{"price":1}}"#) + inexact_numbers(""), 0);
+        assert_eq!(
+            inexact_numbers(
+                r#"{"price":1.00000000000000001,"low":9007199254740993,"prices":[1],"x":{"high":1}}"#
+            ),
+            2
+        );
+        assert_eq!(
+            inexact_numbers(r#"{"prices":1}"#)
+                + inexact_numbers(r#"{"x":{"price":1}}"#)
+                + inexact_numbers(""),
+            0
+        );
     }
 
     proptest! {

@@ -14,7 +14,8 @@ use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 const FIELDS: usize = 8;
 const NUMBER: &str = "a finite number";
 
-/// The fields of a JSON object, unparsed: those that a tick defines by their place (see [`place`]), the others as one object.
+/// The fields of a JSON object, unparsed: those that a tick defines by their place (see
+/// [`place`]), the others as one object.
 #[derive(Default)]
 struct RawTick<'a> {
     known: [Option<&'a RawValue>; FIELDS],
@@ -41,10 +42,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
                     let value: &'de RawValue = map.next_value()?;
                     match place(&key) {
                         Some(place) if raw.known[place].is_some() => {
-                            return Err(serde::de::Error::custom(format_args!("field {key} stands there twice")));
+                            return Err(serde::de::Error::custom(format_args!(
+                                "field {key} stands there twice"
+                            )));
                         }
                         Some(place) => raw.known[place] = Some(value),
-                        None => push_member(raw.extra.get_or_insert_default(), &key, &on_one_line(value.get())),
+                        None => push_member(
+                            raw.extra.get_or_insert_default(),
+                            &key,
+                            &on_one_line(value.get()),
+                        ),
                     }
                 }
                 if let Some(extra) = &mut raw.extra {
@@ -87,8 +94,9 @@ pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
     object.push_str(value);
 }
 
-/// Returns a JSON value without line ends and tabs, which a text lake's rows cannot hold. Control characters stand only between the tokens of an array or
-/// object, as strings escape theirs, so that a blank means the same.
+/// Returns a JSON value without line ends and tabs, which a text lake's rows cannot hold.
+/// Control characters stand only between the tokens of an array or object, as strings
+/// escape theirs, so that a blank means the same.
 fn on_one_line(json: &str) -> Cow<'_, str> {
     if json.starts_with(['{', '[']) && json.bytes().any(|byte| byte < b' ') {
         return json.replace(|c| c < ' ', " ").into();
@@ -109,14 +117,20 @@ impl Tick {
         if value.is_empty() {
             return Err(TickError::Empty);
         }
-        let text = str::from_utf8(value).map_err(|error| TickError::NotUtf8(error.valid_up_to()))?;
-        let raw: RawTick<'_> = serde_json::from_str(text).map_err(|error| TickError::NotJson(error.to_string()))?;
+        let text =
+            str::from_utf8(value).map_err(|error| TickError::NotUtf8(error.valid_up_to()))?;
+        let raw: RawTick<'_> =
+            serde_json::from_str(text).map_err(|error| TickError::NotJson(error.to_string()))?;
         let [symbol, event_time, price, volume, open, high, low, close] = raw.known;
         let mut tick = Self {
-            symbol: required("symbol", symbol, Symbol::WANTED, |text| Symbol::parse(&string(text)?))?,
-            event_time: required("event_time", event_time, EventTime::WANTED_JSON, |text| match string(text) {
-                Some(text) => EventTime::parse_rfc3339(&text),
-                None => EventTime::parse_millis(text),
+            symbol: required("symbol", symbol, Symbol::WANTED, |text| {
+                Symbol::parse(&string(text)?)
+            })?,
+            event_time: required("event_time", event_time, EventTime::WANTED_JSON, |text| {
+                match string(text) {
+                    Some(text) => EventTime::parse_rfc3339(&text),
+                    None => EventTime::parse_millis(text),
+                }
             })?,
             price: required("price", price, NUMBER, finite)?,
             volume: optional("volume", volume)?,
@@ -126,14 +140,22 @@ impl Tick {
             close: optional("close", close)?,
             extra: None,
         };
-        let texts = [price, volume, open, high, low, close].map(|value| value.map_or("", RawValue::get));
+        let texts =
+            [price, volume, open, high, low, close].map(|value| value.map_or("", RawValue::get));
         tick.extra = keep_digits(raw.extra, &texts, &tick.numbers());
         Ok(tick)
     }
 
     /// Returns the numbers in the order of [`NUMBERS`].
     pub(crate) fn numbers(&self) -> [Option<f64>; 6] {
-        [Some(self.price), self.volume, self.open, self.high, self.low, self.close]
+        [
+            Some(self.price),
+            self.volume,
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+        ]
     }
 
     /// Returns the tick as a Kafka value; [`Tick::from_json`] gives the same tick back.
@@ -141,13 +163,19 @@ impl Tick {
         let mut json = String::with_capacity(192);
         push_member(&mut json, "symbol", &json_string(self.symbol.as_str()));
         push_member(&mut json, "event_time", &format!("\"{}\"", self.event_time));
-        let mut extra = Digits { rest: self.extra.as_deref().unwrap_or_default() };
+        let mut extra = Digits {
+            rest: self.extra.as_deref().unwrap_or_default(),
+        };
         let digits: Vec<_> = extra.by_ref().collect();
         for (field, number) in NUMBERS.iter().zip(self.numbers()) {
             let Some(number) = number else { continue };
             match digits.iter().find(|(inexact, _)| *inexact == *field) {
                 Some((_, digits)) => push_member(&mut json, field, digits),
-                None => push_member(&mut json, field, &serde_json::Value::from(number).to_string()),
+                None => push_member(
+                    &mut json,
+                    field,
+                    &serde_json::Value::from(number).to_string(),
+                ),
             }
         }
         match extra.rest.strip_prefix(['{', ',']) {
@@ -167,13 +195,17 @@ fn required<T>(
     wanted: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, FieldError> {
-    let text = value.map(RawValue::get).ok_or_else(|| FieldError::new(field, None, wanted))?;
+    let text = value
+        .map(RawValue::get)
+        .ok_or_else(|| FieldError::new(field, None, wanted))?;
     parse(text).ok_or_else(|| FieldError::new(field, Some(text), wanted))
 }
 
 fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldError> {
     match value {
-        Some(value) if value.get() != "null" => required(field, Some(value), NUMBER, finite).map(Some),
+        Some(value) if value.get() != "null" => {
+            required(field, Some(value), NUMBER, finite).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -188,7 +220,9 @@ fn string(json: &str) -> Option<Cow<'_, str>> {
 
 /// A JSON number; `str::parse` would also take `inf` and quoted text never reaches it.
 fn finite(json: &str) -> Option<f64> {
-    let number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then(|| json.parse::<f64>().ok())??;
+    let number = json
+        .starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        .then(|| json.parse::<f64>().ok())??;
     number.is_finite().then_some(number)
 }
 
@@ -199,14 +233,19 @@ mod tests {
     use super::*;
 
     fn error(json: &str) -> String {
-        Tick::from_json(json.as_bytes()).expect_err(json).to_string()
+        Tick::from_json(json.as_bytes())
+            .expect_err(json)
+            .to_string()
     }
 
     #[test]
     fn fields_it_does_not_know_are_kept_digit_for_digit() {
         let json = r#"{"symbol":"HSI","event_time":"2010-01-08T00:00:00Z","price":1.5,"big":12345678901234567890.10,"who":{"a":[1]}}"#;
         let tick = Tick::from_json(json.as_bytes()).expect("a tick");
-        assert_eq!(tick.extra.as_deref(), Some(r#"{"big":12345678901234567890.10,"who":{"a":[1]}}"#));
+        assert_eq!(
+            tick.extra.as_deref(),
+            Some(r#"{"big":12345678901234567890.10,"who":{"a":[1]}}"#)
+        );
         assert_eq!(tick.to_json(), json);
     }
 
@@ -214,17 +253,27 @@ mod tests {
     fn pretty_printed_fields_are_kept_on_one_line() {
         let json = "{\"symbol\":\"A\",\"event_time\":0,\"price\":1,\r\n\t\"meta\": {\n\t\"src\":\t\"x\\ty\"\r\n},\"b\":[\n]}";
         let tick = Tick::from_json(json.as_bytes()).expect("a tick");
-        assert_eq!(tick.extra.as_deref(), Some(r#"{"meta":{  "src": "x\ty"  },"b":[ ]}"#));
+        assert_eq!(
+            tick.extra.as_deref(),
+            Some(r#"{"meta":{  "src": "x\ty"  },"b":[ ]}"#)
+        );
     }
 
     #[test]
     fn numbers_that_a_double_does_not_hold_keep_their_digits() {
-        let json =
-            |volume: &str, rest: &str| format!(r#"{{"symbol":"A","event_time":"2010-01-08T09:30:00Z","price":0.1,"volume":{volume}{rest}"#);
+        let json = |volume: &str, rest: &str| {
+            format!(
+                r#"{{"symbol":"A","event_time":"2010-01-08T09:30:00Z","price":0.1,"volume":{volume}{rest}"#
+            )
+        };
         for (rest, extra) in [("}", "}"), (r#","n":[1]}"#, r#","n":[1]}"#)] {
-            let inexact = Tick::from_json(json("9007199254740993", rest).as_bytes()).expect("a tick");
+            let inexact =
+                Tick::from_json(json("9007199254740993", rest).as_bytes()).expect("a tick");
             assert_eq!(inexact.volume, Some(9_007_199_254_740_992.0));
-            assert_eq!(inexact.extra, Some(format!(r#"{{"volume":9007199254740993{extra}"#)));
+            assert_eq!(
+                inexact.extra,
+                Some(format!(r#"{{"volume":9007199254740993{extra}"#))
+            );
             assert_eq!(inexact.to_json(), json("9007199254740993", rest));
         }
         let exact = Tick::from_json(json("9007199254740992.0", "}").as_bytes()).expect("a tick");
@@ -233,23 +282,50 @@ mod tests {
 
     #[test]
     fn event_time_is_also_read_from_epoch_milliseconds() {
-        let tick = Tick::from_json(br#"{"symbol":"A","event_time":1262941800000,"price":1,"volume":null}"#).expect("a tick");
+        let tick = Tick::from_json(
+            br#"{"symbol":"A","event_time":1262941800000,"price":1,"volume":null}"#,
+        )
+        .expect("a tick");
         assert_eq!(tick.event_time.to_string(), "2010-01-08T09:10:00Z");
         assert_eq!(tick.volume, None);
     }
 
     #[test]
     fn errors_name_the_field_what_was_got_and_what_was_wanted() {
-        assert_eq!(error(r#"{"symbol":"A","event_time":0,"price":"12"}"#), r#"field price: got "\"12\"", wanted a finite number"#);
-        assert_eq!(error(r#"{"event_time":0,"price":1}"#), format!("field symbol: missing, wanted {}", Symbol::WANTED));
-        assert_eq!(error(r#"{"symbol":"A","event_time":0,"price":1e999}"#), r#"field price: got "1e999", wanted a finite number"#);
-        assert!(error(r#"{"symbol":"A","event_time":-1,"price":1}"#).starts_with(r#"field event_time: got "-1", wanted RFC 3339"#));
-        assert!(error(r#"{"symbol":"A","event_time":"08/01/2010","price":1}"#).contains("wanted RFC 3339"));
-        assert!(error(r#"{"symbol":"A","event_time":1262943000,"price":1}"#).contains("epoch milliseconds, not seconds"));
-        assert!(error(r#"{"symbol":"A","event_time":0,"price":1,"price":2}"#).contains("field price stands there twice"));
+        assert_eq!(
+            error(r#"{"symbol":"A","event_time":0,"price":"12"}"#),
+            r#"field price: got "\"12\"", wanted a finite number"#
+        );
+        assert_eq!(
+            error(r#"{"event_time":0,"price":1}"#),
+            format!("field symbol: missing, wanted {}", Symbol::WANTED)
+        );
+        assert_eq!(
+            error(r#"{"symbol":"A","event_time":0,"price":1e999}"#),
+            r#"field price: got "1e999", wanted a finite number"#
+        );
+        assert!(
+            error(r#"{"symbol":"A","event_time":-1,"price":1}"#)
+                .starts_with(r#"field event_time: got "-1", wanted RFC 3339"#)
+        );
+        assert!(
+            error(r#"{"symbol":"A","event_time":"08/01/2010","price":1}"#)
+                .contains("wanted RFC 3339")
+        );
+        assert!(
+            error(r#"{"symbol":"A","event_time":1262943000,"price":1}"#)
+                .contains("epoch milliseconds, not seconds")
+        );
+        assert!(
+            error(r#"{"symbol":"A","event_time":0,"price":1,"price":2}"#)
+                .contains("field price stands there twice")
+        );
         assert!(error("[1]").contains("not a JSON object"));
         assert!(error(r#"{"symbol":"A"#).contains("not a JSON object"));
-        assert_eq!(Tick::from_json(b"\"\xff\"").expect_err("bytes").to_string(), "invalid UTF-8 at byte 1, wanted a JSON object");
+        assert_eq!(
+            Tick::from_json(b"\"\xff\"").expect_err("bytes").to_string(),
+            "invalid UTF-8 at byte 1, wanted a JSON object"
+        );
         assert_eq!(Tick::from_json(b"").expect_err("empty"), TickError::Empty);
     }
 

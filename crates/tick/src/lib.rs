@@ -1,8 +1,9 @@
 //! The market tick, as it travels through Kafka and into the lake.
 //!
-//! A [`Tick`] is made from a Kafka value ([`Tick::from_json`]) or from a CSV row ([`CsvMapping::tick`]) and is
-//! valid by construction: a symbol, an event time between 1970 and 9999, finite numbers. Fields it does not
-//! know are kept in [`Tick::extra`]. Every refusal names the field, what was got and what was wanted.
+//! A [`Tick`] is made from a Kafka value ([`Tick::from_json`]) or from a CSV row
+//! ([`CsvMapping::tick`]) and is valid by construction: a symbol, an event time between
+//! 1970 and 9999, finite numbers. Fields it does not know are kept in [`Tick::extra`].
+//! Every refusal names the field, what was got and what was wanted.
 
 mod csv_line;
 mod csv_mapping;
@@ -40,7 +41,9 @@ pub struct Tick {
     pub low: Option<f64>,
     /// Closing price of the interval; finite.
     pub close: Option<f64>,
-    /// The fields that a tick does not define, as the text of one JSON object on one line; numbers keep the digits they came with. Before them stand the
-    /// digits of the tick's own numbers that a double does not hold, each under its field's name (see [`inexact_numbers`]).
+    /// The fields that a tick does not define, as the text of one JSON object on one
+    /// line; numbers keep the digits they came with. Before them stand the digits of the
+    /// tick's own numbers that a double does not hold, each under its field's name (see
+    /// [`inexact_numbers`]).
     pub extra: Option<String>,
 }

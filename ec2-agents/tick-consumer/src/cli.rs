@@ -8,8 +8,10 @@ use crate::reconcile::Reconcile;
 
 /// Lands ticks from Kafka in the S3 lake.
 ///
-/// Settings come from a YAML file or SSM parameter, are overridden by environment variables (TICK_CONSUMER_KAFKA__BROKERS for kafka.brokers; also from
-/// a .env file in the working directory), and those by flags. The AWS SDK's own variables (AWS_REGION, AWS_ENDPOINT_URL, …) apply.
+/// Settings come from a YAML file or SSM parameter, are overridden by environment
+/// variables (TICK_CONSUMER_KAFKA__BROKERS for kafka.brokers; also from a .env file in
+/// the working directory), and those by flags. The AWS SDK's own variables (AWS_REGION,
+/// AWS_ENDPOINT_URL, …) apply.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about)]
 pub struct Cli {
@@ -26,17 +28,20 @@ pub enum Command {
     Run,
     /// Validate the configuration and try the connections to Kafka and S3
     Check,
-    /// Prove the lake: every offset accounted for exactly once, every object there and nothing else. Exits 0 only where it is
+    /// Prove the lake: every offset accounted for exactly once, every object there and
+    /// nothing else. Exits 0 only where it is
     Verify {
-        /// Read every object, prove the partition and offset of each row, and count the numbers that a double does not hold
+        /// Read every object, prove the partition and offset of each row, and count the
+        /// numbers that a double does not hold
         #[arg(long)]
         deep: bool,
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Give up what a partition has not landed yet, up to an offset; registered as a gap. An incomplete batch below the offset is completed with the
-    /// records that can be read
+    /// Give up what a partition has not landed yet, up to an offset; registered as a gap.
+    /// An incomplete batch below the offset is completed with the records that can be
+    /// read
     Skip {
         /// The partition
         #[arg(long)]
@@ -45,8 +50,9 @@ pub enum Command {
         #[arg(long, value_name = "OFFSET")]
         to: i64,
     },
-    /// Send the events of objects that came into the lake since a time to the functions' queues once more: for objects that EventBridge may have missed.
-    /// What the catalog has is not crawled again; mails tell of the objects once more
+    /// Send the events of objects that came into the lake since a time to the functions'
+    /// queues once more: for objects that EventBridge may have missed. What the catalog
+    /// has is not crawled again; mails tell of the objects once more
     Reconcile(Reconcile),
     /// Show the records that were no ticks, or produce them again
     #[command(subcommand)]
@@ -70,7 +76,8 @@ struct Settings {
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
-    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default: ticks]
+    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default:
+    /// ticks]
     #[arg(long, global = true)]
     topic: Option<String>,
     /// group.id: consumer group [default: tick-consumer]
@@ -79,11 +86,12 @@ struct Settings {
     /// lake.bucket: bucket of the lake
     #[arg(long, global = true)]
     bucket: Option<String>,
-    /// lake.path_style: the bucket's name goes into the path of requests, as MinIO and Ceph behind one host name want it
+    /// lake.path_style: the bucket's name goes into the path of requests, as MinIO and
+    /// Ceph behind one host name want it
     #[arg(long, global = true)]
     path_style: bool,
-    /// lake.accept_brokers_without_topic_ids: work with brokers before Kafka 2.8; nobody notices then that the topic was
-    /// deleted and recreated, and records are lost
+    /// lake.accept_brokers_without_topic_ids: work with brokers before Kafka 2.8; nobody
+    /// notices then that the topic was deleted and recreated, and records are lost
     #[arg(long, global = true)]
     accept_brokers_without_topic_ids: bool,
     /// lake.format: parquet, json or csv [default: parquet]
@@ -92,7 +100,8 @@ struct Settings {
     /// lake.partition_by: kafka-timestamp or event-time [default: kafka-timestamp]
     #[arg(long, global = true)]
     partition_by: Option<String>,
-    /// lake.retention_days: days for which the bucket's lifecycle keeps data and dead letters [default: for ever]
+    /// lake.retention_days: days for which the bucket's lifecycle keeps data and dead
+    /// letters [default: for ever]
     #[arg(long, global = true)]
     retention_days: Option<u32>,
     /// lake.granularity: hour or day [default: hour]
@@ -113,7 +122,8 @@ struct Settings {
     /// group.instance_id: static membership under this name
     #[arg(long, global = true)]
     group_instance_id: Option<String>,
-    /// records.tombstones: keep (as dead letters) or skip records without a value [default: keep]
+    /// records.tombstones: keep (as dead letters) or skip records without a value
+    /// [default: keep]
     #[arg(long, global = true)]
     tombstones: Option<String>,
     /// memory.limit: most resident memory of the process [default: 512MiB]
@@ -155,10 +165,17 @@ impl Cli {
         ];
         let layers = Layers::new(settings.config.as_ref(), "TICK_CONSUMER")?;
         let layers = layers.flag("lake.retention_days", settings.retention_days)?;
-        let layers = layers.flag("lake.accept_brokers_without_topic_ids", settings.accept_brokers_without_topic_ids.then_some(true))?;
+        let layers = layers.flag(
+            "lake.accept_brokers_without_topic_ids",
+            settings.accept_brokers_without_topic_ids.then_some(true),
+        )?;
         let layers = layers.flag("lake.path_style", settings.path_style.then_some(true))?;
-        let mut config: Config =
-            flags.into_iter().try_fold(layers, |layers, (setting, value)| layers.flag(setting, value.as_ref()))?.load()?;
+        let mut config: Config = flags
+            .into_iter()
+            .try_fold(layers, |layers, (setting, value)| {
+                layers.flag(setting, value.as_ref())
+            })?
+            .load()?;
         config.kafka.resolve()?;
         config.check()?;
         Ok(config)

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::reserved_options::RESERVED_OPTIONS;
 
-/// The consumer's configuration: what `consumer.yaml`, the environment and the flags add up to.
+/// The consumer's configuration: what `consumer.yaml`, the environment and the flags add
+/// up to.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -43,7 +44,8 @@ pub struct Group {
     /// How the group shares out partitions.
     #[serde(deserialize_with = "agent::word")]
     pub protocol: GroupProtocol,
-    /// Static membership: a name that this consumer alone has in its group. It keeps its partitions over a restart within the session timeout.
+    /// Static membership: a name that this consumer alone has in its group. It keeps its
+    /// partitions over a restart within the session timeout.
     pub instance_id: Option<String>,
 }
 
@@ -73,14 +75,17 @@ pub struct Lake {
     /// How long a lake partition is.
     #[serde(default, deserialize_with = "agent::word")]
     pub granularity: Granularity,
-    /// Puts the bucket's name into the path of each request instead of the host name: for MinIO, Ceph and others behind one host name.
+    /// Puts the bucket's name into the path of each request instead of the host name: for
+    /// MinIO, Ceph and others behind one host name.
     #[serde(default)]
     pub path_style: bool,
-    /// Works with brokers that have no topic ids (before Kafka 2.8): then nobody notices that a topic was deleted and
-    /// recreated, and the records of the new one count as landed up to the old one's end.
+    /// Works with brokers that have no topic ids (before Kafka 2.8): then nobody notices
+    /// that a topic was deleted and recreated, and the records of the new one count as
+    /// landed up to the old one's end.
     #[serde(default)]
     pub accept_brokers_without_topic_ids: bool,
-    /// For how many days the bucket's lifecycle keeps data and dead letters, the template's `RawDataDays`; without it, for ever.
+    /// For how many days the bucket's lifecycle keeps data and dead letters, the
+    /// template's `RawDataDays`; without it, for ever.
     pub retention_days: Option<u32>,
 }
 
@@ -140,48 +145,71 @@ pub struct Memory {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Where `/metrics`, `/health` and `/ready` are served, `host:port`; nowhere without it.
+    /// Where `/metrics`, `/health` and `/ready` are served, `host:port`; nowhere without
+    /// it.
     pub listen: Option<String>,
 }
 
 impl Default for Group {
     fn default() -> Self {
-        Self { id: "tick-consumer".to_owned(), protocol: GroupProtocol::Classic, instance_id: None }
+        Self {
+            id: "tick-consumer".to_owned(),
+            protocol: GroupProtocol::Classic,
+            instance_id: None,
+        }
     }
 }
 
 impl Default for Records {
     /// 1 MiB: what a broker takes by default.
     fn default() -> Self {
-        Self { max_bytes: HumanSize(1 << 20), tombstones: Tombstones::Keep }
+        Self {
+            max_bytes: HumanSize(1 << 20),
+            tombstones: Tombstones::Keep,
+        }
     }
 }
 
 impl Default for Memory {
-    /// Half of the smallest instance that is worth its price (t4g.micro, 1 GiB) stays free.
+    /// Half of the smallest instance that is worth its price (t4g.micro, 1 GiB) stays
+    /// free.
     fn default() -> Self {
-        Self { limit: HumanSize(512 << 20) }
+        Self {
+            limit: HumanSize(512 << 20),
+        }
     }
 }
 
 impl Default for Batch {
-    /// A minute: two PUTs per partition and minute cost cents a day. A million rows are about 10 MB of Parquet, a size that Athena reads well; larger ones
-    /// take memory and save nothing.
+    /// A minute: two PUTs per partition and minute cost cents a day. A million rows are
+    /// about 10 MB of Parquet, a size that Athena reads well; larger ones take memory and
+    /// save nothing.
     fn default() -> Self {
-        Self { max_age: HumanDuration(Duration::from_secs(60)), max_bytes: HumanSize(64 << 20), max_rows: 1_000_000 }
+        Self {
+            max_age: HumanDuration(Duration::from_secs(60)),
+            max_bytes: HumanSize(64 << 20),
+            max_rows: 1_000_000,
+        }
     }
 }
 
 impl Config {
     /// Returns when batches are sealed.
     pub fn seal_policy(&self) -> SealPolicy {
-        SealPolicy { max_age: self.batch.max_age.0, max_bytes: self.batch.max_bytes.0, max_rows: self.batch.max_rows }
+        SealPolicy {
+            max_age: self.batch.max_age.0,
+            max_bytes: self.batch.max_bytes.0,
+            max_rows: self.batch.max_rows,
+        }
     }
 
     /// Returns what becomes of records.
     pub fn rules(&self) -> Rules {
         Rules {
-            routing: Routing { by: self.lake.partition_by, granularity: self.lake.granularity },
+            routing: Routing {
+                by: self.lake.partition_by,
+                granularity: self.lake.granularity,
+            },
             max_record_bytes: self.records.max_bytes.0,
             skip_tombstones: self.records.tombstones == Tombstones::Skip,
         }
@@ -194,7 +222,11 @@ impl Config {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         self.kafka.refuse_options(&RESERVED_OPTIONS)?;
         let limit = self.memory.limit.0;
-        anyhow::ensure!(limit >= crate::memory::LEAST, "memory.limit: {} MiB is too little to work with; set 96MiB or more", limit >> 20);
+        anyhow::ensure!(
+            limit >= crate::memory::LEAST,
+            "memory.limit: {} MiB is too little to work with; set 96MiB or more",
+            limit >> 20
+        );
         Ok(())
     }
 }

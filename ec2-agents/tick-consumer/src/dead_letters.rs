@@ -62,7 +62,8 @@ pub struct Replay {
 #[derive(Serialize, Deserialize)]
 struct Intent {
     attempt: String,
-    /// The ends of the topic's partitions at that time: what is produced stands behind them.
+    /// The ends of the topic's partitions at that time: what is produced stands behind
+    /// them.
     ends: BTreeMap<i32, i64>,
 }
 
@@ -91,8 +92,17 @@ pub(crate) async fn list(config: &Config, bucket: &LakeBucket, choice: &Choice) 
     let mut count = 0_u64;
     each(bucket, topic, choice, async |found| {
         count += 1;
-        let value = found.letter.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-        let mut shown: String = value.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
+        let value = found
+            .letter
+            .value
+            .as_deref()
+            .map(String::from_utf8_lossy)
+            .unwrap_or_default();
+        let mut shown: String = value
+            .chars()
+            .take(SHOWN)
+            .map(|c| if c.is_control() { '·' } else { c })
+            .collect();
         if value.chars().count() > SHOWN {
             shown.push('…');
         }
@@ -104,20 +114,42 @@ pub(crate) async fn list(config: &Config, bucket: &LakeBucket, choice: &Choice) 
     Ok(())
 }
 
-/// Calls `take` with one chosen dead letter of a topic after the other. No more than one object of them is held.
-async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, mut take: impl AsyncFnMut(Found) -> Result<()>) -> Result<()> {
+/// Calls `take` with one chosen dead letter of a topic after the other. No more than one
+/// object of them is held.
+async fn each(
+    bucket: &LakeBucket,
+    topic: &str,
+    choice: &Choice,
+    mut take: impl AsyncFnMut(Found) -> Result<()>,
+) -> Result<()> {
     let mut keys = bucket.keys(ObjectKey::DEAD_LETTERS);
     while let Some(key) = keys.try_next().await? {
-        let Ok(parsed) = ObjectKey::parse(&key) else { continue };
-        if parsed.topic() != topic || choice.partition.is_some_and(|partition| partition != parsed.partition()) {
+        let Ok(parsed) = ObjectKey::parse(&key) else {
+            continue;
+        };
+        if parsed.topic() != topic
+            || choice
+                .partition
+                .is_some_and(|partition| partition != parsed.partition())
+        {
             continue;
         }
-        let Some((body, _)) = bucket.get(&key).await? else { continue };
+        let Some((body, _)) = bucket.get(&key).await? else {
+            continue;
+        };
         for line in BufReader::new(GzDecoder::new(body.as_ref())).lines() {
             let line = line.with_context(|| format!("s3://{}/{key}", bucket.name()))?;
-            let (_, partition, letter) =
-                DeadLetter::from_json(&line).with_context(|| format!("s3://{}/{key} has a line that is no dead letter", bucket.name()))?;
-            if choice.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason)) {
+            let (_, partition, letter) = DeadLetter::from_json(&line).with_context(|| {
+                format!(
+                    "s3://{}/{key} has a line that is no dead letter",
+                    bucket.name()
+                )
+            })?;
+            if choice
+                .reason
+                .as_ref()
+                .is_none_or(|reason| letter.reason.contains(reason))
+            {
                 take(Found { partition, letter }).await?;
             }
         }
@@ -125,19 +157,28 @@ async fn each(bucket: &LakeBucket, topic: &str, choice: &Choice, mut take: impl 
     Ok(())
 }
 
-/// Produces dead letters again, each once: an intent is registered before and its outcome after, both as write-once registers.
+/// Produces dead letters again, each once: an intent is registered before and its outcome
+/// after, both as write-once registers.
 ///
 /// # Errors
-/// A letter that was named does not exist, or Kafka or S3 does not answer. What was produced before is registered.
+/// A letter that was named does not exist, or Kafka or S3 does not answer. What was
+/// produced before is registered.
 pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay) -> Result<()> {
     let topic = &config.kafka.topic;
     let mut producer = config.kafka.client_config();
-    producer.set("enable.idempotence", "true").set("message.timeout.ms", PATIENCE.as_millis().to_string());
-    let producer: Producer = producer.create_with_context(KafkaContext::default()).context("kafka.options")?;
+    producer
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", PATIENCE.as_millis().to_string());
+    let producer: Producer = producer
+        .create_with_context(KafkaContext::default())
+        .context("kafka.options")?;
     let (mut replayed, mut left) = (0_u64, 0_u64);
     let mut again = async |found: Found| {
         let name = found.name();
-        match replay_one(config, bucket, &producer, &found, wanted).await.with_context(|| format!("dead letter {name}"))? {
+        match replay_one(config, bucket, &producer, &found, wanted)
+            .await
+            .with_context(|| format!("dead letter {name}"))?
+        {
             Ok(Done { partition, offset }) => {
                 replayed += 1;
                 println!("{name:<16} produced again, now {partition}:{offset}");
@@ -152,7 +193,8 @@ pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay
     if wanted.all {
         each(bucket, topic, &wanted.choice, &mut again).await?;
     } else {
-        // A name that is wrong stops the command before it has produced any of the others.
+        // A name that is wrong stops the command before it has produced any of the
+        // others.
         let mut letters: BTreeMap<String, Found> = BTreeMap::new();
         each(bucket, topic, &wanted.choice, async |found| {
             let name = found.name();
@@ -162,14 +204,24 @@ pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay
             Ok(())
         })
         .await?;
-        if let Some(missing) = wanted.letters.iter().find(|name| !letters.contains_key(*name)) {
-            bail!("topic {topic:?} has no dead letter {missing:?}; tick-consumer dead-letters list names them");
+        if let Some(missing) = wanted
+            .letters
+            .iter()
+            .find(|name| !letters.contains_key(*name))
+        {
+            bail!(
+                "topic {topic:?} has no dead letter {missing:?}; tick-consumer dead-letters list names them"
+            );
         }
         for found in letters.into_values() {
             again(found).await?;
         }
     }
-    println!("{} produced again, {} left alone", wording::grouped(replayed), wording::grouped(left));
+    println!(
+        "{} produced again, {} left alone",
+        wording::grouped(replayed),
+        wording::grouped(left)
+    );
     Ok(())
 }
 
@@ -183,21 +235,37 @@ async fn replay_one(
 ) -> Result<std::result::Result<Done, String>> {
     let topic = &config.kafka.topic;
     let Found { partition, letter } = found;
-    if let Err(reason) = config.rules().tick(letter.value.as_deref().unwrap_or_default()) {
+    if let Err(reason) = config
+        .rules()
+        .tick(letter.value.as_deref().unwrap_or_default())
+    {
         return Ok(Err(format!("it would be a dead letter again: {reason}")));
     }
     let origin = format!("{topic}/{partition}/{}", letter.offset);
-    let (intent_key, done_key) = (format!("_replays/{origin}/intent.json"), format!("_replays/{origin}/done.json"));
-    let intent = Intent { attempt: attempt(), ends: ends(config).await? };
+    let (intent_key, done_key) = (
+        format!("_replays/{origin}/intent.json"),
+        format!("_replays/{origin}/done.json"),
+    );
+    let intent = Intent {
+        attempt: attempt(),
+        ends: ends(config).await?,
+    };
     if !create(bucket, &intent_key, &intent).await? {
         if let Some(Done { partition, offset }) = read::<Done>(bucket, &done_key).await? {
-            return Ok(Err(format!("it was produced again before, as {partition}:{offset}")));
+            return Ok(Err(format!(
+                "it was produced again before, as {partition}:{offset}"
+            )));
         }
         if wanted.scan {
-            let before: Intent = read(bucket, &intent_key).await?.context("the intent is gone")?;
+            let before: Intent = read(bucket, &intent_key)
+                .await?
+                .context("the intent is gone")?;
             if let Some(done) = scan(config, &before, &origin).await? {
                 create(bucket, &done_key, &done).await?;
-                return Ok(Err(format!("it was produced again before, as {}:{}", done.partition, done.offset)));
+                return Ok(Err(format!(
+                    "it was produced again before, as {}:{}",
+                    done.partition, done.offset
+                )));
             }
         } else if !wanted.force {
             return Ok(Err(
@@ -205,14 +273,30 @@ async fn replay_one(
             ));
         }
     }
-    let headers =
-        letter.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| kafka_native::add_header(headers, name, value.as_deref()));
-    let headers = headers.insert(Header { key: ORIGIN, value: Some(&origin) });
-    let mut record = FutureRecord::<[u8], [u8]>::to(topic).partition(*partition).headers(headers);
+    let headers = letter
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (name, value)| {
+            kafka_native::add_header(headers, name, value.as_deref())
+        });
+    let headers = headers.insert(Header {
+        key: ORIGIN,
+        value: Some(&origin),
+    });
+    let mut record = FutureRecord::<[u8], [u8]>::to(topic)
+        .partition(*partition)
+        .headers(headers);
     record.key = letter.key.as_deref();
     record.payload = letter.value.as_deref();
-    let delivered = producer.send(record, PATIENCE).await.map_err(|(error, _)| error).context("Kafka did not take it")?;
-    let done = Done { partition: delivered.partition, offset: delivered.offset };
+    let delivered = producer
+        .send(record, PATIENCE)
+        .await
+        .map_err(|(error, _)| error)
+        .context("Kafka did not take it")?;
+    let done = Done {
+        partition: delivered.partition,
+        offset: delivered.offset,
+    };
     create(bucket, &done_key, &done).await?;
     Ok(Ok(done))
 }
@@ -222,7 +306,10 @@ async fn create<T: Serialize>(bucket: &LakeBucket, key: &str, register: &T) -> R
     let body = serde_json::to_vec(register)?;
     match bucket.create_json(key, body.clone()).await {
         Put::Created => Ok(true),
-        Put::Refused => Ok(bucket.get(key).await?.is_some_and(|(there, _)| there == body)),
+        Put::Refused => Ok(bucket
+            .get(key)
+            .await?
+            .is_some_and(|(there, _)| there == body)),
         Put::Unknown(error) => match bucket.get(key).await? {
             Some((there, _)) => Ok(there == body),
             None => Err(error),
@@ -231,8 +318,12 @@ async fn create<T: Serialize>(bucket: &LakeBucket, key: &str, register: &T) -> R
 }
 
 async fn read<T: serde::de::DeserializeOwned>(bucket: &LakeBucket, key: &str) -> Result<Option<T>> {
-    let Some((body, _)) = bucket.get(key).await? else { return Ok(None) };
-    Ok(Some(serde_json::from_slice(&body).with_context(|| format!("s3://{}/{key}", bucket.name()))?))
+    let Some((body, _)) = bucket.get(key).await? else {
+        return Ok(None);
+    };
+    Ok(Some(serde_json::from_slice(&body).with_context(|| {
+        format!("s3://{}/{key}", bucket.name())
+    })?))
 }
 
 /// Returns where the topic's partitions end.
@@ -242,12 +333,22 @@ async fn ends(config: &Config) -> Result<BTreeMap<i32, i64>> {
         let client: BaseConsumer<KafkaContext> = kafka.metadata_client()?;
         let partitions = i32::try_from(kafka.check_topic()?).context("so many partitions")?;
         ensure!(partitions > 0, "topic {:?} has no partitions", kafka.topic);
-        (0..partitions).map(|partition| Ok((partition, client.fetch_watermarks(&kafka.topic, partition, PATIENCE)?.1))).collect()
+        (0..partitions)
+            .map(|partition| {
+                Ok((
+                    partition,
+                    client
+                        .fetch_watermarks(&kafka.topic, partition, PATIENCE)?
+                        .1,
+                ))
+            })
+            .collect()
     })
     .await?
 }
 
-/// Looks for a record of this origin behind what was there when the intent was registered.
+/// Looks for a record of this origin behind what was there when the intent was
+/// registered.
 async fn scan(config: &Config, intent: &Intent, origin: &str) -> Result<Option<Done>> {
     for (partition, end) in ends(config).await? {
         let from = intent.ends.get(&partition).copied().unwrap_or(0);
@@ -258,7 +359,9 @@ async fn scan(config: &Config, intent: &Intent, origin: &str) -> Result<Option<D
         let found = tokio::task::spawn_blocking(move || {
             let mut found = None;
             read_back(&kafka, partition, (from, end - 1), |record| {
-                if record.headers.iter().any(|(name, value)| *name == ORIGIN.as_bytes() && *value == Some(origin.as_bytes())) {
+                if record.headers.iter().any(|(name, value)| {
+                    *name == ORIGIN.as_bytes() && *value == Some(origin.as_bytes())
+                }) {
                     found = found.or(Some(record.offset));
                 }
                 Ok(())

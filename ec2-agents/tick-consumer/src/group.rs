@@ -27,8 +27,10 @@ use crate::statistics::{self, Heard};
 use crate::status::Status;
 use crate::topic::Topic;
 
-/// How long a partition that is revoked, or a consumer that is told to stop, may take to seal what is open. What is not sealed by then is dropped: it is still in
-/// Kafka, and what was begun is completed by whoever has the partition next. With the last commit and the goodbye to the group it makes less than 5 s.
+/// How long a partition that is revoked, or a consumer that is told to stop, may take to
+/// seal what is open. What is not sealed by then is dropped: it is still in Kafka, and
+/// what was begun is completed by whoever has the partition next. With the last commit
+/// and the goodbye to the group it makes less than 5 s.
 const GRACE: Duration = Duration::from_millis(2_500);
 
 pub(crate) type TickConsumer = StreamConsumer<Membership>;
@@ -43,7 +45,8 @@ enum Change {
     },
 }
 
-/// librdkafka's callbacks: they only hand messages to [`serve`], which alone owns the assignment, and tell the status who answers.
+/// librdkafka's callbacks: they only hand messages to [`serve`], which alone owns the
+/// assignment, and tell the status who answers.
 pub(crate) struct Membership {
     changes: mpsc::UnboundedSender<Change>,
     context: KafkaContext,
@@ -69,22 +72,35 @@ impl ClientContext for Membership {
     fn stats_raw(&self, statistics: &[u8]) {
         match Heard::read(statistics, &self.topic) {
             Ok(heard) => self.status.heard(&heard),
-            Err(error) => warn!(%error, "cannot read librdkafka's statistics; this is a fault in tick-consumer"),
+            Err(error) => {
+                warn!(%error, "cannot read librdkafka's statistics; this is a fault in tick-consumer")
+            }
         }
     }
 }
 
 impl ConsumerContext for Membership {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let change = match event {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(partitions.clone()),
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                Change::Revoked { partitions: partitions.clone(), is_lost: consumer.assignment_lost() }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                Change::Assigned(partitions.clone())
             }
-            event => return warn!(error = %RDKafkaErrorCode::from(event), "rebalance failed, the group tries again"),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => Change::Revoked {
+                partitions: partitions.clone(),
+                is_lost: consumer.assignment_lost(),
+            },
+            event => {
+                return warn!(error = %RDKafkaErrorCode::from(event), "rebalance failed, the group tries again");
+            }
         };
         if self.changes.send(change).is_err() {
-            // `serve` has ended and the consumer is closing, which waits for the partitions to be given back.
+            // `serve` has ended and the consumer is closing, which waits for the
+            // partitions to be given back.
             if let Err(error) = consumer.incremental_unassign(partitions) {
                 warn!(%error, "cannot give partitions back");
             }
@@ -107,9 +123,15 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
     let config = Arc::clone(&setup.config);
     let (changes, mut changed) = mpsc::unbounded_channel();
     let shares = Shares::of(config.memory.limit.0, setup.partitions)?;
-    let membership =
-        Membership { changes, context: KafkaContext::default(), topic: config.kafka.topic.clone(), status: Arc::clone(&setup.status) };
-    let consumer: TickConsumer = client_config(&config, &shares).create_with_context(membership).context("kafka.options")?;
+    let membership = Membership {
+        changes,
+        context: KafkaContext::default(),
+        topic: config.kafka.topic.clone(),
+        status: Arc::clone(&setup.status),
+    };
+    let consumer: TickConsumer = client_config(&config, &shares)
+        .create_with_context(membership)
+        .context("kafka.options")?;
     let consumer = Arc::new(consumer);
     consumer.subscribe(&[&config.kafka.topic])?;
     let memory = Memory::new(shares.batches);
@@ -182,17 +204,25 @@ pub(crate) fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
     client
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // Every partition is sought to where the lake ends. Where the log no longer has that, librdkafka goes on at its start and the reader sees the hole; at
-        // "error" it would stop the partition in a state in which it refuses to seek.
+        // Every partition is sought to where the lake ends. Where the log no longer has
+        // that, librdkafka goes on at its start and the reader sees the hole; at "error"
+        // it would stop the partition in a state in which it refuses to seek.
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false")
-        // For each partition. A fetch is begun while the queue is below its bound, so a queue may hold one fetch more.
+        // For each partition. A fetch is begun while the queue is below its bound, so a
+        // queue may hold one fetch more.
         .set("queued.max.messages.kbytes", queue_kilobytes.to_string())
-        .set("fetch.message.max.bytes", shares.queue.min(1 << 20).to_string())
+        .set(
+            "fetch.message.max.bytes",
+            shares.queue.min(1 << 20).to_string(),
+        )
         .set("fetch.max.bytes", shares.fetch.to_string())
         .set("fetch.queue.backoff.ms", "5")
-        .set("statistics.interval.ms", statistics::INTERVAL.as_millis().to_string());
+        .set(
+            "statistics.interval.ms",
+            statistics::INTERVAL.as_millis().to_string(),
+        );
     client
 }
 
@@ -208,14 +238,24 @@ struct Readers {
 }
 
 impl Readers {
-    /// Starts to read partitions. Their queues are split off before they are assigned: librdkafka leaves a queue alone that the application has forwarded,
-    /// so that no record ever comes through the consumer's own queue. They are assigned paused; each partition's task seeks to where the lake ends, which may take as long as S3
-    /// is away, and the group must not wait for it.
+    /// Starts to read partitions. Their queues are split off before they are assigned:
+    /// librdkafka leaves a queue alone that the application has forwarded, so that no
+    /// record ever comes through the consumer's own queue. They are assigned paused; each
+    /// partition's task seeks to where the lake ends, which may take as long as S3 is
+    /// away, and the group must not wait for it.
     async fn start(&mut self, partitions: &TopicPartitionList) -> Result<()> {
-        // librdkafka may take a static member's partitions back without a word while it joins, and assign them anew.
-        let again: Vec<Stop> = partitions.elements().iter().filter_map(|element| self.stops.remove(&element.partition())).collect();
+        // librdkafka may take a static member's partitions back without a word while it
+        // joins, and assign them anew.
+        let again: Vec<Stop> = partitions
+            .elements()
+            .iter()
+            .filter_map(|element| self.stops.remove(&element.partition()))
+            .collect();
         if !again.is_empty() {
-            warn!(partitions = again.len(), "partitions are assigned again that were not revoked");
+            warn!(
+                partitions = again.len(),
+                "partitions are assigned again that were not revoked"
+            );
             self.stop(again.len(), again).await?;
         }
         let mut paused = TopicPartitionList::new();
@@ -230,12 +270,22 @@ impl Readers {
         }
         metrics::counter!("ticklake_rebalances_total").increment(1);
         self.setup.status.joined();
-        self.consumer.pause(&paused).context("cannot pause partitions")?;
-        self.consumer.incremental_assign(&paused).context("cannot take the partitions that the group assigned")
+        self.consumer
+            .pause(&paused)
+            .context("cannot pause partitions")?;
+        self.consumer
+            .incremental_assign(&paused)
+            .context("cannot take the partitions that the group assigned")
     }
 
     fn read(&mut self, queue: PartitionQueue<TickConsumer>, partition: i32) {
-        let Setup { config, bucket, topic, status, .. } = &self.setup;
+        let Setup {
+            config,
+            bucket,
+            topic,
+            status,
+            ..
+        } = &self.setup;
         let (stop, place) = (Stop::default(), Arc::new(status.place(partition)));
         let sealer = Sealer {
             consumer: Arc::clone(&self.consumer),
@@ -264,11 +314,17 @@ impl Readers {
 
     /// Seals and stops partitions, then tells the group that they are free.
     async fn give_back(&mut self, partitions: &TopicPartitionList) -> Result<()> {
-        let stops: Vec<Stop> = partitions.elements().iter().filter_map(|element| self.stops.remove(&element.partition())).collect();
+        let stops: Vec<Stop> = partitions
+            .elements()
+            .iter()
+            .filter_map(|element| self.stops.remove(&element.partition()))
+            .collect();
         // The tasks of the other partitions go on, so those that end are counted.
         self.stop(stops.len(), stops).await?;
         info!(partitions = partitions.count(), "partitions revoked");
-        self.consumer.incremental_unassign(partitions).context("cannot give partitions back")
+        self.consumer
+            .incremental_unassign(partitions)
+            .context("cannot give partitions back")
     }
 
     async fn stop_all(&mut self) -> Result<()> {
@@ -276,7 +332,8 @@ impl Readers {
         self.stop(self.tasks.len(), stops).await
     }
 
-    /// Asks tasks to finish, after the grace to give up, and waits until this many have ended.
+    /// Asks tasks to finish, after the grace to give up, and waits until this many have
+    /// ended.
     async fn stop(&mut self, count: usize, stops: Vec<Stop>) -> Result<()> {
         stops.iter().for_each(|stop| stop.finish.cancel());
         let give_up = tokio::spawn(async move {

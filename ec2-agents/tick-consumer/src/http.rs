@@ -15,16 +15,21 @@ use tracing::info;
 use crate::status::Status;
 
 /// Upper bounds of histogram buckets, in seconds.
-const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+const SECONDS: [f64; 12] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
+];
 /// Time between two clean-ups of the histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Serves `/metrics` (Prometheus), `/health` (the process answers) and `/ready` (it is in its group and reads what it has).
+/// Serves `/metrics` (Prometheus), `/health` (the process answers) and `/ready` (it is in
+/// its group and reads what it has).
 ///
 /// # Errors
 /// The address is taken, or none.
 pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
-    let recorder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.build_recorder();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).context("metrics are recorded already")?;
     crate::metrics::register();
@@ -41,30 +46,46 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     });
     tokio::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let (handle, status) = (handle.clone(), Arc::clone(&status));
             let service = service_fn(move |request| {
                 let response = answer(&request, &handle, &status);
                 async { Ok::<_, Infallible>(response) }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+            server
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(10));
             // What a client does to its connection is its own affair.
-            tokio::spawn(async move { server.serve_connection(TokioIo::new(stream), service).await });
+            tokio::spawn(
+                async move { server.serve_connection(TokioIo::new(stream), service).await },
+            );
         }
     });
     Ok(())
 }
 
-fn answer(request: &Request<Incoming>, handle: &PrometheusHandle, status: &Status) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    handle: &PrometheusHandle,
+    status: &Status,
+) -> Response<Full<Bytes>> {
     let (code, text) = match request.uri().path() {
-        "/metrics" => (StatusCode::OK, handle.render() + &crate::metrics::of_status(status)),
+        "/metrics" => (
+            StatusCode::OK,
+            handle.render() + &crate::metrics::of_status(status),
+        ),
         "/health" => (StatusCode::OK, "ok\n".to_owned()),
         "/ready" => match status.problems().as_slice() {
             [] => (StatusCode::OK, "ready\n".to_owned()),
             problems => (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
         },
-        _ => (StatusCode::NOT_FOUND, "there are /metrics, /health and /ready\n".to_owned()),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "there are /metrics, /health and /ready\n".to_owned(),
+        ),
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = code;

@@ -1,8 +1,10 @@
 //! Lands ticks from Kafka in the S3 lake, each exactly once.
 //!
-//! One task ([`group`]) owns membership: it serves the group and starts and stops one task per assigned partition ([`partition`]), which reads that
-//! partition's own queue into a batch. [`sealer`] encodes a batch, and [`landing`] puts it into the lake as [`lake::Protocol`] says, which alone decides
-//! what happens in which order (G1). [`memory`] keeps the process within its limit (G3).
+//! One task ([`group`]) owns membership: it serves the group and starts and stops one
+//! task per assigned partition ([`partition`]), which reads that partition's own queue
+//! into a batch. [`sealer`] encodes a batch, and [`landing`] puts it into the lake as
+//! [`lake::Protocol`] says, which alone decides what happens in which order (G1).
+//! [`memory`] keeps the process within its limit (G3).
 
 mod cli;
 mod config;
@@ -33,7 +35,9 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
-pub use config::{Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones};
+pub use config::{
+    Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones,
+};
 pub use dead_letters::{Choice, Replay};
 use group::Setup;
 use lake_bucket::LakeBucket;
@@ -53,8 +57,14 @@ pub async fn check(config: &Config) -> Result<()> {
     memory::Shares::of(config.memory.limit.0, partitions as u64)?;
     topic::refuse_compaction(&config.kafka).await?;
     let Config { kafka, lake, .. } = config;
-    println!("kafka   topic {:?} on {}: {partitions} partitions", kafka.topic, kafka.brokers);
-    println!("lake    s3://{}: reachable, and creates an object only once", lake.bucket);
+    println!(
+        "kafka   topic {:?} on {}: {partitions} partitions",
+        kafka.topic, kafka.brokers
+    );
+    println!(
+        "lake    s3://{}: reachable, and creates an object only once",
+        lake.bucket
+    );
     println!("ok");
     Ok(())
 }
@@ -62,7 +72,8 @@ pub async fn check(config: &Config) -> Result<()> {
 /// Lands ticks until `shutdown`, then seals what is open and leaves the group.
 ///
 /// # Errors
-/// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as long as it takes. Another consumer takes this one's place in the group.
+/// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as
+/// long as it takes. Another consumer takes this one's place in the group.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     let status = Arc::new(Status::default());
     if let Some(listen) = &config.http.listen {
@@ -73,17 +84,37 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         () = shutdown.cancelled() => return Ok(()),
     };
     let (partitions, bucket) = connected;
-    tracing::info!(topic = config.kafka.topic, partitions, group = config.group.id, bucket = config.lake.bucket, "consuming");
+    tracing::info!(
+        topic = config.kafka.topic,
+        partitions,
+        group = config.group.id,
+        bucket = config.lake.bucket,
+        "consuming"
+    );
     let topic = Arc::new(Topic::new(&config.kafka)?);
-    let (kafka, lake, retention_days) = (config.kafka.clone(), bucket.clone(), config.lake.retention_days);
-    let setup = Setup { config: Arc::new(config), bucket, topic, partitions: partitions as u64, status };
-    // Beside the work: brokers and S3 may take their time to answer, and what has landed by then is right all the same.
+    let (kafka, lake, retention_days) = (
+        config.kafka.clone(),
+        bucket.clone(),
+        config.lake.retention_days,
+    );
+    let setup = Setup {
+        config: Arc::new(config),
+        bucket,
+        topic,
+        partitions: partitions as u64,
+        status,
+    };
+    // Beside the work: brokers and S3 may take their time to answer, and what has landed
+    // by then is right all the same.
     let refusal = async {
         if let Err(refusal) = topic::refuse_compaction(&kafka).await {
             return refusal;
         }
         while let Err(error) = lake.record_retention(retention_days).await {
-            tracing::warn!(error = format!("{error:#}"), "cannot record the lake's retention, trying again");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "cannot record the lake's retention, trying again"
+            );
             tokio::time::sleep(RECORD_AGAIN).await;
         }
         std::future::pending().await
@@ -105,7 +136,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
 ///
 /// # Errors
 /// What is needed for it cannot be reached, or refuses.
-pub async fn execute(command: Command, config: Config, shutdown: CancellationToken) -> Result<bool> {
+pub async fn execute(
+    command: Command,
+    config: Config,
+    shutdown: CancellationToken,
+) -> Result<bool> {
     match command {
         Command::Run => run(config, shutdown).await?,
         Command::Check => check(&config).await?,
@@ -123,7 +158,12 @@ pub async fn execute(command: Command, config: Config, shutdown: CancellationTok
             skip::skip(&config, bucket, partition, to).await?;
         }
         Command::Reconcile(wanted) => {
-            reconcile::reconcile(&config.events, &LakeBucket::connect(&config.lake).await?, &wanted).await?;
+            reconcile::reconcile(
+                &config.events,
+                &LakeBucket::connect(&config.lake).await?,
+                &wanted,
+            )
+            .await?;
         }
         Command::DeadLetters(DeadLetters::List(choice)) => {
             dead_letters::list(&config, &LakeBucket::connect(&config.lake).await?, &choice).await?;

@@ -27,7 +27,8 @@ fn start() -> anyhow::Result<bool> {
         let shutdown = agent::shutdown_signal()?;
         tick_consumer::execute(cli.command(), config, shutdown).await
     });
-    // A call to a Kafka that is away may block for a minute; nobody waits for its answer any more.
+    // A call to a Kafka that is away may block for a minute; nobody waits for its answer
+    // any more.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }

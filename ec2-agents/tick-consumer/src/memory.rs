@@ -7,17 +7,21 @@ use tokio::sync::watch;
 
 use crate::read_back;
 
-/// Kept free for what is in no batch: code, client buffers, connections, the allocator's reserve.
+/// Kept free for what is in no batch: code, client buffers, connections, the allocator's
+/// reserve.
 const BASE: u64 = 48 << 20;
-/// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what the queue's bound counts.
+/// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what
+/// the queue's bound counts.
 const QUEUED: u64 = 4;
-/// The smallest bound of a partition's queue: some batches of a producer with Kafka's default settings (16 KiB). A queue holds one batch more than its bound, whatever its
+/// The smallest bound of a partition's queue: some batches of a producer with Kafka's
+/// default settings (16 KiB). A queue holds one batch more than its bound, whatever its
 /// size, so that a smaller bound would save nothing.
 const LEAST_QUEUE: u64 = 64 << 10;
 /// The smallest limit that the consumer can work with.
 pub(crate) const LEAST: u64 = 96 << 20;
 
-/// How much memory the batches of all partitions take (G3). Where they reach their budget the largest open batch is sealed, and nothing is read until there is room.
+/// How much memory the batches of all partitions take (G3). Where they reach their budget
+/// the largest open batch is sealed, and nothing is read until there is room.
 pub(crate) struct Memory {
     budget: u64,
     used: Mutex<Used>,
@@ -42,8 +46,11 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Shares a limit out among the partitions of a topic, each of which this consumer may get. Three tenths of what is free are for batches, as much again for what their columns become while they are encoded. A quarter goes to the queues: librdkafka looks at their bounds *before* it asks for more, so that each may hold one fetch
-    /// more than its bound.
+    /// Shares a limit out among the partitions of a topic, each of which this consumer
+    /// may get. Three tenths of what is free are for batches, as much again for what
+    /// their columns become while they are encoded. A quarter goes to the queues:
+    /// librdkafka looks at their bounds *before* it asks for more, so that each may hold
+    /// one fetch more than its bound.
     ///
     /// # Errors
     /// The limit is too low for so many queues.
@@ -59,16 +66,25 @@ impl Shares {
             needed.div_ceil(1 << 20)
         );
         // Below 1 MiB brokers may have records that do not fit.
-        Ok(Self { batches: free * 3 / 10, queue: queue.min(16 << 20), fetch: (queues / 2).clamp(1 << 20, 50 << 20) })
+        Ok(Self {
+            batches: free * 3 / 10,
+            queue: queue.min(16 << 20),
+            fetch: (queues / 2).clamp(1 << 20, 50 << 20),
+        })
     }
 }
 
 impl Memory {
-    /// What reading the log once more takes, beside what is kept of it: a queue and a fetch.
+    /// What reading the log once more takes, beside what is kept of it: a queue and a
+    /// fetch.
     pub(crate) const OF_A_READER: u64 = QUEUED * 2 * read_back::QUEUE;
 
     pub(crate) fn new(budget: u64) -> Arc<Self> {
-        Arc::new(Self { budget, used: Mutex::default(), changes: watch::Sender::new(0) })
+        Arc::new(Self {
+            budget,
+            used: Mutex::default(),
+            changes: watch::Sender::new(0),
+        })
     }
 
     /// Returns what tells of every change that may end somebody's wait.
@@ -90,17 +106,25 @@ impl Memory {
         }
     }
 
-    /// Counts a batch that is being sealed or repaired, until the returned value is dropped.
+    /// Counts a batch that is being sealed or repaired, until the returned value is
+    /// dropped.
     pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
-        let mut charge = Charge { memory: Arc::clone(self), bytes: 0 };
+        let mut charge = Charge {
+            memory: Arc::clone(self),
+            bytes: 0,
+        };
         charge.set(bytes);
         charge
     }
 
-    /// Returns how much a repair may hold. Half of what batches may take; a single object may take what there is for batches and for their encoding, as
-    /// nothing else is held then.
+    /// Returns how much a repair may hold. Half of what batches may take; a single object
+    /// may take what there is for batches and for their encoding, as nothing else is held
+    /// then.
     pub(crate) fn room_of_repairs(&self) -> Room {
-        Room { for_all: self.budget / 2, for_one: 2 * self.budget }
+        Room {
+            for_all: self.budget / 2,
+            for_one: 2 * self.budget,
+        }
     }
 
     /// Returns true where nothing more may be read.
@@ -111,11 +135,17 @@ impl Memory {
     /// Returns true where a partition's batch is the one to be sealed to make room.
     pub(crate) fn is_largest(&self, partition: i32) -> bool {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.open.iter().max_by_key(|(_, bytes)| **bytes).is_some_and(|(largest, _)| *largest == partition)
+        used.open
+            .iter()
+            .max_by_key(|(_, bytes)| **bytes)
+            .is_some_and(|(largest, _)| *largest == partition)
     }
 
     fn total(&self) -> u64 {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).total()
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .total()
     }
 
     fn update(&self, change: impl FnOnce(&mut Used)) -> (u64, u64) {
@@ -148,7 +178,9 @@ pub(crate) struct Charge {
 impl Charge {
     /// Says how large it is now.
     pub(crate) fn set(&mut self, bytes: u64) {
-        let (before, after) = self.memory.update(|used| used.sealing = used.sealing + bytes - self.bytes);
+        let (before, after) = self
+            .memory
+            .update(|used| used.sealing = used.sealing + bytes - self.bytes);
         self.bytes = bytes;
         if after < before || (before >= self.memory.budget) != (after >= self.memory.budget) {
             self.memory.tell();
@@ -209,23 +241,41 @@ mod tests {
         let mut wait = Box::pin(repair.wait_for_room());
         assert!((&mut wait).now_or_never().is_none() && memory.is_largest(0));
         memory.set_open(0, 0);
-        tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.expect("alone, and told so");
+        tokio::time::timeout(std::time::Duration::from_secs(5), wait)
+            .await
+            .expect("alone, and told so");
     }
 
     #[test]
     fn queues_and_batches_stay_within_the_limit() {
-        for (limit, partitions) in [(LEAST, 1), (256 << 20, 12), (1 << 30, 100), (512 << 20, 464), (1_048 << 20, 1_000)] {
-            let Shares { batches, queue, fetch } = Shares::of(limit, partitions).expect("enough");
-            assert!(2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit, "{limit} {partitions}");
+        for (limit, partitions) in [
+            (LEAST, 1),
+            (256 << 20, 12),
+            (1 << 30, 100),
+            (512 << 20, 464),
+            (1_048 << 20, 1_000),
+        ] {
+            let Shares {
+                batches,
+                queue,
+                fetch,
+            } = Shares::of(limit, partitions).expect("enough");
+            assert!(
+                2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit,
+                "{limit} {partitions}"
+            );
         }
     }
 
     /// At 512 MiB a thousand partitions had shares of 634 MiB.
     #[test]
     fn a_limit_too_low_for_the_partitions_is_refused_with_one_that_will_do() {
-        let refusal = Shares::of(512 << 20, 1_000).expect_err("too little").to_string();
+        let refusal = Shares::of(512 << 20, 1_000)
+            .expect_err("too little")
+            .to_string();
         assert!(
-            refusal.contains("512 MiB is too little for the topic's 1000 partitions") && refusal.ends_with("set 1048MiB or more"),
+            refusal.contains("512 MiB is too little for the topic's 1000 partitions")
+                && refusal.ends_with("set 1048MiB or more"),
             "{refusal}"
         );
         Shares::of(1_048 << 20, 1_000).expect("enough");

@@ -1,6 +1,7 @@
 //! Every metric: its name, with its unit, and its meaning.
 //!
-//! Counters are there at 0 from the start, as the CloudWatch agent drops the first value of a series. Gauges of partitions are there while they are known: a 0 would say that
+//! Counters are there at 0 from the start, as the CloudWatch agent drops the first value
+//! of a series. Gauges of partitions are there while they are known: a 0 would say that
 //! all is well.
 
 use std::fmt::Write as _;
@@ -12,51 +13,91 @@ use crate::status::{Status, View};
 const SEEN: Duration = Duration::from_secs(120);
 
 const COUNTERS: [(&str, &str); 7] = [
-    ("ticklake_landed_records_total", "Records that landed as rows"),
-    ("ticklake_dead_letters_total", "Records that landed as dead letters"),
-    ("ticklake_inexact_numbers_total", "Numbers that landed and that a double does not hold; their digits are in extra"),
+    (
+        "ticklake_landed_records_total",
+        "Records that landed as rows",
+    ),
+    (
+        "ticklake_dead_letters_total",
+        "Records that landed as dead letters",
+    ),
+    (
+        "ticklake_inexact_numbers_total",
+        "Numbers that landed and that a double does not hold; their digits are in extra",
+    ),
     ("ticklake_objects_total", "Objects created"),
     ("ticklake_object_bytes_total", "Bytes of objects created"),
-    (LOST_OFFSETS, "Offsets registered as a gap at the log's start; counted two minutes after they were"),
+    (
+        LOST_OFFSETS,
+        "Offsets registered as a gap at the log's start; counted two minutes after they were",
+    ),
     ("ticklake_rebalances_total", "Assignments of partitions"),
 ];
 const LOST_OFFSETS: &str = "ticklake_lost_offsets_total";
 
 /// Counters with a label: each series comes with its first event.
 const LABELLED_COUNTERS: [(&str, &str); 2] = [
-    ("ticklake_sealed_batches_total", "Batches that landed, by what they were sealed for"),
-    ("ticklake_retries_total", "Attempts that failed and are made again, by what they are"),
+    (
+        "ticklake_sealed_batches_total",
+        "Batches that landed, by what they were sealed for",
+    ),
+    (
+        "ticklake_retries_total",
+        "Attempts that failed and are made again, by what they are",
+    ),
 ];
 
 const GAUGES: [(&str, &str); 2] = [
-    ("ticklake_buffered_bytes", "Memory of batches, open and being sealed"),
-    ("ticklake_open_batches", "Batches with records that are not being sealed yet"),
+    (
+        "ticklake_buffered_bytes",
+        "Memory of batches, open and being sealed",
+    ),
+    (
+        "ticklake_open_batches",
+        "Batches with records that are not being sealed yet",
+    ),
 ];
 
 const HISTOGRAMS: [(&str, &str); 2] = [
-    ("ticklake_freshness_seconds", "From the Kafka timestamp of a batch's first record to its landing"),
-    ("ticklake_seal_seconds", "From the beginning of a seal to its end"),
+    (
+        "ticklake_freshness_seconds",
+        "From the Kafka timestamp of a batch's first record to its landing",
+    ),
+    (
+        "ticklake_seal_seconds",
+        "From the beginning of a seal to its end",
+    ),
 ];
 
 /// Reads a partition's gauge; `None` while it is not known.
 type Reading = fn(&View) -> Option<f64>;
 
 const PARTITION_GAUGES: [(&str, &str, Reading); 5] = [
-    ("ticklake_parked", "1 while a partition is parked: it has a fault that an operator has to mend", |view| {
-        Some(f64::from(u8::from(view.is_parked)))
-    }),
-    ("ticklake_lag_records", "Records of a partition that have not landed, markers of open transactions included", |view| {
-        Some(view.progress?.lag as f64)
-    }),
+    (
+        "ticklake_parked",
+        "1 while a partition is parked: it has a fault that an operator has to mend",
+        |view| Some(f64::from(u8::from(view.is_parked))),
+    ),
+    (
+        "ticklake_lag_records",
+        "Records of a partition that have not landed, markers of open transactions included",
+        |view| Some(view.progress?.lag as f64),
+    ),
     (
         "ticklake_stalled_seconds",
         "For how long a partition has had records that do not land, none of them; 0 while some do or all have",
         |view| Some(view.progress?.stalled_seconds),
     ),
-    ("ticklake_next_offset", "The offset behind what has landed of a partition", |view| Some(view.landed?.next as f64)),
-    ("ticklake_landing_delay_seconds", "From the Kafka timestamp of the newest batch's first record to its landing", |view| {
-        view.landed?.delay_seconds
-    }),
+    (
+        "ticklake_next_offset",
+        "The offset behind what has landed of a partition",
+        |view| Some(view.landed?.next as f64),
+    ),
+    (
+        "ticklake_landing_delay_seconds",
+        "From the Kafka timestamp of the newest batch's first record to its landing",
+        |view| view.landed?.delay_seconds,
+    ),
 ];
 
 /// Describes the metrics of the recorder, and lets those without a label begin at 0.
@@ -77,7 +118,9 @@ pub(crate) fn register() {
     }
 }
 
-/// Counts offsets that are lost. Most are found right after a start, when the CloudWatch agent has not seen the counter at 0 yet, and would take their number for its beginning.
+/// Counts offsets that are lost. Most are found right after a start, when the CloudWatch
+/// agent has not seen the counter at 0 yet, and would take their number for its
+/// beginning.
 pub(crate) fn count_lost_offsets(offsets: u64) {
     tokio::spawn(count_after(SEEN, offsets));
 }
@@ -87,12 +130,17 @@ async fn count_after(wait: Duration, offsets: u64) {
     metrics::counter!(LOST_OFFSETS).increment(offsets);
 }
 
-/// Returns the gauges that follow from the status, as Prometheus reads them. The recorder cannot take a series back.
+/// Returns the gauges that follow from the status, as Prometheus reads them. The recorder
+/// cannot take a series back.
 pub(crate) fn of_status(status: &Status) -> String {
     let views = status.views();
     let mut text = String::new();
     let is_ready = u8::from(status.problems().is_empty());
-    family(&mut text, "ticklake_ready", "1 while the consumer is in its group and reads every partition it has");
+    family(
+        &mut text,
+        "ticklake_ready",
+        "1 while the consumer is in its group and reads every partition it has",
+    );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "ticklake_ready {is_ready}");
     for (name, meaning, read) in PARTITION_GAUGES {
@@ -117,8 +165,18 @@ mod tests {
     #[test]
     fn offsets_lost_at_the_start_are_counted_once_the_counter_was_seen_at_0() {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let shown = || recorder.handle().render().lines().find(|line| line.starts_with(LOST_OFFSETS)).map(str::to_owned);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let shown = || {
+            recorder
+                .handle()
+                .render()
+                .lines()
+                .find(|line| line.starts_with(LOST_OFFSETS))
+                .map(str::to_owned)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
         metrics::with_local_recorder(&recorder, || {
             register();
             runtime.block_on(async {

@@ -14,7 +14,8 @@ use crate::partition::{PartitionReader, Queue};
 /// Waits before a parked partition is tried again: doubling from the first to the last.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
-/// Keeps a fault of one partition from the others: whoever ended the process over it would hand it to the next consumer, and that one's end to the one after it.
+/// Keeps a fault of one partition from the others: whoever ended the process over it
+/// would hand it to the next consumer, and that one's end to the one after it.
 #[derive(Debug)]
 struct Parking {
     /// The fault that was told last.
@@ -24,28 +25,46 @@ struct Parking {
 
 impl Parking {
     fn new() -> Self {
-        Self { fault: String::new(), wait: Duration::ZERO }
+        Self {
+            fault: String::new(),
+            wait: Duration::ZERO,
+        }
     }
 
-    /// Takes the fault of an attempt, which may have got as far as reading. Returns the wait before the next attempt, and
-    /// whether the fault is news.
+    /// Takes the fault of an attempt, which may have got as far as reading. Returns the
+    /// wait before the next attempt, and whether the fault is news.
     fn take(&mut self, fault: &str, has_read: bool) -> (Duration, bool) {
         let is_new = has_read || self.fault != fault;
-        self.wait = if is_new { AGAIN.0 } else { (self.wait * 2).min(AGAIN.1) };
+        self.wait = if is_new {
+            AGAIN.0
+        } else {
+            (self.wait * 2).min(AGAIN.1)
+        };
         fault.clone_into(&mut self.fault);
         (self.wait, is_new)
     }
 }
 
 impl PartitionReader {
-    /// Lands the partition until it is told to stop. A fault parks it: nothing of it is read or kept in memory until an attempt gets past the fault. What has landed is whole.
+    /// Lands the partition until it is told to stop. A fault parks it: nothing of it is
+    /// read or kept in memory until an attempt gets past the fault. What has landed is
+    /// whole.
     pub(crate) async fn run(mut self, mut queue: Queue) {
         let (finish, partition) = (self.stop.finish.clone(), self.sealer.partition);
         let mut parking = Parking::new();
         loop {
-            let landing = Landing::new(self.bucket.clone(), self.topic.clone(), self.repairs.clone(), partition);
-            let landed = AssertUnwindSafe(self.land(&mut queue, landing)).catch_unwind().await;
-            let Err(fault) = landed.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) else { return };
+            let landing = Landing::new(
+                self.bucket.clone(),
+                self.topic.clone(),
+                self.repairs.clone(),
+                partition,
+            );
+            let landed = AssertUnwindSafe(self.land(&mut queue, landing))
+                .catch_unwind()
+                .await;
+            let Err(fault) = landed.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) else {
+                return;
+            };
             let (fault, has_read) = (format!("{fault:#}"), std::mem::take(&mut self.has_read));
             self.rest();
             self.place.parked(&fault);
@@ -54,7 +73,9 @@ impl PartitionReader {
             match is_new {
                 true => error!(
                     partition,
-                    fault, retry_in_seconds, "PARTITION PARKED: nothing of it lands until this is mended; the others go on"
+                    fault,
+                    retry_in_seconds,
+                    "PARTITION PARKED: nothing of it lands until this is mended; the others go on"
                 ),
                 false => info!(partition, retry_in_seconds, "partition is still parked"),
             }
@@ -65,7 +86,8 @@ impl PartitionReader {
         }
     }
 
-    /// Stops the reading. What has been read and not landed is dropped, in librdkafka's queue by the pause: it is in Kafka.
+    /// Stops the reading. What has been read and not landed is dropped, in librdkafka's
+    /// queue by the pause: it is in Kafka.
     fn rest(&self) {
         let partition = self.sealer.partition;
         self.memory.set_open(partition, 0);
@@ -78,8 +100,14 @@ impl PartitionReader {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> anyhow::Error {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    anyhow!("its task panicked: {}; this is a fault in tick-consumer", text.unwrap_or("no message"))
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    anyhow!(
+        "its task panicked: {}; this is a fault in tick-consumer",
+        text.unwrap_or("no message")
+    )
 }
 
 #[cfg(test)]
@@ -92,15 +120,31 @@ mod tests {
         let seconds = |(wait, is_new): (Duration, bool)| (wait.as_secs(), is_new);
         assert_eq!(seconds(parking.take("a", false)), (5, true));
         let waits: Vec<_> = (0..5).map(|_| seconds(parking.take("a", false))).collect();
-        assert_eq!(waits, [(10, false), (20, false), (40, false), (60, false), (60, false)]);
+        assert_eq!(
+            waits,
+            [
+                (10, false),
+                (20, false),
+                (40, false),
+                (60, false),
+                (60, false)
+            ]
+        );
         assert_eq!(seconds(parking.take("b", false)), (5, true));
         assert_eq!(seconds(parking.take("b", false)), (10, false));
-        assert_eq!(seconds(parking.take("b", true)), (5, true), "it had gone well meanwhile");
+        assert_eq!(
+            seconds(parking.take("b", true)),
+            (5, true),
+            "it had gone well meanwhile"
+        );
     }
 
     #[test]
     fn a_panic_is_a_fault_of_its_partition() {
         let caught = std::panic::catch_unwind(|| panic!("at offset {}", 7)).expect_err("a panic");
-        assert_eq!(panicked(caught.as_ref()).to_string(), "its task panicked: at offset 7; this is a fault in tick-consumer");
+        assert_eq!(
+            panicked(caught.as_ref()).to_string(),
+            "its task panicked: at offset 7; this is a fault in tick-consumer"
+        );
     }
 }

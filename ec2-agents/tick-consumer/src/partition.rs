@@ -40,7 +40,8 @@ pub(crate) struct Stop {
     pub(crate) give_up: CancellationToken,
 }
 
-/// Reads one partition into batches: the next one fills while at most one is being sealed.
+/// Reads one partition into batches: the next one fills while at most one is being
+/// sealed.
 pub(crate) struct PartitionReader {
     pub(crate) sealer: Sealer,
     pub(crate) policy: SealPolicy,
@@ -51,14 +52,15 @@ pub(crate) struct PartitionReader {
     pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
     pub(crate) place: Arc<Place>,
-    /// Where the partition stood when it was seen to move last, and when that was. Reading that begins again at the
-    /// same offset has not moved.
+    /// Where the partition stood when it was seen to move last, and when that was.
+    /// Reading that begins again at the same offset has not moved.
     pub(crate) moved: (i64, Instant),
     /// The present attempt to land the partition has got as far as reading.
     pub(crate) has_read: bool,
 }
 
-/// The batch that is being sealed, if there is one. It is given up with the reading that it belongs to.
+/// The batch that is being sealed, if there is one. It is given up with the reading that
+/// it belongs to.
 type Sealing = JoinSet<Result<Outcome>>;
 
 /// Why reading ended.
@@ -82,7 +84,8 @@ struct Open {
     lost: bool,
     /// Nothing has come since the seek.
     is_fresh: bool,
-    /// An error came since the seek: librdkafka goes on behind what it cannot read, so that the next hole may hide records.
+    /// An error came since the seek: librdkafka goes on behind what it cannot read, so
+    /// that the next hole may hide records.
     is_doubtful: bool,
     /// The log has nothing from where the batch ended to here: it was looked at.
     known_absent: i64,
@@ -116,16 +119,28 @@ impl PartitionReader {
     async fn begin(&self, landing: &mut Landing) -> Result<i64> {
         let next = landing.establish().await?;
         self.compare_commit(next).await;
-        let Sealer { consumer, topic, partition, .. } = &self.sealer;
+        let Sealer {
+            consumer,
+            topic,
+            partition,
+            ..
+        } = &self.sealer;
         let mut position = TopicPartitionList::new();
         position.add_partition_offset(topic, *partition, Offset::Offset(next))?;
         let mut told = Instant::now();
         loop {
             let (consumer, seek) = (Arc::clone(consumer), position.clone());
-            let sought = tokio::task::spawn_blocking(move || consumer.seek_partitions(seek, SEEK)).await?;
-            match sought.and_then(|partitions| partitions.elements().iter().try_for_each(|element| element.error())) {
+            let sought =
+                tokio::task::spawn_blocking(move || consumer.seek_partitions(seek, SEEK)).await?;
+            match sought.and_then(|partitions| {
+                partitions
+                    .elements()
+                    .iter()
+                    .try_for_each(|element| element.error())
+            }) {
                 Ok(()) => break,
-                // An assignment takes librdkafka a moment. One that it has dropped without a word it makes again, and then this task is replaced.
+                // An assignment takes librdkafka a moment. One that it has dropped
+                // without a word it makes again, and then this task is replaced.
                 Err(error) if told.elapsed() > SEEK => {
                     told = Instant::now();
                     warn!(partition, next, %error, "cannot read yet, trying again");
@@ -140,13 +155,20 @@ impl PartitionReader {
         Ok(next)
     }
 
-    /// Kafka's committed offset is for lag tools only. It is looked at to tell an operator what became of it.
+    /// Kafka's committed offset is for lag tools only. It is looked at to tell an
+    /// operator what became of it.
     async fn compare_commit(&self, next: i64) {
-        let Sealer { consumer, topic, partition, .. } = &self.sealer;
+        let Sealer {
+            consumer,
+            topic,
+            partition,
+            ..
+        } = &self.sealer;
         let mut asked = TopicPartitionList::new();
         asked.add_partition(topic, *partition);
         let consumer = Arc::clone(consumer);
-        let committed = tokio::task::spawn_blocking(move || consumer.committed_offsets(asked, SEEK)).await;
+        let committed =
+            tokio::task::spawn_blocking(move || consumer.committed_offsets(asked, SEEK)).await;
         let Ok(Ok(committed)) = committed else { return };
         match committed.elements().first().map(|element| element.offset()) {
             Some(Offset::Offset(committed)) if committed > next => warn!(
@@ -162,7 +184,11 @@ impl PartitionReader {
                 "the group's offset is behind what has landed (a commit was lost, or somebody set it); reading goes on where the lake ends"
             ),
             Some(Offset::Invalid) if next > 0 => {
-                warn!(partition, next, "the group has no offset any more (expired or deleted); reading goes on where the lake ends");
+                warn!(
+                    partition,
+                    next,
+                    "the group has no offset any more (expired or deleted); reading goes on where the lake ends"
+                );
             }
             _ => {}
         }
@@ -198,7 +224,8 @@ impl PartitionReader {
                     None => End::Stopped,
                 });
             }
-            // G3: a full batch behind one that is being sealed stops the reading, and so does full memory: Kafka keeps the rest.
+            // G3: a full batch behind one that is being sealed stops the reading, and so
+            // does full memory: Kafka keeps the rest.
             let may_read = due.is_none() && !open.lost && !self.memory.is_full();
             // G2: an open batch wakes the task, whatever comes or does not.
             let deadline = self.policy.deadline(&open.batch).filter(|_| due.is_none());
@@ -213,8 +240,10 @@ impl PartitionReader {
                 () = sleep_until(deadline) => {}
                 _ = memory.changed() => {}
                 _ = gauges.tick() => {
-                    // What could not be read is the last that the log has: no message comes that would show the hole.
-                    // The doubt stays: librdkafka's position may be behind the end, and a rebalance would read on from there.
+                    // What could not be read is the last that the log has: no message
+                    // comes that would show the hole. The doubt stays: librdkafka's
+                    // position may be behind the end, and a rebalance would read on from
+                    // there.
                     let hole = self.place.end().map(|end| (open.batch.next(), end - 1)).filter(|(next, last)| {
                         open.is_doubtful && open.batch.range().is_none() && next <= last && *last > open.known_absent
                     });
@@ -275,7 +304,10 @@ impl PartitionReader {
         let charge = self.memory.charge(batch.memory());
         self.memory.set_open(self.sealer.partition, 0);
         open.told = 0;
-        let seal = self.sealer.clone().seal(landing, batch, cause, charge, self.stop.give_up.clone());
+        let seal =
+            self.sealer
+                .clone()
+                .seal(landing, batch, cause, charge, self.stop.give_up.clone());
         open.sealing.spawn(seal);
     }
 
@@ -301,14 +333,19 @@ impl PartitionReader {
                 return Ok(());
             }
         }
-        if let (Some(landing), Some(_), false) = (open.landing.take(), open.batch.range(), self.stop.give_up.is_cancelled()) {
+        if let (Some(landing), Some(_), false) = (
+            open.landing.take(),
+            open.batch.range(),
+            self.stop.give_up.is_cancelled(),
+        ) {
             self.seal(&mut open, landing, SealCause::Leaving);
             finished(&mut open.sealing).await?;
         }
         Ok(())
     }
 
-    /// Looks whether the log has records in a hole. If it has, or the task is told to end meanwhile, what is behind it is not read.
+    /// Looks whether the log has records in a hole. If it has, or the task is told to end
+    /// meanwhile, what is behind it is not read.
     async fn look_at(&self, open: &mut Open, hole: (i64, i64)) -> Result<()> {
         open.lost = tokio::select! {
             biased;
@@ -319,13 +356,20 @@ impl PartitionReader {
         Ok(())
     }
 
-    /// Returns true where the log has no records in a range; false also where retention has taken it. Asked for what the first message after a seek passes over, as a
+    /// Returns true where the log has no records in a range; false also where retention
+    /// has taken it. Asked for what the first message after a seek passes over, as a
     /// message from before the seek would look the same.
     async fn is_absent(&self, (first, last): (i64, i64)) -> Result<bool> {
         let partition = self.sealer.partition;
         match self.repairs.is_absent(partition, (first, last)).await {
             Err(error) if !is_final(&error) => {
-                warn!(partition, first, last, error = format!("{error:#}"), "cannot look at a hole in the log, trying again");
+                warn!(
+                    partition,
+                    first,
+                    last,
+                    error = format!("{error:#}"),
+                    "cannot look at a hole in the log, trying again"
+                );
                 tokio::time::sleep(LOOK_AGAIN).await;
                 Ok(false)
             }
@@ -335,28 +379,47 @@ impl PartitionReader {
 
     /// Adds a message to the open batch.
     fn push(&self, open: &mut Open, message: &kafka_native::Message<'_>, now: Instant) {
-        let (offset, next, partition) = (message.offset(), open.batch.next(), self.sealer.partition);
+        let (offset, next, partition) =
+            (message.offset(), open.batch.next(), self.sealer.partition);
         if offset < next {
-            warn!(partition, offset, next, "the log goes back behind what was read; looking at it again");
+            warn!(
+                partition,
+                offset, next, "the log goes back behind what was read; looking at it again"
+            );
             open.lost = true;
             return;
         }
         if offset > next {
-            // Transactions leave holes. Retention does, too, where the reader was slower: librdkafka then goes on at the log's start. And so does a batch
-            // that cannot be read: it is read once more, and what is a hole then is looked at.
-            let is_doubtful = std::mem::take(&mut open.is_doubtful) && offset - 1 > open.known_absent;
-            let (start, _) = kafka_native::cached_watermarks(self.sealer.consumer.client(), &self.sealer.topic, partition);
+            // Transactions leave holes. Retention does, too, where the reader was slower:
+            // librdkafka then goes on at the log's start. And so does a batch that cannot
+            // be read: it is read once more, and what is a hole then is looked at.
+            let is_doubtful =
+                std::mem::take(&mut open.is_doubtful) && offset - 1 > open.known_absent;
+            let (start, _) = kafka_native::cached_watermarks(
+                self.sealer.consumer.client(),
+                &self.sealer.topic,
+                partition,
+            );
             if is_doubtful || start.is_none_or(|start| start > next) {
                 open.lost = true;
                 return;
             }
         }
         let headers = message.headers();
-        let record = Record { offset, timestamp_ms: message.timestamp_ms(), key: message.key(), value: message.value(), headers: &headers };
+        let record = Record {
+            offset,
+            timestamp_ms: message.timestamp_ms(),
+            key: message.key(),
+            value: message.value(),
+            headers: &headers,
+        };
         if let Some(letter) = open.batch.push(&record, now) {
             let (offset, reason) = (letter.offset, letter.reason.clone());
             match open.batch.dead_letters() {
-                1 => warn!(partition, offset, reason, "dead letter, the first of its batch"),
+                1 => warn!(
+                    partition,
+                    offset, reason, "dead letter, the first of its batch"
+                ),
                 _ => debug!(partition, offset, reason, "dead letter"),
             }
         }
@@ -366,13 +429,25 @@ impl PartitionReader {
         Batch::new(&self.sealer.topic, self.sealer.partition, next, self.rules)
     }
 
-    /// Shows how far behind the partition is, and for how long it has not moved. While a batch is being sealed it is not known how far it is: no further than before.
+    /// Shows how far behind the partition is, and for how long it has not moved. While a
+    /// batch is being sealed it is not known how far it is: no further than before.
     fn show_progress(&mut self, open: &Open) {
-        let Sealer { consumer, topic, partition, .. } = &self.sealer;
-        let (_, Some(end)) = kafka_native::cached_watermarks(consumer.client(), topic, *partition) else { return };
+        let Sealer {
+            consumer,
+            topic,
+            partition,
+            ..
+        } = &self.sealer;
+        let (_, Some(end)) = kafka_native::cached_watermarks(consumer.client(), topic, *partition)
+        else {
+            return;
+        };
         let landed = match open.landing.as_ref().and_then(Landing::next) {
-            // Nothing is open either: the offsets up to the end belong to transaction markers and aborted records, which have nothing to land.
-            Some(next) if open.batch.range().is_none() => next.max(self.place.end().unwrap_or(next)),
+            // Nothing is open either: the offsets up to the end belong to transaction
+            // markers and aborted records, which have nothing to land.
+            Some(next) if open.batch.range().is_none() => {
+                next.max(self.place.end().unwrap_or(next))
+            }
             Some(next) => next,
             None => self.moved.0,
         };
@@ -380,13 +455,18 @@ impl PartitionReader {
         if landed > self.moved.0 || lag == 0 {
             self.moved = (landed, now);
         }
-        self.place.progress(Progress { lag, stalled_seconds: (now - self.moved.1).as_secs_f64() });
+        self.place.progress(Progress {
+            lag,
+            stalled_seconds: (now - self.moved.1).as_secs_f64(),
+        });
     }
 }
 
 /// Waits for the batch in flight.
 async fn finished(sealing: &mut Sealing) -> Result<Outcome> {
-    let Some(ended) = sealing.join_next().await else { return std::future::pending().await };
+    let Some(ended) = sealing.join_next().await else {
+        return std::future::pending().await;
+    };
     ended.context("the sealer panicked")?
 }
 

@@ -1,5 +1,6 @@
-//! Sends events of objects once more, as EventBridge would: it takes minutes to begin on a new bucket, and rules can break. What acts on them copes with
-//! repetition, so sending one too many is safe.
+//! Sends events of objects once more, as EventBridge would: it takes minutes to begin on
+//! a new bucket, and rules can break. What acts on them copes with repetition, so sending
+//! one too many is safe.
 
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -23,7 +24,8 @@ const AT_ONCE: usize = 10;
 /// Which events to send.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Reconcile {
-    /// Objects that came since then: a time such as 2026-11-21T05:00:00Z, or how long ago, such as 2h
+    /// Objects that came since then: a time such as 2026-11-21T05:00:00Z, or how long
+    /// ago, such as 2h
     #[arg(long, value_name = "TIME|AGE")]
     since: Since,
     /// To the crawler's queue only
@@ -48,8 +50,14 @@ impl FromStr for Since {
         if let Ok(time) = humantime::parse_rfc3339_weak(text) {
             return Ok(Self(time));
         }
-        let age = humantime::parse_duration(text).ok().and_then(|age| SystemTime::now().checked_sub(age));
-        age.map(Self).ok_or_else(|| format!("got {text:?}, wanted a time such as 2026-11-21T05:00:00Z, or an age such as 2h"))
+        let age = humantime::parse_duration(text)
+            .ok()
+            .and_then(|age| SystemTime::now().checked_sub(age));
+        age.map(Self).ok_or_else(|| {
+            format!(
+                "got {text:?}, wanted a time such as 2026-11-21T05:00:00Z, or an age such as 2h"
+            )
+        })
     }
 }
 
@@ -66,26 +74,46 @@ struct Target<'a> {
 /// Lists the lake and sends the events.
 ///
 /// # Errors
-/// S3 or SQS does not answer, or refuses. What was sent stays sent; another run sends it once more.
-pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Reconcile) -> Result<()> {
+/// S3 or SQS does not answer, or refuses. What was sent stays sent; another run sends it
+/// once more.
+pub(crate) async fn reconcile(
+    events: &Events,
+    bucket: &LakeBucket,
+    wanted: &Reconcile,
+) -> Result<()> {
     let mut targets = Vec::new();
     if !wanted.only_notify {
-        targets.push(Target::new("start-crawler", "events.crawl_queue", &events.crawl_queue, &[ObjectKey::DATA])?);
+        targets.push(Target::new(
+            "start-crawler",
+            "events.crawl_queue",
+            &events.crawl_queue,
+            &[ObjectKey::DATA],
+        )?);
     }
     if !wanted.only_crawl {
-        targets.push(Target::new("notify", "events.notify_queue", &events.notify_queue, &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS])?);
+        targets.push(Target::new(
+            "notify",
+            "events.notify_queue",
+            &events.notify_queue,
+            &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS],
+        )?);
     }
     let sqs = Client::new(&aws_connect::load(ATTEMPT).await);
     let mut found = 0_u64;
     for prefix in [ObjectKey::DATA, ObjectKey::DEAD_LETTERS] {
         let mut listed = bucket.listed(prefix);
         while let Some(object) = listed.try_next().await? {
-            let came = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+            let came = object
+                .last_modified()
+                .and_then(|time| SystemTime::try_from(*time).ok());
             if came.is_none_or(|came| came < wanted.since.0) {
                 continue;
             }
             found += 1;
-            for target in targets.iter_mut().filter(|target| target.prefixes.contains(&prefix)) {
+            for target in targets
+                .iter_mut()
+                .filter(|target| target.prefixes.contains(&prefix))
+            {
                 target.events += 1;
                 if !wanted.dry_run {
                     target.add(bucket.name(), &object)?;
@@ -104,23 +132,46 @@ pub(crate) async fn reconcile(events: &Events, bucket: &LakeBucket, wanted: &Rec
     );
     for target in &mut targets {
         target.send(&sqs).await?;
-        let what = if wanted.dry_run { "events would go to" } else { "events sent to" };
-        println!("{} {what} {} ({})", wording::grouped(target.events), target.name, target.url);
+        let what = if wanted.dry_run {
+            "events would go to"
+        } else {
+            "events sent to"
+        };
+        println!(
+            "{} {what} {} ({})",
+            wording::grouped(target.events),
+            target.name,
+            target.url
+        );
     }
     Ok(())
 }
 
 impl<'a> Target<'a> {
-    fn new(name: &'static str, setting: &str, url: &'a Option<String>, prefixes: &'static [&'static str]) -> Result<Self> {
+    fn new(
+        name: &'static str,
+        setting: &str,
+        url: &'a Option<String>,
+        prefixes: &'static [&'static str],
+    ) -> Result<Self> {
         let url = url.as_deref();
         let url =
             url.with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
-        Ok(Self { name, url, prefixes, events: 0, waiting: Vec::new() })
+        Ok(Self {
+            name,
+            url,
+            prefixes,
+            events: 0,
+            waiting: Vec::new(),
+        })
     }
 
     fn add(&mut self, bucket: &str, object: &Listed) -> Result<()> {
         let body = event(bucket, object)?;
-        let entry = SendMessageBatchRequestEntry::builder().id(self.waiting.len().to_string()).message_body(body).build()?;
+        let entry = SendMessageBatchRequestEntry::builder()
+            .id(self.waiting.len().to_string())
+            .message_body(body)
+            .build()?;
         self.waiting.push(entry);
         Ok(())
     }
@@ -131,10 +182,20 @@ impl<'a> Target<'a> {
             return Ok(());
         }
         let count = entries.len();
-        let answer = sqs.send_message_batch().queue_url(self.url).set_entries(Some(entries)).send().await;
+        let answer = sqs
+            .send_message_batch()
+            .queue_url(self.url)
+            .set_entries(Some(entries))
+            .send()
+            .await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => bail!("cannot send to {} of {}: {}", self.url, self.name, aws_connect::brief(&error)),
+            Err(error) => bail!(
+                "cannot send to {} of {}: {}",
+                self.url,
+                self.name,
+                aws_connect::brief(&error)
+            ),
         };
         ensure!(
             answer.successful().len() == count,
@@ -148,9 +209,12 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Returns the event as EventBridge has it (Amazon S3 User Guide, "EventBridge event message structure").
+/// Returns the event as EventBridge has it (Amazon S3 User Guide, "EventBridge event
+/// message structure").
 fn event(bucket: &str, object: &Listed) -> Result<String> {
-    let time = object.last_modified().context("a listed object has no Last-Modified")?;
+    let time = object
+        .last_modified()
+        .context("a listed object has no Last-Modified")?;
     let time = SystemTime::try_from(*time)?;
     let event = json!({
         "version": "0",

@@ -1,8 +1,11 @@
 //! Batches that their consumer left incomplete, completed within this one's memory.
 //!
-//! One repair reads at a time in a process, and what it holds is charged to [`Memory`]: readers pause, and batches are sealed early, until there is room for it.
-//! It waits for that room while it holds its turn. Nobody who waits for the turn holds memory: a partition asks for it before it reads anything, and drops what
-//! it has when its batch turns out to be another's ([`crate::landing::Landing::seal`]). So those who hold memory go on and give it back.
+//! One repair reads at a time in a process, and what it holds is charged to [`Memory`]:
+//! readers pause, and batches are sealed early, until there is room for it. It waits for
+//! that room while it holds its turn. Nobody who waits for the turn holds memory: a
+//! partition asks for it before it reads anything, and drops what it has when its batch
+//! turns out to be another's ([`crate::landing::Landing::seal`]). So those who hold
+//! memory go on and give it back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +40,8 @@ pub(crate) enum Effort {
     Nothing,
 }
 
-/// Objects that were made again, with their places in their manifest, and the memory that they take.
+/// Objects that were made again, with their places in their manifest, and the memory that
+/// they take.
 pub(crate) struct Made {
     pub(crate) objects: BTreeMap<usize, Object>,
     /// The first offset that retention had left, if it had taken a part of the batch.
@@ -48,14 +52,26 @@ pub(crate) struct Made {
 impl Repairs {
     pub(crate) fn new(kafka: &Kafka, memory: &Arc<Memory>) -> Self {
         let (repairing, looking) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
-        Self { kafka: kafka.clone(), memory: Arc::clone(memory), repairing, looking }
+        Self {
+            kafka: kafka.clone(),
+            memory: Arc::clone(memory),
+            repairing,
+            looking,
+        }
     }
 
-    /// Makes some of a manifest's objects again from the log: as many of `missing` as there is room for, one at least.
+    /// Makes some of a manifest's objects again from the log: as many of `missing` as
+    /// there is room for, one at least.
     ///
     /// # Errors
-    /// The log cannot be read, or does not give what the manifest has; or this version cannot make the objects.
-    pub(crate) async fn make(&self, manifest: &Arc<Manifest>, missing: &[usize], effort: Effort) -> Result<Made> {
+    /// The log cannot be read, or does not give what the manifest has; or this version
+    /// cannot make the objects.
+    pub(crate) async fn make(
+        &self,
+        manifest: &Arc<Manifest>,
+        missing: &[usize],
+        effort: Effort,
+    ) -> Result<Made> {
         let turn = Arc::clone(&self.repairing).acquire_owned().await?;
         let (this, manifest, missing) = (self.clone(), Arc::clone(manifest), missing.to_vec());
         on_a_thread("repair", async move {
@@ -66,10 +82,19 @@ impl Repairs {
         .await
     }
 
-    async fn read_and_make(&self, manifest: Arc<Manifest>, missing: &[usize], effort: Effort) -> Result<Made> {
+    async fn read_and_make(
+        &self,
+        manifest: Arc<Manifest>,
+        missing: &[usize],
+        effort: Effort,
+    ) -> Result<Made> {
         let (first, last) = (manifest.first, manifest.last);
         let mut charge = self.memory.charge(0);
-        let mut how = How { log_start: 0, gives_up: effort != Effort::Whole, room: self.memory.room_of_repairs() };
+        let mut how = How {
+            log_start: 0,
+            gives_up: effort != Effort::Whole,
+            room: self.memory.room_of_repairs(),
+        };
         let range = manifest.span(missing).filter(|_| effort != Effort::Nothing);
         let repair = match range {
             None => Repair::new(manifest, missing, how),
@@ -90,16 +115,32 @@ impl Repairs {
             }
         };
         let objects: BTreeMap<usize, Object> = repair.objects()?.into_iter().collect();
-        charge.set(objects.values().map(|object| object.body.len() as u64).sum());
-        let lost_below = Some(how.log_start).filter(|start| *start > first).map(|start| start.min(last + 1));
-        Ok(Made { objects, lost_below, charge })
+        charge.set(
+            objects
+                .values()
+                .map(|object| object.body.len() as u64)
+                .sum(),
+        );
+        let lost_below = Some(how.log_start)
+            .filter(|start| *start > first)
+            .map(|start| start.min(last + 1));
+        Ok(Made {
+            objects,
+            lost_below,
+            charge,
+        })
     }
 
-    /// Returns true if the log has no records in a range; false also if retention has taken it.
+    /// Returns true if the log has no records in a range; false also if retention has
+    /// taken it.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) async fn is_absent(&self, partition: i32, (first, last): (i64, i64)) -> Result<bool> {
+    pub(crate) async fn is_absent(
+        &self,
+        partition: i32,
+        (first, last): (i64, i64),
+    ) -> Result<bool> {
         let turn = Arc::clone(&self.looking).acquire_owned().await?;
         let this = self.clone();
         on_a_thread("look at the log", async move {
@@ -123,20 +164,34 @@ impl Repairs {
     }
 }
 
-/// Runs what blocks and computes on a thread of its own, which ends with it. It ends early, and gives back what it holds, when nobody waits for it any more.
+/// Runs what blocks and computes on a thread of its own, which ends with it. It ends
+/// early, and gives back what it holds, when nobody waits for it any more.
 ///
-/// glibc keeps freed memory for the threads that share an arena, and hands the arena of a thread that ended to the next one. The runtime's threads for blocking
-/// calls stay, each with an arena, and each would keep as much as a repair takes.
-async fn on_a_thread<T: Send + 'static>(what: &'static str, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let (runtime, given_up, (done, outcome)) = (Handle::current(), CancellationToken::new(), oneshot::channel());
+/// glibc keeps freed memory for the threads that share an arena, and hands the arena of a
+/// thread that ended to the next one. The runtime's threads for blocking calls stay, each
+/// with an arena, and each would keep as much as a repair takes.
+async fn on_a_thread<T: Send + 'static>(
+    what: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let (runtime, given_up, (done, outcome)) = (
+        Handle::current(),
+        CancellationToken::new(),
+        oneshot::channel(),
+    );
     let _guard = given_up.clone().drop_guard();
-    std::thread::Builder::new().name(what.to_owned()).spawn(move || {
-        let worked = runtime.block_on(given_up.run_until_cancelled(work));
-        // Nobody waits for it any more, or it is taken.
-        let _ = worked.map(|worked| done.send(worked));
-    })?;
-    // A fault of ours, which another attempt would meet again (`crate::landing::is_final`).
-    outcome.await.with_context(|| format!("the {what} panicked; this is a fault in tick-consumer"))?
+    std::thread::Builder::new()
+        .name(what.to_owned())
+        .spawn(move || {
+            let worked = runtime.block_on(given_up.run_until_cancelled(work));
+            // Nobody waits for it any more, or it is taken.
+            let _ = worked.map(|worked| done.send(worked));
+        })?;
+    // A fault of ours, which another attempt would meet again
+    // (`crate::landing::is_final`).
+    outcome
+        .await
+        .with_context(|| format!("the {what} panicked; this is a fault in tick-consumer"))?
 }
 
 #[cfg(test)]
@@ -147,9 +202,16 @@ mod tests {
     /// It was tried again for ever, as if Kafka were away.
     #[tokio::test]
     async fn a_panic_is_not_tried_again_and_an_error_is() {
-        let panicked = on_a_thread::<()>("repair", async { panic!("at a header's name") }).await.expect_err("a panic");
-        assert!(is_final(&panicked) && panicked.to_string().contains("the repair panicked"), "{panicked:#}");
-        let failed = on_a_thread::<()>("repair", async { anyhow::bail!("no record within 20 s") }).await.expect_err("an error");
+        let panicked = on_a_thread::<()>("repair", async { panic!("at a header's name") })
+            .await
+            .expect_err("a panic");
+        assert!(
+            is_final(&panicked) && panicked.to_string().contains("the repair panicked"),
+            "{panicked:#}"
+        );
+        let failed = on_a_thread::<()>("repair", async { anyhow::bail!("no record within 20 s") })
+            .await
+            .expect_err("an error");
         assert!(!is_final(&failed), "{failed:#}");
     }
 
@@ -172,6 +234,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), given_back).await.expect("given back");
+        tokio::time::timeout(std::time::Duration::from_secs(10), given_back)
+            .await
+            .expect("given back");
     }
 }

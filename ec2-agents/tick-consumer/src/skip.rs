@@ -11,22 +11,41 @@ use crate::memory::{Memory, Shares};
 use crate::repairs::Repairs;
 use crate::topic::Topic;
 
-/// Registers what a partition has not landed yet, up to but without offset `to`, as a gap. Consumers that run obey it like any other manifest.
+/// Registers what a partition has not landed yet, up to but without offset `to`, as a
+/// gap. Consumers that run obey it like any other manifest.
 ///
-/// The newest batch is completed before, as at every start; if it ends below `to` and cannot be read again, then with as many records as can be read. Its objects
-/// say in their metadata how many offsets they lack. Whoever creates an object first decides that, also a consumer that can complete the batch after all.
+/// The newest batch is completed before, as at every start; if it ends below `to` and
+/// cannot be read again, then with as many records as can be read. Its objects say in
+/// their metadata how many offsets they lack. Whoever creates an object first decides
+/// that, also a consumer that can complete the batch after all.
 ///
 /// # Errors
 /// `to` has landed, or is behind the log's end.
-pub(crate) async fn skip(config: &Config, bucket: LakeBucket, partition: i32, to: i64) -> Result<()> {
+pub(crate) async fn skip(
+    config: &Config,
+    bucket: LakeBucket,
+    partition: i32,
+    to: i64,
+) -> Result<()> {
     let topic = Arc::new(Topic::new(&config.kafka)?);
     let log = topic.log(partition).await?;
-    ensure!(to <= log.end, "offset {to} is behind the end of partition {partition}; skip at most to {}, its next record", log.end);
+    ensure!(
+        to <= log.end,
+        "offset {to} is behind the end of partition {partition}; skip at most to {}, its next record",
+        log.end
+    );
     let memory = Memory::new(Shares::of(config.memory.limit.0, 1)?.batches);
-    let mut landing = Landing::new(bucket, topic, Repairs::new(&config.kafka, &memory), partition).give_up_below(to);
+    let mut landing = Landing::new(
+        bucket,
+        topic,
+        Repairs::new(&config.kafka, &memory),
+        partition,
+    )
+    .give_up_below(to);
     let (next, is_registered) = loop {
         let next = landing.establish().await?;
-        // A consumer may be faster with a batch of its own: what is left may be skipped behind it.
+        // A consumer may be faster with a batch of its own: what is left may be skipped
+        // behind it.
         if next >= to || landing.gap((next, to - 1), GapReason::Skipped).await? == Sealed::Own {
             break (next, next < to);
         }
@@ -45,7 +64,9 @@ pub(crate) async fn skip(config: &Config, bucket: LakeBucket, partition: i32, to
     }
     if is_registered {
         let (last, count) = (to - 1, grouped((to - next).unsigned_abs()));
-        println!("partition {partition}: skipped offsets {next} to {last}, {count} of them; landing goes on at {to}");
+        println!(
+            "partition {partition}: skipped offsets {next} to {last}, {count} of them; landing goes on at {to}"
+        );
     }
     Ok(())
 }

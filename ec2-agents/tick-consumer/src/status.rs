@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::statistics::Heard;
 
-/// After so long without an answer Kafka is taken to be away. Heartbeats go every 3 s and fetches twice a second, so that some answers may get lost.
+/// After so long without an answer Kafka is taken to be away. Heartbeats go every 3 s and
+/// fetches twice a second, so that some answers may get lost.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// How the consumer does its work. `/ready` and the gauges of `/metrics` show it.
@@ -16,7 +17,8 @@ pub(crate) struct Status {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the group's coordinator answered last; `None` while this consumer is not a member.
+    /// When the group's coordinator answered last; `None` while this consumer is not a
+    /// member.
     group: Option<Instant>,
     partitions: BTreeMap<i32, Partition>,
 }
@@ -26,7 +28,8 @@ struct Partition {
     stage: Stage,
     /// When its broker answered last.
     answered: Instant,
-    /// Where what may be read of the log ends, if all of it was taken when the statistics were made.
+    /// Where what may be read of the log ends, if all of it was taken when the statistics
+    /// were made.
     end: Option<i64>,
     progress: Option<Progress>,
     landed: Option<Landed>,
@@ -83,7 +86,10 @@ impl Status {
                 state.group = Some(answered);
             }
             for (partition, silence) in &heard.partitions {
-                if let (Some(partition), Some(answered)) = (state.partitions.get_mut(partition), now.checked_sub(*silence)) {
+                if let (Some(partition), Some(answered)) = (
+                    state.partitions.get_mut(partition),
+                    now.checked_sub(*silence),
+                ) {
                     partition.answered = answered;
                 }
             }
@@ -96,10 +102,19 @@ impl Status {
     /// Counts in a partition that has been assigned, until the returned value is dropped.
     pub(crate) fn place(self: &Arc<Self>, partition: i32) -> Place {
         self.change(|state| {
-            let starting = Partition { stage: Stage::Starting, answered: Instant::now(), end: None, progress: None, landed: None };
+            let starting = Partition {
+                stage: Stage::Starting,
+                answered: Instant::now(),
+                end: None,
+                progress: None,
+                landed: None,
+            };
             state.partitions.insert(partition, starting);
         });
-        Place { status: Arc::clone(self), partition }
+        Place {
+            status: Arc::clone(self),
+            partition,
+        }
     }
 
     /// Returns why the consumer is not ready, a reason a line; nothing if it is.
@@ -113,7 +128,9 @@ impl Status {
         let view = |(partition, state): (&i32, &Partition)| View {
             partition: *partition,
             is_parked: matches!(state.stage, Stage::Parked(_)),
-            progress: state.progress.filter(|_| matches!(state.stage, Stage::Reading) && state.is_heard(now)),
+            progress: state
+                .progress
+                .filter(|_| matches!(state.stage, Stage::Reading) && state.is_heard(now)),
             landed: state.landed,
         };
         self.state().partitions.iter().map(view).collect()
@@ -135,35 +152,53 @@ impl Status {
 }
 
 impl State {
-    /// True once systemd may count the consumer as started. A parked partition does not hold that up: systemd would start a consumer that is not ready in time again
-    /// for ever, and with it the partitions that are well.
+    /// True once systemd may count the consumer as started. A parked partition does not
+    /// hold that up: systemd would start a consumer that is not ready in time again for
+    /// ever, and with it the partitions that are well.
     fn is_settled(&self) -> bool {
-        self.group.is_some() && !self.partitions.values().any(|partition| matches!(partition.stage, Stage::Starting))
+        self.group.is_some()
+            && !self
+                .partitions
+                .values()
+                .any(|partition| matches!(partition.stage, Stage::Starting))
     }
 
     fn problems(&self, now: Instant) -> Vec<String> {
         let mut problems = Vec::new();
         match self.group.map(|answered| now - answered) {
             None => problems.push("not in the group".to_owned()),
-            Some(silence) if silence > SILENCE => problems.push(format!("no answer from the group for {} s", silence.as_secs())),
+            Some(silence) if silence > SILENCE => problems.push(format!(
+                "no answer from the group for {} s",
+                silence.as_secs()
+            )),
             Some(_) => {}
         }
         let numbers = |is_among: &dyn Fn(&Partition) -> bool| -> Option<String> {
-            let among = self.partitions.iter().filter(|(_, state)| is_among(state)).map(|(partition, _)| partition.to_string());
+            let among = self
+                .partitions
+                .iter()
+                .filter(|(_, state)| is_among(state))
+                .map(|(partition, _)| partition.to_string());
             Some(among.collect::<Vec<_>>().join(", ")).filter(|numbers| !numbers.is_empty())
         };
         problems.extend(
-            numbers(&|state| matches!(state.stage, Stage::Starting)).map(|numbers| format!("partitions that are not read yet: {numbers}")),
+            numbers(&|state| matches!(state.stage, Stage::Starting))
+                .map(|numbers| format!("partitions that are not read yet: {numbers}")),
         );
         problems.extend(
             numbers(&|state| matches!(state.stage, Stage::Reading) && !state.is_heard(now))
                 .map(|numbers| format!("partitions whose broker does not answer: {numbers}")),
         );
-        problems.extend(self.partitions.iter().filter_map(|(partition, state)| match &state.stage {
-            // A reason a line.
-            Stage::Parked(fault) => Some(format!("partition {partition} is parked: {}", fault.replace("\n ", ";"))),
-            _ => None,
-        }));
+        problems.extend(self.partitions.iter().filter_map(
+            |(partition, state)| match &state.stage {
+                // A reason a line.
+                Stage::Parked(fault) => Some(format!(
+                    "partition {partition} is parked: {}",
+                    fault.replace("\n ", ";")
+                )),
+                _ => None,
+            },
+        ));
         problems
     }
 }
@@ -174,7 +209,8 @@ impl Partition {
     }
 }
 
-/// A partition's place in the status. It goes with the partition's task, and the partition's gauges with it.
+/// A partition's place in the status. It goes with the partition's task, and the
+/// partition's gauges with it.
 #[derive(Debug)]
 pub(crate) struct Place {
     status: Arc<Status>,
@@ -182,7 +218,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Notes that the task finds out where to go on. A parked partition stays parked until it is read.
+    /// Notes that the task finds out where to go on. A parked partition stays parked
+    /// until it is read.
     pub(crate) fn starting(&self) {
         self.change(|state| {
             if matches!(state.stage, Stage::Reading) {
@@ -194,7 +231,8 @@ impl Place {
     /// Notes that the partition is being read.
     pub(crate) fn reading(&self) {
         self.change(|state| {
-            (state.stage, state.answered, state.end, state.progress) = (Stage::Reading, Instant::now(), None, None);
+            (state.stage, state.answered, state.end, state.progress) =
+                (Stage::Reading, Instant::now(), None, None);
         });
     }
 

@@ -19,7 +19,8 @@ const TELL: Duration = Duration::from_secs(3);
 /// Time between two attempts to read the topic's id at the start.
 const ID_AGAIN: Duration = Duration::from_millis(500);
 
-/// The topic as the brokers have it: its id and its partitions' bounds. One client of its own, in no group, shared by all partitions.
+/// The topic as the brokers have it: its id and its partitions' bounds. One client of its
+/// own, in no group, shared by all partitions.
 pub(crate) struct Topic {
     client: Arc<BaseConsumer<KafkaContext>>,
     kafka: Arc<Kafka>,
@@ -37,15 +38,19 @@ struct Known {
 impl Topic {
     /// Returns the topic; no broker is asked yet.
     pub(crate) fn new(kafka: &Kafka) -> Result<Self> {
-        Ok(Self { client: Arc::new(kafka.metadata_client()?), kafka: Arc::new(kafka.clone()), id: Mutex::default() })
+        Ok(Self {
+            client: Arc::new(kafka.metadata_client()?),
+            kafka: Arc::new(kafka.clone()),
+            id: Mutex::default(),
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.kafka.topic
     }
 
-    /// Returns the topic's id as of now or later. Those who ask while the brokers are being asked share the next answer, as that one was
-    /// told after all of them asked.
+    /// Returns the topic's id as of now or later. Those who ask while the brokers are
+    /// being asked share the next answer, as that one was told after all of them asked.
     pub(crate) async fn id(&self) -> Result<String> {
         let asked = Instant::now();
         let mut known = self.id.lock().await;
@@ -55,7 +60,11 @@ impl Topic {
             return Ok(id.clone());
         }
         let told = Instant::now();
-        let (client, kafka, broker) = (Arc::clone(&self.client), Arc::clone(&self.kafka), known.broker.take());
+        let (client, kafka, broker) = (
+            Arc::clone(&self.client),
+            Arc::clone(&self.kafka),
+            known.broker.take(),
+        );
         let answer = tokio::task::spawn_blocking(move || {
             kafka.sign_in(&client);
             let broker = match broker {
@@ -63,10 +72,15 @@ impl Topic {
                 // One that is alive: the others learned from it which those are.
                 None => {
                     let metadata = client.fetch_metadata(Some(&kafka.topic), LOOK)?;
-                    fastrand::choice(metadata.brokers()).context("the cluster has no brokers")?.id()
+                    fastrand::choice(metadata.brokers())
+                        .context("the cluster has no brokers")?
+                        .id()
                 }
             };
-            anyhow::Ok((broker, kafka_native::topic_id(client.client(), &kafka.topic, broker, TELL)?))
+            anyhow::Ok((
+                broker,
+                kafka_native::topic_id(client.client(), &kafka.topic, broker, TELL)?,
+            ))
         });
         let (broker, id) = answer.await??;
         known.broker = Some(broker);
@@ -74,7 +88,8 @@ impl Topic {
         Ok(id)
     }
 
-    /// Refuses brokers that have no topic ids. Tries for [`LOOK`], as a broker may be starting.
+    /// Refuses brokers that have no topic ids. Tries for [`LOOK`], as a broker may be
+    /// starting.
     ///
     /// # Errors
     /// The topic has no id, or no broker reports it.
@@ -103,15 +118,23 @@ impl Topic {
             kafka.sign_in(&client);
             client.fetch_watermarks(&kafka.topic, partition, LOOK)
         };
-        let (start, end) = tokio::task::spawn_blocking(look)
-            .await?
-            .with_context(|| format!("cannot read the bounds of partition {partition} of topic {:?}", self.name()))?;
-        Ok(Log { topic_id: self.id().await?, start, end })
+        let (start, end) = tokio::task::spawn_blocking(look).await?.with_context(|| {
+            format!(
+                "cannot read the bounds of partition {partition} of topic {:?}",
+                self.name()
+            )
+        })?;
+        Ok(Log {
+            topic_id: self.id().await?,
+            start,
+            end,
+        })
     }
 }
 
-/// Refuses a compacted topic: compaction takes records away at any time, and nobody could tell them from records that were lost. Brokers that do not tell
-/// the topic's settings are believed, and so is MSK with IAM: rdkafka's AdminClient does not ask for a token.
+/// Refuses a compacted topic: compaction takes records away at any time, and nobody could
+/// tell them from records that were lost. Brokers that do not tell the topic's settings
+/// are believed, and so is MSK with IAM: rdkafka's AdminClient does not ask for a token.
 ///
 /// # Errors
 /// The topic is compacted.
@@ -119,18 +142,31 @@ pub(crate) async fn refuse_compaction(kafka: &Kafka) -> Result<()> {
     if kafka.security == Security::MskIam {
         return Ok(());
     }
-    let admin: AdminClient<DefaultClientContext> = kafka.client_config().create().context("kafka.options")?;
-    let options = AdminOptions::new().request_timeout(Some(TELL)).operation_timeout(Some(TELL));
-    let answer = admin.describe_configs([&ResourceSpecifier::Topic(&kafka.topic)], &options).await;
+    let admin: AdminClient<DefaultClientContext> =
+        kafka.client_config().create().context("kafka.options")?;
+    let options = AdminOptions::new()
+        .request_timeout(Some(TELL))
+        .operation_timeout(Some(TELL));
+    let answer = admin
+        .describe_configs([&ResourceSpecifier::Topic(&kafka.topic)], &options)
+        .await;
     let settings = match answer.map(|mut resources| resources.pop()) {
         Ok(Some(Ok(settings))) => settings,
         answer => {
-            let error = answer.err().map_or_else(|| "no answer".to_owned(), |error| error.to_string());
-            tracing::info!(error, "the brokers do not tell whether the topic is compacted");
+            let error = answer
+                .err()
+                .map_or_else(|| "no answer".to_owned(), |error| error.to_string());
+            tracing::info!(
+                error,
+                "the brokers do not tell whether the topic is compacted"
+            );
             return Ok(());
         }
     };
-    let policy = settings.get("cleanup.policy").and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+    let policy = settings
+        .get("cleanup.policy")
+        .and_then(|entry| entry.value.as_deref())
+        .unwrap_or_default();
     if policy.contains("compact") {
         bail!(
             "topic {:?} is compacted (cleanup.policy={policy}): its records go at any time, and exactly once has no meaning\n  \

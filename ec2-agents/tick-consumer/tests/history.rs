@@ -1,4 +1,5 @@
-//! What becomes of Kafka's history, on a real broker: retention, transactions, topics made anew, offsets that somebody set, consumers that were taken for dead.
+//! What becomes of Kafka's history, on a real broker: retention, transactions, topics
+//! made anew, offsets that somebody set, consumers that were taken for dead.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -21,13 +22,26 @@ const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 /// Lets retention take what stands before an offset.
 async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
     let mut before = TopicPartitionList::new();
-    before.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
-    let deleted = bench.kafka.admin().expect("an admin").delete_records(&before, &AdminOptions::new()).await.expect("deleted");
-    deleted.elements().iter().for_each(|element| element.error().expect("deleted"));
+    before
+        .add_partition_offset(topic, 0, Offset::Offset(offset))
+        .expect("an offset");
+    let deleted = bench
+        .kafka
+        .admin()
+        .expect("an admin")
+        .delete_records(&before, &AdminOptions::new())
+        .await
+        .expect("deleted");
+    deleted
+        .elements()
+        .iter()
+        .for_each(|element| element.error().expect("deleted"));
 }
 
 async fn land(bench: &Bench, name: &str, topic: &str, upto: i64) {
-    let process = bench.start(name, &["--topic", topic, "--max-age", "200ms"]).await;
+    let process = bench
+        .start(name, &["--topic", topic, "--max-age", "200ms"])
+        .await;
     let last = format!("\"last\":{},", upto - 1);
     bench.wait_for(name, &last).await;
     bench.stop(process, name).await;
@@ -49,67 +63,139 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     }
     delete_before(&bench, "kept", 9).await;
     land(&bench, "kept-2", "kept", 12).await;
-    assert!(bench.said("kept-2").contains("OFFSETS ARE LOST"), "{}", bench.said("kept-2"));
+    assert!(
+        bench.said("kept-2").contains("OFFSETS ARE LOST"),
+        "{}",
+        bench.said("kept-2")
+    );
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
-    assert_eq!((&partition["to"], &partition["landed"]), (&11.into(), &7.into()), "{report:#}");
-    assert_eq!(partition["gaps"], serde_json::json!({"before the log's start": 2, "lost to retention": 3}), "{report:#}");
+    assert_eq!(
+        (&partition["to"], &partition["landed"]),
+        (&11.into(), &7.into()),
+        "{report:#}"
+    );
+    assert_eq!(
+        partition["gaps"],
+        serde_json::json!({"before the log's start": 2, "lost to retention": 3}),
+        "{report:#}"
+    );
 
-    // A consumer registered a batch and died; before the next one came retention took a part of it.
+    // A consumer registered a batch and died; before the next one came retention took a
+    // part of it.
     bench.kafka.create_topic("cut", 1).await.expect("a topic");
-    let rules = Rules { routing: Routing::default(), max_record_bytes: 1 << 20, skip_tombstones: false };
+    let rules = Rules {
+        routing: Routing::default(),
+        max_record_bytes: 1 << 20,
+        skip_tombstones: false,
+    };
     let mut batch = Batch::new("cut", 0, 0, rules);
     for offset in 0..5 {
         bench.produce_to("cut", 0, TICK).await;
-        batch.push(&Record { offset, timestamp_ms: Some(0), value: Some(TICK), ..Record::default() }, Instant::now());
+        batch.push(
+            &Record {
+                offset,
+                timestamp_ms: Some(0),
+                value: Some(TICK),
+                ..Record::default()
+            },
+            Instant::now(),
+        );
     }
-    let (mut manifest, _) = batch.seal(Format::Json, "", "the-dead-one").expect("a manifest");
+    let (mut manifest, _) = batch
+        .seal(Format::Json, "", "the-dead-one")
+        .expect("a manifest");
     manifest.topic_id = bench.topic_id("cut").await;
     bench.put_manifest(&manifest).await;
     delete_before(&bench, "cut", 3).await;
     bench.produce_to("cut", 0, TICK).await;
     land(&bench, "cut", "cut", 6).await;
-    assert!(bench.said("cut").contains("completing a batch"), "{}", bench.said("cut"));
+    assert!(
+        bench.said("cut").contains("completing a batch"),
+        "{}",
+        bench.said("cut")
+    );
     let report = bench.expect_whole().await;
-    assert_eq!(report["partitions"][0]["gaps"], serde_json::json!({"lost to retention": 3}), "{report:#}");
+    assert_eq!(
+        report["partitions"][0]["gaps"],
+        serde_json::json!({"lost to retention": 3}),
+        "{report:#}"
+    );
 
     // The topic is made anew, with as many records as before.
     let admin = bench.kafka.admin().expect("an admin");
-    admin.delete_topics(&["kept"], &AdminOptions::new()).await.expect("deleted");
+    admin
+        .delete_topics(&["kept"], &AdminOptions::new())
+        .await
+        .expect("deleted");
     tokio::time::sleep(Duration::from_secs(1)).await;
     bench.kafka.create_topic("kept", 1).await.expect("a topic");
     for _ in 0..20 {
         bench.produce_to("kept", 0, TICK).await;
     }
     let said = bench.parked("recreated", &["--topic", "kept"]).await;
-    assert!(said.contains("topic \\\"kept\\\" was deleted and made anew since offset 12 of partition 0 was landed"), "{said}");
-    assert!(said.contains("land the new one into another bucket"), "{said}");
+    assert!(
+        said.contains(
+            "topic \\\"kept\\\" was deleted and made anew since offset 12 of partition 0 was landed"
+        ),
+        "{said}"
+    );
+    assert!(
+        said.contains("land the new one into another bucket"),
+        "{said}"
+    );
 
     // The log ends before what has landed.
     bench.kafka.create_topic("short", 1).await.expect("a topic");
     bench.produce_to("short", 0, TICK).await;
     let id = bench.topic_id("short").await;
-    bench.put_manifest(&lake::Manifest::of_gap("short", &id, 0, (0, 99), lake::GapReason::Skipped, "x".to_owned())).await;
+    bench
+        .put_manifest(&lake::Manifest::of_gap(
+            "short",
+            &id,
+            0,
+            (0, 99),
+            lake::GapReason::Skipped,
+            "x".to_owned(),
+        ))
+        .await;
     let said = bench.parked("short", &["--topic", "short"]).await;
     assert!(said.contains("the log of partition 0 of topic \\\"short\\\" ends at 1, and 100 offsets of it have landed"), "{said}");
 
     // A later version was here.
     bench.kafka.create_topic("later", 1).await.expect("a topic");
-    let key = lake::ManifestKey { topic: "later".to_owned(), partition: 0, first: 0 };
-    bench.put(&key.to_string(), br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec()).await;
+    let key = lake::ManifestKey {
+        topic: "later".to_owned(),
+        partition: 0,
+        first: 0,
+    };
+    bench
+        .put(
+            &key.to_string(),
+            br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec(),
+        )
+        .await;
     let said = bench.parked("later", &["--topic", "later"]).await;
     assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
 
     // Compaction takes records at any time.
     let compacted =
-        rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
-    admin.create_topics([&compacted], &AdminOptions::new()).await.expect("a topic");
+        rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1))
+            .set("cleanup.policy", "compact");
+    admin
+        .create_topics([&compacted], &AdminOptions::new())
+        .await
+        .expect("a topic");
     let said = bench.refused(&["--topic", "compacted"]).await;
-    assert!(said.contains("topic \"compacted\" is compacted") && said.contains("cleanup.policy=delete"), "{said}");
+    assert!(
+        said.contains("topic \"compacted\" is compacted") && said.contains("cleanup.policy=delete"),
+        "{said}"
+    );
     bench.end().await;
 }
 
-/// The reader is not at its start, where it compares the lake with the log, but in mid-stream.
+/// The reader is not at its start, where it compares the lake with the log, but in
+/// mid-stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
@@ -123,15 +209,32 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     delete_before(&bench, "ticks", 12).await;
     bench.processes.signal(process, Signal::CONT).await;
     let lake = bench.landed(8).await;
-    let mut offsets: Vec<i64> = bench.lines(&lake, "").await.iter().filter_map(|line| line["kafka_offset"].as_i64()).collect();
+    let mut offsets: Vec<i64> = bench
+        .lines(&lake, "")
+        .await
+        .iter()
+        .filter_map(|line| line["kafka_offset"].as_i64())
+        .collect();
     offsets.sort_unstable();
     assert_eq!(offsets, [0, 1, 2, 3, 4, 12, 13, 14]);
     bench.stop(process, "consumer").await;
-    assert!(bench.said("consumer").contains("OFFSETS ARE LOST"), "{}", bench.said("consumer"));
+    assert!(
+        bench.said("consumer").contains("OFFSETS ARE LOST"),
+        "{}",
+        bench.said("consumer")
+    );
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
-    assert_eq!((&partition["landed"], &partition["absent"]), (&8.into(), &0.into()), "{report:#}");
-    assert_eq!(partition["gaps"], serde_json::json!({"lost to retention": 7}), "{report:#}");
+    assert_eq!(
+        (&partition["landed"], &partition["absent"]),
+        (&8.into(), &0.into()),
+        "{report:#}"
+    );
+    assert_eq!(
+        partition["gaps"],
+        serde_json::json!({"lost to retention": 7}),
+        "{report:#}"
+    );
     bench.end().await;
 }
 
@@ -139,13 +242,18 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("transactional.id", "t").create().expect("a producer");
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("transactional.id", "t")
+        .create()
+        .expect("a producer");
     producer.init_transactions(PATIENCE).expect("transactions");
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
         for _ in 0..3 {
-            let record = FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK);
+            let record = FutureRecord::<(), _>::to("ticks")
+                .partition(0)
+                .payload(TICK);
             producer.send(record, PATIENCE).await.expect("sent");
         }
         match commit {
@@ -153,49 +261,84 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
             false => producer.abort_transaction(PATIENCE).expect("aborted"),
         }
     }
-    let process = bench.start("consumer", &["--max-age", "300ms", "--max-rows", "2"]).await;
+    let process = bench
+        .start("consumer", &["--max-age", "300ms", "--max-rows", "2"])
+        .await;
     bench.landed(6).await;
     bench.stop(process, "consumer").await;
     // A start in the middle of a hole.
     let process = bench.start("second", &["--max-age", "300ms"]).await;
-    bench.wait_for("second", "\"reading\",\"partition\":0,\"next\":11").await;
+    bench
+        .wait_for("second", "\"reading\",\"partition\":0,\"next\":11")
+        .await;
     for _ in 0..2 {
         bench.produce(0, TICK).await;
     }
     let lake = bench.landed(8).await;
     bench.stop(process, "second").await;
-    assert!(!bench.said("second").contains("OFFSETS ARE LOST"), "{}", bench.said("second"));
-    let mut offsets: Vec<i64> = bench.lines(&lake, "").await.iter().filter_map(|line| line["kafka_offset"].as_i64()).collect();
+    assert!(
+        !bench.said("second").contains("OFFSETS ARE LOST"),
+        "{}",
+        bench.said("second")
+    );
+    let mut offsets: Vec<i64> = bench
+        .lines(&lake, "")
+        .await
+        .iter()
+        .filter_map(|line| line["kafka_offset"].as_i64())
+        .collect();
     offsets.sort_unstable();
     assert_eq!(offsets, [0, 1, 2, 8, 9, 10, 16, 17]);
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
     // 6 aborted records and 4 markers.
-    assert_eq!((&partition["landed"], &partition["absent"], &partition["to"]), (&8.into(), &10.into(), &17.into()), "{report:#}");
+    assert_eq!(
+        (&partition["landed"], &partition["absent"], &partition["to"]),
+        (&8.into(), &10.into(), &17.into()),
+        "{report:#}"
+    );
     assert_eq!(partition["gaps"], serde_json::json!({}), "{report:#}");
     bench.end().await;
 }
 
-/// The marker at the end of the log is no record, and its offset stayed behind what had landed: "no data lands", for ever.
+/// The marker at the end of the log is no record, and its offset stayed behind what had
+/// landed: "no data lands", for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("transactional.id", "t").create().expect("a producer");
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("transactional.id", "t")
+        .create()
+        .expect("a producer");
     producer.init_transactions(PATIENCE).expect("transactions");
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let arguments = ["--max-age", "300ms", "--listen", &address];
     let is_level = |metrics: &str| {
-        metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n") && metrics.contains("ticklake_stalled_seconds{partition=\"0\"} 0\n")
+        metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")
+            && metrics.contains("ticklake_stalled_seconds{partition=\"0\"} 0\n")
     };
     let mut process = bench.start("first", &arguments).await;
     for transaction in 1..=2 {
         producer.begin_transaction().expect("begun");
-        producer.send(FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK), PATIENCE).await.expect("sent");
+        producer
+            .send(
+                FutureRecord::<(), _>::to("ticks")
+                    .partition(0)
+                    .payload(TICK),
+                PATIENCE,
+            )
+            .await
+            .expect("sent");
         producer.commit_transaction(PATIENCE).expect("committed");
         bench.landed(transaction).await;
-        let landed = format!("ticklake_next_offset{{partition=\"0\"}} {}\n", 2 * transaction - 1);
-        bench.get_until(&address, "/metrics", |metrics| metrics.contains(&landed)).await;
+        let landed = format!(
+            "ticklake_next_offset{{partition=\"0\"}} {}\n",
+            2 * transaction - 1
+        );
+        bench
+            .get_until(&address, "/metrics", |metrics| metrics.contains(&landed))
+            .await;
         bench.get_until(&address, "/metrics", is_level).await;
     }
     bench.stop(process, "first").await;
@@ -205,8 +348,20 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.get_until(&address, "/metrics", is_level).await;
     // A transaction that is open is behind.
     producer.begin_transaction().expect("begun");
-    producer.send(FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK), PATIENCE).await.expect("sent");
-    bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")).await;
+    producer
+        .send(
+            FutureRecord::<(), _>::to("ticks")
+                .partition(0)
+                .payload(TICK),
+            PATIENCE,
+        )
+        .await
+        .expect("sent");
+    bench
+        .get_until(&address, "/metrics", |metrics| {
+            metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")
+        })
+        .await;
     producer.abort_transaction(PATIENCE).expect("aborted");
     bench.get_until(&address, "/metrics", is_level).await;
     bench.stop(process, "second").await;
@@ -214,25 +369,41 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.end().await;
 }
 
-/// confluentinc/kafka-connect-storage-cloud #253: a worker that was taken for dead comes back and overwrites a committed file.
+/// confluentinc/kafka-connect-storage-cloud #253: a worker that was taken for dead comes
+/// back and overwrites a committed file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_overwrites_and_repeats_nothing() {
     let bench = Bench::with(KafkaKind::Apache).await;
     let config = bench.log("sessions.yaml");
-    std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n").expect("a file");
+    std::fs::write(
+        &config,
+        "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n",
+    )
+    .expect("a file");
     let config = config.display().to_string();
-    let zombie = bench.start("zombie", &["--max-age", "10s", "--config", &config]).await;
-    bench.wait_for("zombie", "\"reading\",\"partition\":3,").await;
+    let zombie = bench
+        .start("zombie", &["--max-age", "10s", "--config", &config])
+        .await;
+    bench
+        .wait_for("zombie", "\"reading\",\"partition\":3,")
+        .await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 50).await;
         bench.produce_mark(partition, "zombie").await;
     }
     // In the middle of the stream: it has read what it has not landed.
     bench.processes.signal(zombie, Signal::STOP).await;
-    let second = bench.start("second", &["--max-age", "100ms", "--config", &config]).await;
+    let second = bench
+        .start("second", &["--max-age", "100ms", "--config", &config])
+        .await;
     bench.landed(204).await;
     bench.processes.signal(zombie, Signal::CONT).await;
-    bench.wait_for("zombie", "another consumer landed these offsets; this batch is dropped").await;
+    bench
+        .wait_for(
+            "zombie",
+            "another consumer landed these offsets; this batch is dropped",
+        )
+        .await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 20).await;
     }
@@ -250,7 +421,10 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
 async fn both_group_protocols_and_static_members_share_the_partitions() {
     let bench = Bench::with(KafkaKind::Apache).await;
     let mut rows = 0;
-    for (group, options) in [("kip-848", &["--group-protocol", "consumer"][..]), ("static", &[][..])] {
+    for (group, options) in [
+        ("kip-848", &["--group-protocol", "consumer"][..]),
+        ("static", &[][..]),
+    ] {
         let member = |name: &'static str| {
             let mut arguments = vec!["--group", group, "--max-age", "200ms"];
             arguments.extend(options);
@@ -268,10 +442,15 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
         }
         rows += 20;
         bench.landed(rows).await;
-        assert!(bench.said("first").contains("batch sealed") && bench.said("second").contains("batch sealed"), "{group}: not shared");
+        assert!(
+            bench.said("first").contains("batch sealed")
+                && bench.said("second").contains("batch sealed"),
+            "{group}: not shared"
+        );
         bench.stop(first, "first").await;
         if group == "static" {
-            // It keeps its partitions over a restart: the other one does not get them within two heartbeats.
+            // It keeps its partitions over a restart: the other one does not get them
+            // within two heartbeats.
             let assigned = |name: &str| bench.said(name).matches("\"partition assigned\"").count();
             let before = assigned("second");
             tokio::time::sleep(Duration::from_secs(7)).await;
@@ -282,8 +461,17 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
             }
             rows += 20;
             bench.landed(rows).await;
-            assert_eq!((assigned("first"), assigned("second")), (2, before), "{}", bench.said("second"));
-            assert!(!bench.said("second").contains("partitions revoked"), "{}", bench.said("second"));
+            assert_eq!(
+                (assigned("first"), assigned("second")),
+                (2, before),
+                "{}",
+                bench.said("second")
+            );
+            assert!(
+                !bench.said("second").contains("partitions revoked"),
+                "{}",
+                bench.said("second")
+            );
             bench.stop(again, "first").await;
         }
         bench.stop(second, "second").await;
@@ -297,17 +485,32 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
     bench.produce_ticks(0, 5).await;
     land(&bench, "first", "ticks", 5).await;
-    let client: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("group.id", "tick-consumer").create().expect("a client");
-    for (offset, name, said) in [(3, "behind", "behind what has landed"), (900, "ahead", "ahead of what has landed")] {
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("group.id", "tick-consumer")
+        .create()
+        .expect("a client");
+    for (offset, name, said) in [
+        (3, "behind", "behind what has landed"),
+        (900, "ahead", "ahead of what has landed"),
+    ] {
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset("ticks", 0, Offset::Offset(offset)).expect("an offset");
-        client.commit(&offsets, CommitMode::Sync).expect("committed");
+        offsets
+            .add_partition_offset("ticks", 0, Offset::Offset(offset))
+            .expect("an offset");
+        client
+            .commit(&offsets, CommitMode::Sync)
+            .expect("committed");
         let process = bench.start(name, &["--max-age", "200ms"]).await;
         bench.wait_for(name, said).await;
         bench.stop(process, name).await;
     }
-    let process = bench.start("expired", &["--max-age", "200ms", "--group", "one-without-offsets"]).await;
+    let process = bench
+        .start(
+            "expired",
+            &["--max-age", "200ms", "--group", "one-without-offsets"],
+        )
+        .await;
     bench.wait_for("expired", "expired or deleted").await;
     bench.produce_ticks(0, 5).await;
     bench.landed(10).await;
@@ -317,19 +520,38 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
     bench.end().await;
 }
 
-/// Without ids nobody notices that a topic was deleted and recreated, and its records count as landed.
+/// Without ids nobody notices that a topic was deleted and recreated, and its records
+/// count as landed.
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_without_topic_ids_are_refused_unless_the_risk_is_accepted() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    // The broker says that it knows metadata up to version 9, as Kafka 2.7 does: ids come with version 10.
+    // The broker says that it knows metadata up to version 9, as Kafka 2.7 does: ids come
+    // with version 10.
     let versions = |max: u8| [0, 3, 0, 0, 0, max];
-    let proxy = KafkaProxy::start(bench.kafka.brokers(), move |answer| replace(answer, &versions(13), &versions(9))).await;
+    let proxy = KafkaProxy::start(bench.kafka.brokers(), move |answer| {
+        replace(answer, &versions(13), &versions(9))
+    })
+    .await;
     for command in ["run", "check"] {
-        let said = bench.refused(&[command, "--brokers", &proxy.brokers()]).await;
-        assert!(said.contains("give topic \"ticks\" no id: they are older than Kafka 2.8"), "{said}");
-        assert!(said.contains("lake.accept_brokers_without_topic_ids"), "{said}");
+        let said = bench
+            .refused(&[command, "--brokers", &proxy.brokers()])
+            .await;
+        assert!(
+            said.contains("give topic \"ticks\" no id: they are older than Kafka 2.8"),
+            "{said}"
+        );
+        assert!(
+            said.contains("lake.accept_brokers_without_topic_ids"),
+            "{said}"
+        );
     }
-    let accepted = ["--brokers", &proxy.brokers(), "--max-age", "300ms", "--accept-brokers-without-topic-ids"];
+    let accepted = [
+        "--brokers",
+        &proxy.brokers(),
+        "--max-age",
+        "300ms",
+        "--accept-brokers-without-topic-ids",
+    ];
     let process = bench.start("consumer", &accepted).await;
     bench.produce_ticks(0, 3).await;
     let lake = bench.landed(3).await;
@@ -338,7 +560,8 @@ async fn brokers_without_topic_ids_are_refused_unless_the_risk_is_accepted() {
     bench.end().await;
 }
 
-/// No connection breaks, and under KIP-848 the client never takes its assignment for lost: nothing but the silence tells that Kafka is away.
+/// No connection breaks, and under KIP-848 the client never takes its assignment for
+/// lost: nothing but the silence tells that Kafka is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_is_noticed_under_both_group_protocols() {
     let bench = Bench::with(KafkaKind::Apache).await;
@@ -346,22 +569,49 @@ async fn a_broker_that_hangs_is_noticed_under_both_group_protocols() {
     let mut consumers = Vec::new();
     for protocol in ["classic", "consumer"] {
         let address = format!("127.0.0.1:{}", free_port().expect("a port"));
-        let arguments = ["--group", protocol, "--group-protocol", protocol, "--max-age", "300ms", "--listen", &address];
+        let arguments = [
+            "--group",
+            protocol,
+            "--group-protocol",
+            protocol,
+            "--max-age",
+            "300ms",
+            "--listen",
+            &address,
+        ];
         let process = bench.start(protocol, &arguments).await;
         bench.wait_for(protocol, "serving").await;
-        bench.get_until(&address, "/metrics", |metrics| metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")).await;
+        bench
+            .get_until(&address, "/metrics", |metrics| {
+                metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")
+            })
+            .await;
         consumers.push((protocol, process, address));
     }
     let broker = bench.kafka.process().expect("a process");
     bench.processes.signal(broker, Signal::STOP).await;
     for (_, _, address) in &consumers {
-        bench.get_until(address, "/ready", |ready| ready.contains("no answer from the group for")).await;
-        bench.get_until(address, "/metrics", |metrics| !metrics.contains("ticklake_lag_records{")).await;
+        bench
+            .get_until(address, "/ready", |ready| {
+                ready.contains("no answer from the group for")
+            })
+            .await;
+        bench
+            .get_until(address, "/metrics", |metrics| {
+                !metrics.contains("ticklake_lag_records{")
+            })
+            .await;
     }
     bench.processes.signal(broker, Signal::CONT).await;
     for (protocol, process, address) in &consumers {
-        bench.get_until(address, "/ready", |ready| ready.starts_with("HTTP/1.1 200")).await;
-        bench.get_until(address, "/metrics", |metrics| metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")).await;
+        bench
+            .get_until(address, "/ready", |ready| ready.starts_with("HTTP/1.1 200"))
+            .await;
+        bench
+            .get_until(address, "/metrics", |metrics| {
+                metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")
+            })
+            .await;
         bench.stop(*process, protocol).await;
     }
     bench.end().await;

@@ -1,4 +1,5 @@
-//! Batches that their consumer left incomplete, and records that do not come as they were sent, on a real broker.
+//! Batches that their consumer left incomplete, and records that do not come as they were
+//! sent, on a real broker.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -24,19 +25,42 @@ async fn produce_with_headers(bench: &Bench, topic: &str, values: &[&[u8]]) {
     for value in values {
         let headers = kafka_native::add_header(OwnedHeaders::new(), b"\xff\xfe", Some(b"\x00\xff"));
         let headers = kafka_native::add_header(headers, "straße".as_bytes(), None);
-        let record = FutureRecord::<(), [u8]>::to(topic).partition(0).payload(value).headers(headers);
-        bench.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery");
+        let record = FutureRecord::<(), [u8]>::to(topic)
+            .partition(0)
+            .payload(value)
+            .headers(headers);
+        bench
+            .producer
+            .send(record, PATIENCE)
+            .await
+            .map_err(|(error, _)| error)
+            .expect("a delivery");
     }
 }
 
 /// Returns the manifest that a consumer would have registered for these values.
 async fn manifest(bench: &Bench, topic: &str, values: &[&[u8]]) -> Manifest {
-    let rules = Rules { routing: Routing::default(), max_record_bytes: 1 << 20, skip_tombstones: false };
+    let rules = Rules {
+        routing: Routing::default(),
+        max_record_bytes: 1 << 20,
+        skip_tombstones: false,
+    };
     let mut batch = Batch::new(topic, 0, 0, rules);
     for (offset, value) in (0..).zip(values) {
-        batch.push(&Record { offset, timestamp_ms: Some(0), value: Some(value), ..Record::default() }, Instant::now());
+        batch.push(
+            &Record {
+                offset,
+                timestamp_ms: Some(0),
+                value: Some(value),
+                ..Record::default()
+            },
+            Instant::now(),
+        );
     }
-    batch.seal(Format::Json, &bench.topic_id(topic).await, "the-dead-one").expect("a manifest").0
+    batch
+        .seal(Format::Json, &bench.topic_id(topic).await, "the-dead-one")
+        .expect("a manifest")
+        .0
 }
 
 fn headers() -> serde_json::Value {
@@ -49,26 +73,51 @@ async fn header_names_that_are_not_utf_8_are_kept_in_dead_letters_and_replayed_b
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
     let config = bench.log("small.yaml");
     std::fs::write(&config, "records:\n  max_bytes: 20B\n").expect("a file");
-    let arguments = ["--max-age", "300ms", "--config", &config.display().to_string()];
+    let arguments = [
+        "--max-age",
+        "300ms",
+        "--config",
+        &config.display().to_string(),
+    ];
     produce_with_headers(&bench, "ticks", &[TICK]).await;
     let process = bench.start("first", &arguments).await;
     let lake = bench.landed(1).await;
-    assert_eq!(bench.lines(&lake, "dead-letter/").await[0]["headers"], headers());
+    assert_eq!(
+        bench.lines(&lake, "dead-letter/").await[0]["headers"],
+        headers()
+    );
     let (is_done, said) = bench.command(&["dead-letters", "replay", "0:0"]).await;
-    assert!(is_done && said.contains("produced again, now 0:1"), "{said}");
+    assert!(
+        is_done && said.contains("produced again, now 0:1"),
+        "{said}"
+    );
     // It is a dead letter once more, and says so with the headers that it came with.
     let lake = bench.landed(2).await;
     bench.stop(process, "first").await;
-    let mut replayed = bench.lines(&lake, "dead-letter/").await.into_iter().find(|letter| letter["kafka_offset"] == 1).expect("a letter");
-    let origin = replayed["headers"].as_array_mut().expect("headers").pop().expect("a header");
-    assert_eq!((&replayed["headers"], &origin["name"]), (&headers(), &"ticklake-origin".into()));
+    let mut replayed = bench
+        .lines(&lake, "dead-letter/")
+        .await
+        .into_iter()
+        .find(|letter| letter["kafka_offset"] == 1)
+        .expect("a letter");
+    let origin = replayed["headers"]
+        .as_array_mut()
+        .expect("headers")
+        .pop()
+        .expect("a header");
+    assert_eq!(
+        (&replayed["headers"], &origin["name"]),
+        (&headers(), &"ticklake-origin".into())
+    );
     bench.expect_whole().await;
     bench.end().await;
 }
 
-/// The repair panicked at such a name and was tried again for ever, and `skip`, which repairs first, with it.
+/// The repair panicked at such a name and was tried again for ever, and `skip`, which
+/// repairs first, with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn incomplete_batches_with_header_names_that_are_not_utf_8_are_completed_by_consumers_and_by_skip() {
+async fn incomplete_batches_with_header_names_that_are_not_utf_8_are_completed_by_consumers_and_by_skip()
+ {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
     let values = [TICK, b"poison", TICK];
     for topic in ["consumed", "skipped"] {
@@ -77,24 +126,63 @@ async fn incomplete_batches_with_header_names_that_are_not_utf_8_are_completed_b
         let manifest = manifest(&bench, topic, &values).await;
         bench.put_manifest(&manifest).await;
     }
-    let process = bench.start("consumer", &["--topic", "consumed", "--max-age", "200ms"]).await;
+    let process = bench
+        .start("consumer", &["--topic", "consumed", "--max-age", "200ms"])
+        .await;
     bench.wait_for("consumer", "\"last\":4,").await;
     bench.stop(process, "consumer").await;
-    assert!(bench.said("consumer").contains("completing a batch"), "{}", bench.said("consumer"));
-    let (is_done, said) = bench.command(&["skip", "--topic", "skipped", "--partition", "0", "--to", "4"]).await;
-    assert!(is_done && said.contains("skipped offsets 3 to 3") && !said.contains("given up"), "{said}");
+    assert!(
+        bench.said("consumer").contains("completing a batch"),
+        "{}",
+        bench.said("consumer")
+    );
+    let (is_done, said) = bench
+        .command(&[
+            "skip",
+            "--topic",
+            "skipped",
+            "--partition",
+            "0",
+            "--to",
+            "4",
+        ])
+        .await;
+    assert!(
+        is_done && said.contains("skipped offsets 3 to 3") && !said.contains("given up"),
+        "{said}"
+    );
     let report = bench.expect_whole().await;
     let [consumed, skipped] = [&report["partitions"][0], &report["partitions"][1]];
-    assert_eq!((&consumed["landed"], &consumed["dead_letters"], &consumed["gaps"]), (&4.into(), &1.into(), &json!({})), "{report:#}");
+    assert_eq!(
+        (
+            &consumed["landed"],
+            &consumed["dead_letters"],
+            &consumed["gaps"]
+        ),
+        (&4.into(), &1.into(), &json!({})),
+        "{report:#}"
+    );
     let gaps = json!({"skipped by an operator": 1});
-    assert_eq!((&skipped["landed"], &skipped["dead_letters"], &skipped["gaps"]), (&2.into(), &1.into(), &gaps), "{report:#}");
+    assert_eq!(
+        (
+            &skipped["landed"],
+            &skipped["dead_letters"],
+            &skipped["gaps"]
+        ),
+        (&2.into(), &1.into(), &gaps),
+        "{report:#}"
+    );
     let lake = bench.landed(7).await;
     let letters = bench.lines(&lake, "dead-letter/").await;
-    assert!(letters.len() == 2 && letters.iter().all(|letter| letter["headers"] == headers()), "{letters:?}");
+    assert!(
+        letters.len() == 2 && letters.iter().all(|letter| letter["headers"] == headers()),
+        "{letters:?}"
+    );
     bench.end().await;
 }
 
-/// `skip` completes the newest batch first, so that one which nobody can complete was in its way, too.
+/// `skip` completes the newest batch first, so that one which nobody can complete was in
+/// its way, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_is_lost() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
@@ -105,67 +193,122 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
     let manifest = manifest(&bench, "ticks", &[TICK; 3]).await;
     bench.put_manifest(&manifest).await;
     let said = bench.parked("parked", &[]).await;
-    assert!(said.contains("offset 1 was a tick for ticklake/") && said.contains("tick-consumer skip --partition 0 --to 3"), "{said}");
-    let (is_done, said) = bench.command(&["skip", "--partition", "0", "--to", "2"]).await;
-    assert!(!is_done && said.contains("offset 1 was a tick for"), "gives up no more than it is asked to: {said}");
-    let (is_done, said) = bench.command(&["skip", "--partition", "0", "--to", "3"]).await;
-    assert!(is_done && said.contains("1 of its offsets could not be read and are given up"), "{said}");
+    assert!(
+        said.contains("offset 1 was a tick for ticklake/")
+            && said.contains("tick-consumer skip --partition 0 --to 3"),
+        "{said}"
+    );
+    let (is_done, said) = bench
+        .command(&["skip", "--partition", "0", "--to", "2"])
+        .await;
+    assert!(
+        !is_done && said.contains("offset 1 was a tick for"),
+        "gives up no more than it is asked to: {said}"
+    );
+    let (is_done, said) = bench
+        .command(&["skip", "--partition", "0", "--to", "3"])
+        .await;
+    assert!(
+        is_done && said.contains("1 of its offsets could not be read and are given up"),
+        "{said}"
+    );
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
     bench.produce(0, TICK).await;
     bench.wait_for("consumer", "\"last\":3,").await;
     bench.stop(process, "consumer").await;
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
-    assert_eq!((&partition["landed"], &partition["gaps"]), (&3.into(), &json!({"skipped by an operator": 1})), "{report:#}");
+    assert_eq!(
+        (&partition["landed"], &partition["gaps"]),
+        (&3.into(), &json!({"skipped by an operator": 1})),
+        "{report:#}"
+    );
     bench.end().await;
 }
 
-/// An object is created once: without a row that its manifest names it would be without it for good.
+/// An object is created once: without a row that its manifest names it would be without
+/// it for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", bench.kafka.brokers()).set("transactional.id", "t").create().expect("a producer");
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("transactional.id", "t")
+        .create()
+        .expect("a producer");
     producer.init_transactions(PATIENCE).expect("transactions");
     producer.begin_transaction().expect("begun");
     for _ in 0..2 {
-        producer.send(FutureRecord::<(), _>::to("ticks").partition(0).payload(TICK), PATIENCE).await.expect("sent");
+        producer
+            .send(
+                FutureRecord::<(), _>::to("ticks")
+                    .partition(0)
+                    .payload(TICK),
+                PATIENCE,
+            )
+            .await
+            .expect("sent");
     }
     producer.commit_transaction(PATIENCE).expect("committed");
     // The transaction's marker comes when it likes, and stands at offset 2.
     let deadline = Instant::now() + PATIENCE;
-    while producer.client().fetch_watermarks("ticks", 0, PATIENCE).expect("bounds").1 < 3 {
+    while producer
+        .client()
+        .fetch_watermarks("ticks", 0, PATIENCE)
+        .expect("bounds")
+        .1
+        < 3
+    {
         assert!(Instant::now() < deadline, "no marker");
     }
     bench.produce(0, TICK).await;
     let manifest = manifest(&bench, "ticks", &[TICK; 4]).await;
     bench.put_manifest(&manifest).await;
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
-    bench.wait_for("consumer", "offset 2 is in the batch from 0 to 3, and the log did not give it").await;
-    bench.wait_for("consumer", "cannot read back, trying again").await;
+    bench
+        .wait_for(
+            "consumer",
+            "offset 2 is in the batch from 0 to 3, and the log did not give it",
+        )
+        .await;
+    bench
+        .wait_for("consumer", "cannot read back, trying again")
+        .await;
     let lake = bench.landed(0).await;
     assert_eq!(lake.objects.len(), 0, "{:?}", lake.objects.keys());
     bench.stop(process, "consumer").await;
-    let (is_done, said) = bench.command(&["skip", "--partition", "0", "--to", "4"]).await;
-    assert!(is_done && said.contains("1 of its offsets could not be read and are given up"), "{said}");
+    let (is_done, said) = bench
+        .command(&["skip", "--partition", "0", "--to", "4"])
+        .await;
+    assert!(
+        is_done && said.contains("1 of its offsets could not be read and are given up"),
+        "{said}"
+    );
     let report = bench.expect_whole().await;
     assert_eq!(report["partitions"][0]["landed"], 3, "{report:#}");
     bench.end().await;
 }
 
-/// Gives the batch that begins at `offset` and has `text` in it a form that does not exist, once.
+/// Gives the batch that begins at `offset` and has `text` in it a form that does not
+/// exist, once.
 fn damage(answer: &mut [u8], offset: i64, text: &[u8], has_damaged: &AtomicBool) {
     // Where a batch says in which form it is, and the form that all are in.
     const MAGIC: (usize, u8) = (16, 2);
-    let Some(place) = find(answer, text).first().copied() else { return };
+    let Some(place) = find(answer, text).first().copied() else {
+        return;
+    };
     let batches = find(&answer[..place], &offset.to_be_bytes());
-    let magic = batches.iter().map(|batch| batch + MAGIC.0).rfind(|magic| answer[*magic] == MAGIC.1);
+    let magic = batches
+        .iter()
+        .map(|batch| batch + MAGIC.0)
+        .rfind(|magic| answer[*magic] == MAGIC.1);
     if !has_damaged.swap(true, Ordering::SeqCst) {
         answer[magic.expect("the batch")] = u8::MAX >> 1;
     }
 }
 
-/// librdkafka reports a batch that it cannot read and goes on behind it: a hole that looks like those of transactions.
+/// librdkafka reports a batch that it cannot read and goes on behind it: a hole that
+/// looks like those of transactions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_arrives_damaged_is_read_again_and_not_taken_for_absent() {
     lands_after_damage(&["DAMAGED", "C", "D"]).await;
@@ -181,21 +324,46 @@ async fn lands_after_damage(symbols: &[&str]) {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
     let has_damaged = Arc::new(AtomicBool::new(false));
     let once = Arc::clone(&has_damaged);
-    let proxy = KafkaProxy::start(bench.kafka.brokers(), move |answer| damage(answer, 2, b"DAMAGED", &once)).await;
-    let process = bench.start("consumer", &["--brokers", &proxy.brokers(), "--max-age", "500ms"]).await;
+    let proxy = KafkaProxy::start(bench.kafka.brokers(), move |answer| {
+        damage(answer, 2, b"DAMAGED", &once)
+    })
+    .await;
+    let process = bench
+        .start(
+            "consumer",
+            &["--brokers", &proxy.brokers(), "--max-age", "500ms"],
+        )
+        .await;
     bench.produce_ticks(0, 2).await;
     // From here on it is in the middle of the stream.
     bench.landed(2).await;
     for symbol in symbols {
-        bench.produce(0, format!(r#"{{"symbol":"{symbol}","event_time":0,"price":1}}"#).as_bytes()).await;
+        bench
+            .produce(
+                0,
+                format!(r#"{{"symbol":"{symbol}","event_time":0,"price":1}}"#).as_bytes(),
+            )
+            .await;
     }
     let landed = 2 + symbols.len();
-    bench.wait_for("consumer", &format!("\"last\":{},", landed - 1)).await;
+    bench
+        .wait_for("consumer", &format!("\"last\":{},", landed - 1))
+        .await;
     bench.stop(process, "consumer").await;
     assert!(has_damaged.load(Ordering::SeqCst), "nothing was damaged");
-    assert!(bench.said("consumer").contains("cannot read, the client goes on trying"), "{}", bench.said("consumer"));
+    assert!(
+        bench
+            .said("consumer")
+            .contains("cannot read, the client goes on trying"),
+        "{}",
+        bench.said("consumer")
+    );
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
-    assert_eq!((&partition["landed"], &partition["absent"]), (&landed.into(), &0.into()), "{report:#}");
+    assert_eq!(
+        (&partition["landed"], &partition["absent"]),
+        (&landed.into(), &0.into()),
+        "{report:#}"
+    );
     bench.end().await;
 }

@@ -8,8 +8,9 @@ use crate::Config;
 
 /// Sends ticks from a CSV file or a synthetic market to Kafka.
 ///
-/// Settings come from a YAML file or SSM parameter, are overridden by environment variables (TICK_PRODUCER_KAFKA__BROKERS for kafka.brokers; also from
-/// a .env file in the working directory), and those by flags.
+/// Settings come from a YAML file or SSM parameter, are overridden by environment
+/// variables (TICK_PRODUCER_KAFKA__BROKERS for kafka.brokers; also from a .env file in
+/// the working directory), and those by flags.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about)]
 pub struct Cli {
@@ -39,7 +40,8 @@ struct Settings {
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
-    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default: ticks]
+    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default:
+    /// ticks]
     #[arg(long, global = true)]
     topic: Option<String>,
     /// source: csv or synthetic [default: csv]
@@ -51,7 +53,8 @@ struct Settings {
     /// csv.date_order: dmy or mdy, for dates such as 08/01/2010 in a file that can't tell
     #[arg(long, global = true)]
     date_order: Option<String>,
-    /// csv.rejects: file for rows that are not valid ticks, or too large for Kafka [default: data.rejects.csv beside data.csv]
+    /// csv.rejects: file for rows that are not valid ticks, or too large for Kafka
+    /// [default: data.rejects.csv beside data.csv]
     #[arg(long, global = true, value_name = "FILE")]
     rejects: Option<String>,
     /// csv.strict: stop at the first row that is no tick
@@ -108,7 +111,9 @@ impl Cli {
             .flag("send.event_time", flags.event_time.as_ref())?
             .flag("send.compression", flags.compression.as_ref())?
             .load()?;
-        config.kafka.refuse_options(&crate::sender::RESERVED_OPTIONS)?;
+        config
+            .kafka
+            .refuse_options(&crate::sender::RESERVED_OPTIONS)?;
         config.kafka.resolve()?;
         config.validated().map_err(anyhow::Error::msg)
     }

@@ -4,7 +4,8 @@ use agent::Kafka;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tick::Symbol;
 
-/// The producer's configuration: what `producer.yaml`, the environment and the flags add up to.
+/// The producer's configuration: what `producer.yaml`, the environment and the flags add
+/// up to.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -41,10 +42,12 @@ pub enum SourceKind {
 pub struct Csv {
     /// The file.
     pub path: Option<PathBuf>,
-    /// Order of day and month in dates such as 08/01/2010; needed only where the file itself can't tell.
+    /// Order of day and month in dates such as 08/01/2010; needed only where the file
+    /// itself can't tell.
     #[serde(deserialize_with = "agent::optional_word")]
     pub date_order: Option<Order>,
-    /// Where rows go that are no ticks; by default beside the file, `data.rejects.csv` for `data.csv`.
+    /// Where rows go that are no ticks; by default beside the file, `data.rejects.csv`
+    /// for `data.csv`.
     pub rejects: Option<PathBuf>,
     /// Stop at the first row that is no tick.
     pub strict: bool,
@@ -74,8 +77,16 @@ pub struct Synthetic {
 
 impl Default for Synthetic {
     fn default() -> Self {
-        let symbols = ["HSI", "NYA", "IXIC", "N225", "GDAXI", "SSMI", "TWII", "J203"].iter().filter_map(|text| Symbol::parse(text));
-        Self { rows: None, symbols: Symbols(symbols.collect()), seed: 42 }
+        let symbols = [
+            "HSI", "NYA", "IXIC", "N225", "GDAXI", "SSMI", "TWII", "J203",
+        ]
+        .iter()
+        .filter_map(|text| Symbol::parse(text));
+        Self {
+            rows: None,
+            symbols: Symbols(symbols.collect()),
+            seed: 42,
+        }
     }
 }
 
@@ -95,10 +106,17 @@ impl<'de> Deserialize<'de> for Symbols {
             Form::Line(line) => line.split(',').map(str::to_owned).collect(),
             Form::List(list) => list,
         };
-        let parse =
-            |name: &String| Symbol::parse(name).ok_or_else(|| D::Error::custom(format_args!("got {name:?}, wanted {}", Symbol::WANTED)));
+        let parse = |name: &String| {
+            Symbol::parse(name).ok_or_else(|| {
+                D::Error::custom(format_args!("got {name:?}, wanted {}", Symbol::WANTED))
+            })
+        };
         let symbols = names.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        if symbols.is_empty() { Err(D::Error::custom("wanted at least one symbol")) } else { Ok(Self(symbols)) }
+        if symbols.is_empty() {
+            Err(D::Error::custom("wanted at least one symbol"))
+        } else {
+            Ok(Self(symbols))
+        }
     }
 }
 
@@ -121,7 +139,12 @@ pub struct Send {
 
 impl Default for Send {
     fn default() -> Self {
-        Self { rate: None, repeat: false, event_time: EventTimes::Original, compression: Compression::Lz4 }
+        Self {
+            rate: None,
+            repeat: false,
+            event_time: EventTimes::Original,
+            compression: Compression::Lz4,
+        }
     }
 }
 
@@ -175,12 +198,20 @@ impl Config {
                 return Err("synthetic.rows and csv.path exclude each other; write --source synthetic for synthetic ticks".to_owned());
             }
             (SourceKind::Synthetic, Some(_), _) => {
-                return Err("csv.path and source: synthetic exclude each other; leave one out".to_owned());
+                return Err(
+                    "csv.path and source: synthetic exclude each other; leave one out".to_owned(),
+                );
             }
             _ => {}
         }
-        if let Some(rate) = self.send.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
-            return Err(format!("send.rate: got {rate}, wanted ticks per second above zero"));
+        if let Some(rate) = self
+            .send
+            .rate
+            .filter(|rate| !(rate.is_finite() && *rate > 0.0))
+        {
+            return Err(format!(
+                "send.rate: got {rate}, wanted ticks per second above zero"
+            ));
         }
         Ok(self)
     }

@@ -1,4 +1,5 @@
-//! Sends ticks from a CSV file or a synthetic market to Kafka: key = symbol, value = JSON, idempotent, acknowledged by all replicas.
+//! Sends ticks from a CSV file or a synthetic market to Kafka: key = symbol, value =
+//! JSON, idempotent, acknowledged by all replicas.
 
 mod cli;
 mod config;
@@ -15,7 +16,9 @@ use tick::{EventTime, Tick};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command};
-pub use config::{Compression, Config, Csv, EventTimes, Order, Send, SourceKind, Symbols, Synthetic};
+pub use config::{
+    Compression, Config, Csv, EventTimes, Order, Send, SourceKind, Symbols, Synthetic,
+};
 use progress::Progress;
 use rejects::Rejects;
 pub use report::Report;
@@ -30,16 +33,21 @@ pub fn check(config: &Config) -> Result<()> {
     let source = Source::open(config)?;
     println!("source  {}", source.name());
     let partitions = config.kafka.check_topic()?;
-    println!("kafka   topic {:?} on {}: {partitions} partitions", config.kafka.topic, config.kafka.brokers);
+    println!(
+        "kafka   topic {:?} on {}: {partitions} partitions",
+        config.kafka.topic, config.kafka.brokers
+    );
     println!("ok");
     Ok(())
 }
 
-/// Sends the source's ticks until it ends or `shutdown` is cancelled, then waits for what is on its way.
+/// Sends the source's ticks until it ends or `shutdown` is cancelled, then waits for what
+/// is on its way.
 ///
 /// # Errors
-/// The source or Kafka cannot be reached at the start, the source cannot be read on, a rejected row cannot be kept, or
-/// a row is rejected and `csv.strict` is set. Whatever stops it, the ticks before it are sent and counted first.
+/// The source or Kafka cannot be reached at the start, the source cannot be read on, a
+/// rejected row cannot be kept, or a row is rejected and `csv.strict` is set. Whatever
+/// stops it, the ticks before it are sent and counted first.
 pub fn run(config: &Config, shutdown: &CancellationToken) -> Result<Report> {
     let source = Source::open(config)?;
     config.kafka.check_topic()?;
@@ -89,14 +97,18 @@ impl Run<'_> {
                 Item::Rejected(row) => self.reject(&row)?,
                 Item::Tick(tick) => self.send(tick)?,
             }
-            self.progress.update(self.source.position(), self.sent, self.sender.outstanding());
+            self.progress
+                .update(self.source.position(), self.sent, self.sender.outstanding());
         }
         Ok(())
     }
 
     fn send(&mut self, mut tick: Tick) -> Result<()> {
         if let Some(rate) = self.config.send.rate {
-            wait_until(self.started + Duration::from_secs_f64(self.sent as f64 / rate), self.shutdown);
+            wait_until(
+                self.started + Duration::from_secs_f64(self.sent as f64 / rate),
+                self.shutdown,
+            );
         }
         if self.config.send.event_time == EventTimes::Now {
             tick.event_time = EventTime::now();
@@ -106,7 +118,10 @@ impl Run<'_> {
             Handed::TooLarge { bytes, limit } => {
                 let reason = Reason::TooLarge { bytes, limit };
                 let message = reason.to_string();
-                let row = self.source.reject(reason).with_context(|| format!("a tick of {}: {message}", tick.symbol))?;
+                let row = self
+                    .source
+                    .reject(reason)
+                    .with_context(|| format!("a tick of {}: {message}", tick.symbol))?;
                 self.reject(&row)?;
             }
         }
@@ -116,15 +131,21 @@ impl Run<'_> {
     fn reject(&mut self, row: &RejectedRow) -> Result<()> {
         self.report.rows_rejected += 1;
         if self.config.csv.strict {
-            bail!("{}\n  csv.strict is set: stopped at the first row that is rejected", row.message(self.source.name()));
+            bail!(
+                "{}\n  csv.strict is set: stopped at the first row that is rejected",
+                row.message(self.source.name())
+            );
         }
         self.rejects.keep(row)
     }
 
-    /// Waits for what is on its way, and returns the report; with it the error that ended the source, if one did.
+    /// Waits for what is on its way, and returns the report; with it the error that ended
+    /// the source, if one did.
     fn finish(mut self, sent: Result<()>) -> Result<Report> {
         let (position, count) = (self.source.position(), self.sent);
-        self.sender.finish(self.shutdown, |outstanding| self.progress.update(position, count, outstanding));
+        self.sender.finish(self.shutdown, |outstanding| {
+            self.progress.update(position, count, outstanding)
+        });
         self.progress.finish();
         let mut report = self.report;
         let kept = self.rejects.finish().map(|file| report.rejects_file = file);
@@ -138,7 +159,10 @@ impl Run<'_> {
 }
 
 fn wait_until(due: Instant, shutdown: &CancellationToken) {
-    while let Some(rest) = due.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+    while let Some(rest) = due
+        .checked_duration_since(Instant::now())
+        .filter(|rest| !rest.is_zero())
+    {
         if shutdown.is_cancelled() {
             return;
         }

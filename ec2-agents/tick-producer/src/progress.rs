@@ -23,9 +23,12 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}";
             match source.length() {
-                // The template is a constant; a wrong one would only show the default style.
-                Some(length) => ProgressBar::new(length)
-                    .with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())),
+                // The template is a constant; a wrong one would only show the default
+                // style.
+                Some(length) => ProgressBar::new(length).with_style(
+                    ProgressStyle::with_template(template)
+                        .unwrap_or_else(|_| ProgressStyle::default_bar()),
+                ),
                 None => ProgressBar::new_spinner(),
             }
         });
@@ -34,7 +37,8 @@ impl Progress {
     }
 
     pub(crate) fn update(&mut self, position: u64, sent: u64, outstanding: u64) {
-        // The clock is looked at for every 64th tick, or at every call while ticks wait for Kafka.
+        // The clock is looked at for every 64th tick, or at every call while ticks wait
+        // for Kafka.
         self.calls = self.calls.wrapping_add(1);
         if !self.calls.is_multiple_of(64) && outstanding == 0 || Instant::now() < self.due {
             return;

@@ -10,7 +10,8 @@ use crate::source::{RejectedRow, Source};
 /// Rows whose reason is shown; the file keeps all.
 const SHOWN: u64 = 10;
 
-/// Keeps rejected rows below their header, unchanged: once they are corrected, the file can be sent.
+/// Keeps rejected rows below their header, unchanged: once they are corrected, the file
+/// can be sent.
 pub(crate) struct Rejects {
     path: PathBuf,
     source: String,
@@ -21,9 +22,26 @@ pub(crate) struct Rejects {
 
 impl Rejects {
     pub(crate) fn new(config: &Config, source: &Source) -> Self {
-        let beside = || config.csv.path.as_ref().map(|path| path.with_extension("rejects.csv"));
-        let path = config.csv.rejects.clone().or_else(beside).unwrap_or_default();
-        Self { path, source: source.name().to_owned(), header: source.header().to_vec(), file: None, count: 0 }
+        let beside = || {
+            config
+                .csv
+                .path
+                .as_ref()
+                .map(|path| path.with_extension("rejects.csv"))
+        };
+        let path = config
+            .csv
+            .rejects
+            .clone()
+            .or_else(beside)
+            .unwrap_or_default();
+        Self {
+            path,
+            source: source.name().to_owned(),
+            header: source.header().to_vec(),
+            file: None,
+            count: 0,
+        }
     }
 
     /// Keeps a row. The file is made anew at the first one.
@@ -32,7 +50,12 @@ impl Rejects {
             eprintln!("rejected: {}", row.message(&self.source));
         }
         self.count += 1;
-        let problem = || format!("{}: cannot keep the rejected rows; name another file with --rejects", self.path.display());
+        let problem = || {
+            format!(
+                "{}: cannot keep the rejected rows; name another file with --rejects",
+                self.path.display()
+            )
+        };
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -50,8 +73,11 @@ impl Rejects {
 
     /// Returns the file, where there are rejected rows.
     pub(crate) fn finish(self) -> Result<Option<PathBuf>> {
-        let Some(mut file) = self.file else { return Ok(None) };
-        file.flush().with_context(|| format!("{}: cannot keep the rejected rows", self.path.display()))?;
+        let Some(mut file) = self.file else {
+            return Ok(None);
+        };
+        file.flush()
+            .with_context(|| format!("{}: cannot keep the rejected rows", self.path.display()))?;
         if self.count > SHOWN {
             eprintln!("rejected: … and {} more", self.count - SHOWN);
         }

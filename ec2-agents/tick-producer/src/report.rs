@@ -8,7 +8,8 @@ use wording::grouped;
 
 use crate::sender::Sender;
 
-/// What became of a run. Every row read is sent, rejected, skipped, failed or unacknowledged.
+/// What became of a run. Every row read is sent, rejected, skipped, failed or
+/// unacknowledged.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The source's name.
@@ -61,11 +62,20 @@ impl Report {
     /// Ticks were not delivered, or no row could be used.
     pub fn verdict(&self) -> Result<()> {
         if self.delivery_failures + self.unacknowledged > 0 {
-            let (failed, open) = (grouped(self.delivery_failures), grouped(self.unacknowledged));
-            bail!("{failed} ticks were not delivered, {open} not acknowledged before the end\n  {}", self.failures.join("\n  "));
+            let (failed, open) = (
+                grouped(self.delivery_failures),
+                grouped(self.unacknowledged),
+            );
+            bail!(
+                "{failed} ticks were not delivered, {open} not acknowledged before the end\n  {}",
+                self.failures.join("\n  ")
+            );
         }
         if self.rows_rejected > 0 && self.rows_sent == 0 {
-            bail!("none of the {} rows could be used", grouped(self.rows_rejected));
+            bail!(
+                "none of the {} rows could be used",
+                grouped(self.rows_rejected)
+            );
         }
         Ok(())
     }
@@ -73,8 +83,21 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, rows_read, rows_skipped, rows_rejected, rows_sent, .. } = self;
-        write!(f, "{} rows of {source} → {} ticks sent, {} rejected", grouped(*rows_read), grouped(*rows_sent), grouped(*rows_rejected))?;
+        let Self {
+            source,
+            rows_read,
+            rows_skipped,
+            rows_rejected,
+            rows_sent,
+            ..
+        } = self;
+        write!(
+            f,
+            "{} rows of {source} → {} ticks sent, {} rejected",
+            grouped(*rows_read),
+            grouped(*rows_sent),
+            grouped(*rows_rejected)
+        )?;
         if let Some(path) = &self.rejects_file {
             write!(f, " (kept in {})", path.display())?;
         }

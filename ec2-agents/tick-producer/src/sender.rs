@@ -20,16 +20,26 @@ use crate::config::Config;
 const REASONS: usize = 5;
 /// librdkafka's default of `message.max.bytes`.
 const MESSAGE_LIMIT: usize = 1_000_000;
-/// librdkafka settings that the producer makes itself, each with the reason or the setting to use instead.
+/// librdkafka settings that the producer makes itself, each with the reason or the
+/// setting to use instead.
 pub(crate) const RESERVED_OPTIONS: [(&str, &str); 8] = [
     ("enable.idempotence", ONCE),
     ("acks", ONCE),
     ("request.required.acks", ONCE),
     ("compression.type", "use send.compression"),
     ("compression.codec", "use send.compression"),
-    ("delivery.report.only.error", "the producer counts what Kafka has acknowledged, and waits for all of it"),
-    ("partitioner", "a symbol's ticks go where Java clients send them, so that they stay in order"),
-    ("allow.auto.create.topics", "a topic that is missing is an error, and is never created"),
+    (
+        "delivery.report.only.error",
+        "the producer counts what Kafka has acknowledged, and waits for all of it",
+    ),
+    (
+        "partitioner",
+        "a symbol's ticks go where Java clients send them, so that they stay in order",
+    ),
+    (
+        "allow.auto.create.topics",
+        "a topic that is missing is an error, and is never created",
+    ),
 ];
 const ONCE: &str = "the producer relies on it to send each tick once and in order";
 /// How long what is on its way may take after SIGTERM.
@@ -74,7 +84,11 @@ impl ProducerContext for Delivery {
             }
             Err((error, _)) => {
                 self.deliveries.failed.fetch_add(1, Ordering::Relaxed);
-                let mut reasons = self.deliveries.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut reasons = self
+                    .deliveries
+                    .reasons
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 let reason = error.to_string();
                 if reasons.len() < REASONS && !reasons.contains(&reason) {
                     reasons.push(reason);
@@ -112,21 +126,37 @@ impl Sender {
         let deliveries = Arc::new(Deliveries::default());
         let mut client = config.kafka.client_config();
         client
-            // acks=all and at most five requests in flight come with it: no duplicates and no reordering by retries.
+            // acks=all and at most five requests in flight come with it: no duplicates
+            // and no reordering by retries.
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", config.send.compression.name())
             // Java clients send a key to the same partition.
             .set("partitioner", "murmur2_random")
             .set("allow.auto.create.topics", "false");
-        if ["linger.ms", "queue.buffering.max.ms"].iter().all(|name| client.get(name).is_none()) {
+        if ["linger.ms", "queue.buffering.max.ms"]
+            .iter()
+            .all(|name| client.get(name).is_none())
+        {
             client.set("linger.ms", "20");
         }
-        let message_limit = client.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(MESSAGE_LIMIT);
+        let message_limit = client
+            .get("message.max.bytes")
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(MESSAGE_LIMIT);
         let producer = client
-            .create_with_context(Delivery { deliveries: Arc::clone(&deliveries), context: KafkaContext::default() })
+            .create_with_context(Delivery {
+                deliveries: Arc::clone(&deliveries),
+                context: KafkaContext::default(),
+            })
             .context("kafka.options")?;
-        Ok(Self { producer, deliveries, topic: config.kafka.topic.clone(), message_limit, sent: 0 })
+        Ok(Self {
+            producer,
+            deliveries,
+            topic: config.kafka.topic.clone(),
+            message_limit,
+            sent: 0,
+        })
     }
 
     /// Hands a tick to librdkafka; waits while its queue is full, until `shutdown`.
@@ -135,7 +165,9 @@ impl Sender {
     /// librdkafka refuses the tick for another reason than its size.
     pub(crate) fn send(&mut self, tick: &Tick, shutdown: &CancellationToken) -> Result<Handed> {
         let value = tick.to_json();
-        let mut record = BaseRecord::to(&self.topic).key(tick.symbol.as_str()).payload(&value);
+        let mut record = BaseRecord::to(&self.topic)
+            .key(tick.symbol.as_str())
+            .payload(&value);
         loop {
             match self.producer.send(record) {
                 Ok(()) => {
@@ -143,9 +175,14 @@ impl Sender {
                     return Ok(Handed::Over);
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                    return Ok(Handed::TooLarge { bytes: tick.symbol.as_str().len() + value.len(), limit: self.message_limit });
+                    return Ok(Handed::TooLarge {
+                        bytes: tick.symbol.as_str().len() + value.len(),
+                        limit: self.message_limit,
+                    });
                 }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if !shutdown.is_cancelled() => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if !shutdown.is_cancelled() =>
+                {
                     std::thread::sleep(Duration::from_millis(5));
                     record = back;
                 }
@@ -155,13 +192,19 @@ impl Sender {
                     return Ok(Handed::Over);
                 }
                 Err((error, _)) => {
-                    return Err(error).with_context(|| format!("cannot send a tick of {} to topic {:?}", tick.symbol, self.topic));
+                    return Err(error).with_context(|| {
+                        format!(
+                            "cannot send a tick of {} to topic {:?}",
+                            tick.symbol, self.topic
+                        )
+                    });
                 }
             }
         }
     }
 
-    /// Waits until every tick is acknowledged or has failed; after `shutdown` for 20 s at most. Calls `progress` now and then.
+    /// Waits until every tick is acknowledged or has failed; after `shutdown` for 20 s at
+    /// most. Calls `progress` now and then.
     pub(crate) fn finish(&self, shutdown: &CancellationToken, mut progress: impl FnMut(u64)) {
         let mut give_up = None;
         while self.outstanding() > 0 && give_up.is_none_or(|at| Instant::now() < at) {
@@ -176,14 +219,27 @@ impl Sender {
 
     /// Returns the ticks that are sent and neither acknowledged nor failed.
     pub(crate) fn outstanding(&self) -> u64 {
-        let answered = self.deliveries.acknowledged.load(Ordering::Relaxed) + self.deliveries.failed.load(Ordering::Relaxed);
+        let answered = self.deliveries.acknowledged.load(Ordering::Relaxed)
+            + self.deliveries.failed.load(Ordering::Relaxed);
         self.sent - answered.min(self.sent)
     }
 
-    /// Returns how many ticks were acknowledged and how many failed, with the first reasons.
+    /// Returns how many ticks were acknowledged and how many failed, with the first
+    /// reasons.
     pub(crate) fn outcome(&self) -> (u64, u64, Vec<String>) {
-        let Deliveries { acknowledged, failed, reasons } = &*self.deliveries;
-        let reasons = reasons.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (acknowledged.load(Ordering::Relaxed), failed.load(Ordering::Relaxed), reasons)
+        let Deliveries {
+            acknowledged,
+            failed,
+            reasons,
+        } = &*self.deliveries;
+        let reasons = reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        (
+            acknowledged.load(Ordering::Relaxed),
+            failed.load(Ordering::Relaxed),
+            reasons,
+        )
     }
 }

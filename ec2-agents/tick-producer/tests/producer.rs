@@ -1,4 +1,5 @@
-//! The producer as a process, against librdkafka's mock cluster: bad input, bad settings, outages, signals.
+//! The producer as a process, against librdkafka's mock cluster: bad input, bad settings,
+//! outages, signals.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -32,9 +33,20 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let processes = Processes::default();
-        let kafka = Kafka::start(KafkaKind::Mock, &Repository::here(), &processes, folder.path()).await.expect("the mock cluster");
+        let kafka = Kafka::start(
+            KafkaKind::Mock,
+            &Repository::here(),
+            &processes,
+            folder.path(),
+        )
+        .await
+        .expect("the mock cluster");
         kafka.create_topic("ticks", 4).await.expect("a topic");
-        Self { folder, kafka, processes }
+        Self {
+            folder,
+            kafka,
+            processes,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -47,7 +59,11 @@ impl Bench {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tick-producer"));
-        command.env_clear().current_dir(self.folder.path()).args(["--brokers", self.kafka.brokers()]).args(arguments);
+        command
+            .env_clear()
+            .current_dir(self.folder.path())
+            .args(["--brokers", self.kafka.brokers()])
+            .args(arguments);
         command
     }
 
@@ -57,16 +73,27 @@ impl Bench {
 
     async fn run_command(&self, mut command: Command) -> Outcome {
         let log = self.path("log");
-        let process = self.processes.start("tick-producer", &mut command, &log).await.expect("a process");
+        let process = self
+            .processes
+            .start("tick-producer", &mut command, &log)
+            .await
+            .expect("a process");
         let ended = tokio::time::timeout(Duration::from_secs(60), self.processes.wait(process))
             .await
             .expect("an end within 60 s")
             .expect("a status");
-        Outcome { succeeded: ended.success(), said: read(&log) }
+        Outcome {
+            succeeded: ended.success(),
+            said: read(&log),
+        }
     }
 
     fn client(&self) -> BaseConsumer {
-        ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).set("group.id", "test").create().expect("a client")
+        ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("group.id", "test")
+            .create()
+            .expect("a client")
     }
 
     /// Waits until ticks arrive.
@@ -88,14 +115,22 @@ impl Bench {
         tokio::task::spawn_blocking(move || {
             let mut from_the_start = TopicPartitionList::new();
             for partition in 0..4 {
-                from_the_start.add_partition_offset("ticks", partition, Offset::Beginning).expect("an offset");
+                from_the_start
+                    .add_partition_offset("ticks", partition, Offset::Beginning)
+                    .expect("an offset");
             }
             client.assign(&from_the_start).expect("assigned");
             let (mut received, wanted) = (Vec::new(), count(&client));
             while (received.len() as i64) < wanted {
-                let message = client.poll(PATIENCE).expect("a message in time").expect("a message");
+                let message = client
+                    .poll(PATIENCE)
+                    .expect("a message in time")
+                    .expect("a message");
                 let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
-                received.push((key, serde_json::from_slice(message.payload().expect("a value")).expect("JSON")));
+                received.push((
+                    key,
+                    serde_json::from_slice(message.payload().expect("a value")).expect("JSON"),
+                ));
             }
             received
         })
@@ -105,8 +140,12 @@ impl Bench {
 
     /// Returns the event times in the topic.
     async fn event_times(&self) -> Vec<String> {
-        let mut times: Vec<String> =
-            self.received().await.iter().filter_map(|(_, tick)| Some(tick["event_time"].as_str()?.to_owned())).collect();
+        let mut times: Vec<String> = self
+            .received()
+            .await
+            .iter()
+            .filter_map(|(_, tick)| Some(tick["event_time"].as_str()?.to_owned()))
+            .collect();
         times.sort_unstable();
         times
     }
@@ -114,13 +153,21 @@ impl Bench {
     /// Sends a file with these contents.
     async fn send(&self, csv: &str, arguments: &[&str]) -> Outcome {
         std::fs::write(self.path("data.csv"), csv).expect("a file");
-        self.run(&[&["--csv", "data.csv"], arguments].concat()).await
+        self.run(&[&["--csv", "data.csv"], arguments].concat())
+            .await
     }
 }
 
 /// Returns how many records the topic has.
 fn count(client: &BaseConsumer) -> i64 {
-    (0..4).map(|partition| client.fetch_watermarks("ticks", partition, PATIENCE).expect("watermarks").1).sum()
+    (0..4)
+        .map(|partition| {
+            client
+                .fetch_watermarks("ticks", partition, PATIENCE)
+                .expect("watermarks")
+                .1
+        })
+        .sum()
 }
 
 fn read(path: &Path) -> String {
@@ -132,7 +179,11 @@ impl Outcome {
     fn says(self, succeeded: bool, parts: &[&str]) {
         assert_eq!(self.succeeded, succeeded, "{}", self.said);
         for part in parts {
-            assert!(self.said.contains(part), "wanted {part:?} in:\n{}", self.said);
+            assert!(
+                self.said.contains(part),
+                "wanted {part:?} in:\n{}",
+                self.said
+            );
         }
     }
 }
@@ -155,27 +206,60 @@ async fn rows_that_are_no_ticks_are_counted_shown_and_kept() {
         ],
     );
     let kept = read(&bench.path("data.rejects.csv"));
-    assert!(kept.starts_with("\u{feff}Index,Date") && kept.contains("HSI,2010-01-09,1,2\r\n") && kept.lines().count() == 4, "{kept}");
+    assert!(
+        kept.starts_with("\u{feff}Index,Date")
+            && kept.contains("HSI,2010-01-09,1,2\r\n")
+            && kept.lines().count() == 4,
+        "{kept}"
+    );
     let received = bench.received().await;
-    assert!(received.len() == 2 && received.iter().all(|(key, tick)| key == "HSI" && tick["symbol"] == "HSI"), "{received:?}");
-    assert_eq!(bench.event_times().await, ["2010-01-08T00:00:00Z", "2010-01-12T00:00:00Z"]);
+    assert!(
+        received.len() == 2
+            && received
+                .iter()
+                .all(|(key, tick)| key == "HSI" && tick["symbol"] == "HSI"),
+        "{received:?}"
+    );
+    assert_eq!(
+        bench.event_times().await,
+        ["2010-01-08T00:00:00Z", "2010-01-12T00:00:00Z"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_ten_rejected_rows_are_shown() {
     let bench = Bench::new().await;
-    let outcome = bench.send(&format!("{HEADER}{ROW}{}", "x\n".repeat(12)), &[]).await;
-    assert_eq!(outcome.said.matches("rejected: line").count(), 10, "{}", outcome.said);
-    outcome.says(true, &["rejected: … and 2 more", "1 ticks sent, 12 rejected"]);
+    let outcome = bench
+        .send(&format!("{HEADER}{ROW}{}", "x\n".repeat(12)), &[])
+        .await;
+    assert_eq!(
+        outcome.said.matches("rejected: line").count(),
+        10,
+        "{}",
+        outcome.said
+    );
+    outcome.says(
+        true,
+        &["rejected: … and 2 more", "1 ticks sent, 12 rejected"],
+    );
 }
 
 /// One row of a thousand too large for Kafka took up to 100,000 queued ticks with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_too_large_for_kafka_is_rejected_and_the_others_are_sent() {
     let bench = Bench::new().await;
-    std::fs::write(bench.path("producer.yaml"), "kafka: {options: {message.max.bytes: 1000}}\n").expect("a file");
+    std::fs::write(
+        bench.path("producer.yaml"),
+        "kafka: {options: {message.max.bytes: 1000}}\n",
+    )
+    .expect("a file");
     let row = |note: &str| format!("A,2010-01-08,1,{note}\n");
-    let csv = format!("symbol,date,close,note\n{}{}{}", row("a").repeat(1_000), row(&"x".repeat(2_000)), row("b"));
+    let csv = format!(
+        "symbol,date,close,note\n{}{}{}",
+        row("a").repeat(1_000),
+        row(&"x".repeat(2_000)),
+        row("b")
+    );
     bench.send(&csv, &["--config", "producer.yaml"]).await.says(
         true,
         &[
@@ -184,14 +268,24 @@ async fn a_row_too_large_for_kafka_is_rejected_and_the_others_are_sent() {
             "1,002 rows of data.csv → 1,001 ticks sent, 1 rejected (kept in data.rejects.csv)",
         ],
     );
-    assert_eq!(read(&bench.path("data.rejects.csv")).lines().last().map(str::len), Some("A,2010-01-08,1,".len() + 2_000));
+    assert_eq!(
+        read(&bench.path("data.rejects.csv"))
+            .lines()
+            .last()
+            .map(str::len),
+        Some("A,2010-01-08,1,".len() + 2_000)
+    );
 }
 
 /// It waited for ever for acknowledgements that it had told librdkafka to keep to itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_cannot_be_made_to_wait_for_reports_that_never_come() {
     let bench = Bench::new().await;
-    std::fs::write(bench.path("producer.yaml"), "kafka: {options: {delivery.report.only.error: true}}\n").expect("a file");
+    std::fs::write(
+        bench.path("producer.yaml"),
+        "kafka: {options: {delivery.report.only.error: true}}\n",
+    )
+    .expect("a file");
     bench
         .send(&format!("{HEADER}{ROW}"), &["--config", "producer.yaml"])
         .await
@@ -203,7 +297,11 @@ async fn a_run_cannot_be_made_to_wait_for_reports_that_never_come() {
 async fn rows_before_a_full_disk_are_sent_and_counted() {
     let bench = Bench::new().await;
     // More than what a buffer holds back.
-    let csv = format!("{HEADER}{}{}{ROW}", ROW.repeat(1_000), format!("HSI,2010-01-09,{}\n", "x".repeat(1_000)).repeat(100));
+    let csv = format!(
+        "{HEADER}{}{}{ROW}",
+        ROW.repeat(1_000),
+        format!("HSI,2010-01-09,{}\n", "x".repeat(1_000)).repeat(100)
+    );
     bench.send(&csv, &["--rejects", "/dev/full"]).await.says(
         false,
         &[
@@ -216,8 +314,17 @@ async fn rows_before_a_full_disk_are_sent_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strict_stops_at_the_first_bad_row() {
     let bench = Bench::new().await;
-    let outcome = bench.send(&format!("{HEADER}{ROW}x\n{ROW}"), &["--strict"]).await;
-    outcome.says(false, &["line 3 of data.csv: got 1 fields, wanted 9", "csv.strict is set", "1 ticks sent"]);
+    let outcome = bench
+        .send(&format!("{HEADER}{ROW}x\n{ROW}"), &["--strict"])
+        .await;
+    outcome.says(
+        false,
+        &[
+            "line 3 of data.csv: got 1 fields, wanted 9",
+            "csv.strict is set",
+            "1 ticks sent",
+        ],
+    );
     assert!(!bench.path("data.rejects.csv").exists());
     assert_eq!(bench.received().await.len(), 1);
 }
@@ -225,35 +332,78 @@ async fn strict_stops_at_the_first_bad_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_cannot_be_used_are_named() {
     let bench = Bench::new().await;
-    bench.run(&["--csv", "nowhere.csv"]).await.says(false, &["error: nowhere.csv: cannot open the CSV file: No such file"]);
-    bench.send("", &[]).await.says(false, &["error: data.csv: the file is empty; wanted a header such as"]);
-    bench.send(HEADER, &[]).await.says(false, &["data.csv has a header but no rows"]);
-    bench.send("Date,Close\n2010-01-08,1\n", &[]).await.says(false, &["the header has no column for the symbol", "got Date,Close"]);
-    bench.send(&format!("{HEADER}x\n"), &[]).await.says(false, &["none of the 1 rows could be used"]);
+    bench.run(&["--csv", "nowhere.csv"]).await.says(
+        false,
+        &["error: nowhere.csv: cannot open the CSV file: No such file"],
+    );
+    bench.send("", &[]).await.says(
+        false,
+        &["error: data.csv: the file is empty; wanted a header such as"],
+    );
+    bench
+        .send(HEADER, &[])
+        .await
+        .says(false, &["data.csv has a header but no rows"]);
+    bench.send("Date,Close\n2010-01-08,1\n", &[]).await.says(
+        false,
+        &["the header has no column for the symbol", "got Date,Close"],
+    );
+    bench
+        .send(&format!("{HEADER}x\n"), &[])
+        .await
+        .says(false, &["none of the 1 rows could be used"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_order_is_told_by_the_file_or_asked_for() {
     let bench = Bench::new().await;
-    let csv = |dates: &[&str]| format!("{HEADER}{}", dates.iter().map(|date| ROW.replace("2010-01-08", date)).collect::<String>());
+    let csv = |dates: &[&str]| {
+        format!(
+            "{HEADER}{}",
+            dates
+                .iter()
+                .map(|date| ROW.replace("2010-01-08", date))
+                .collect::<String>()
+        )
+    };
     let ambiguous = csv(&["08/01/2010", "09/01/2010"]);
-    bench
-        .send(&ambiguous, &[])
-        .await
-        .says(false, &["the dates read both as day/month/year and as month/day/year, all 2", "--date-order dmy or --date-order mdy"]);
+    bench.send(&ambiguous, &[]).await.says(
+        false,
+        &[
+            "the dates read both as day/month/year and as month/day/year, all 2",
+            "--date-order dmy or --date-order mdy",
+        ],
+    );
     assert!(bench.event_times().await.is_empty(), "nothing is guessed");
-    bench.send(&ambiguous, &["--date-order", "mdy"]).await.says(true, &["2 ticks sent, 0 rejected"]);
+    bench
+        .send(&ambiguous, &["--date-order", "mdy"])
+        .await
+        .says(true, &["2 ticks sent, 0 rejected"]);
     let mut sent = vec!["2010-08-01T00:00:00Z", "2010-09-01T00:00:00Z"];
     assert_eq!(bench.event_times().await, sent);
-    bench.send(&ambiguous, &["--date-order", "dmy"]).await.says(true, &["2 ticks sent, 0 rejected"]);
-    bench.send(&csv(&["10/01/2010", "13/01/2010"]), &[]).await.says(true, &["2 ticks sent, 0 rejected"]);
-    sent.extend(["2010-01-08T00:00:00Z", "2010-01-09T00:00:00Z", "2010-01-10T00:00:00Z", "2010-01-13T00:00:00Z"]);
+    bench
+        .send(&ambiguous, &["--date-order", "dmy"])
+        .await
+        .says(true, &["2 ticks sent, 0 rejected"]);
+    bench
+        .send(&csv(&["10/01/2010", "13/01/2010"]), &[])
+        .await
+        .says(true, &["2 ticks sent, 0 rejected"]);
+    sent.extend([
+        "2010-01-08T00:00:00Z",
+        "2010-01-09T00:00:00Z",
+        "2010-01-10T00:00:00Z",
+        "2010-01-13T00:00:00Z",
+    ]);
     sent.sort_unstable();
     assert_eq!(bench.event_times().await, sent);
     bench
         .send(&csv(&["08/13/2010", "13/01/2010"]), &[])
         .await
-        .says(false, &["1 dates read only as day/month/year and 1 only as month/day/year"]);
+        .says(
+            false,
+            &["1 dates read only as day/month/year and 1 only as month/day/year"],
+        );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,15 +413,38 @@ async fn settings_that_cannot_be_used_name_setting_and_remedy() {
     bench
         .run(&["--config", "producer.yaml", "--csv", "x"])
         .await
-        .says(false, &["producer.yaml: ", "unknown field `topik`", "expected one of"]);
-    std::fs::write(bench.path("producer.yaml"), "kafka:\n  options: {acks: 0}\n").expect("a file");
+        .says(
+            false,
+            &[
+                "producer.yaml: ",
+                "unknown field `topik`",
+                "expected one of",
+            ],
+        );
+    std::fs::write(
+        bench.path("producer.yaml"),
+        "kafka:\n  options: {acks: 0}\n",
+    )
+    .expect("a file");
     bench
         .run(&["--config", "producer.yaml", "--csv", "x"])
         .await
         .says(false, &["kafka.options: acks cannot be set here: the producer relies on it to send each tick once"]);
-    bench.run(&[]).await.says(false, &["csv.path: missing", "--csv FILE"]);
-    bench.run(&["--source", "synthetic", "--csv", "x"]).await.says(false, &["csv.path and source: synthetic exclude each other"]);
-    bench.run(&["--csv", "x", "--rate", "fast"]).await.says(false, &["--rate"]);
+    bench
+        .run(&[])
+        .await
+        .says(false, &["csv.path: missing", "--csv FILE"]);
+    bench
+        .run(&["--source", "synthetic", "--csv", "x"])
+        .await
+        .says(
+            false,
+            &["csv.path and source: synthetic exclude each other"],
+        );
+    bench
+        .run(&["--csv", "x", "--rate", "fast"])
+        .await
+        .says(false, &["--rate"]);
     let mut command = bench.command(&["--csv", "x"]);
     command.env("TICK_PRODUCER_SEND__COMPRESSION", "snappy");
     bench.run_command(command).await.says(false, &["environment variable TICK_PRODUCER_SEND__COMPRESSION: send.compression: unknown variant `snappy`, expected one of `none`, `gzip`"]);
@@ -287,10 +460,20 @@ async fn a_dotenv_file_sets_the_environment_and_a_flag_overrides_it() {
     .expect("a file");
     bench.run(&[]).await.says(
         false,
-        &["topic \"tickz\" does not exist", "the brokers know: ticks", "set kafka.topic (now \"tickz\"), or create it: kafka-topics.sh"],
+        &[
+            "topic \"tickz\" does not exist",
+            "the brokers know: ticks",
+            "set kafka.topic (now \"tickz\"), or create it: kafka-topics.sh",
+        ],
     );
-    bench.run(&["--topic", "ticks", "--symbols", "A,B"]).await.says(true, &["5 rows of synthetic ticks → 5 ticks sent"]);
-    bench.run(&["--topic", "ticks", "check"]).await.says(true, &["ok"]);
+    bench
+        .run(&["--topic", "ticks", "--symbols", "A,B"])
+        .await
+        .says(true, &["5 rows of synthetic ticks → 5 ticks sent"]);
+    bench
+        .run(&["--topic", "ticks", "check"])
+        .await
+        .says(true, &["ok"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,8 +481,19 @@ async fn kafka_that_is_not_there_is_an_error_within_15_s() {
     let bench = Bench::new().await;
     let started = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tick-producer"));
-    command.env_clear().current_dir(bench.folder.path()).args(["--brokers", "127.0.0.1:1", "--source", "synthetic"]);
-    bench.run_command(command).await.says(false, &["cannot reach Kafka at 127.0.0.1:1", "set kafka.brokers (now \"127.0.0.1:1\")"]);
+    command.env_clear().current_dir(bench.folder.path()).args([
+        "--brokers",
+        "127.0.0.1:1",
+        "--source",
+        "synthetic",
+    ]);
+    bench.run_command(command).await.says(
+        false,
+        &[
+            "cannot reach Kafka at 127.0.0.1:1",
+            "set kafka.brokers (now \"127.0.0.1:1\")",
+        ],
+    );
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
@@ -308,14 +502,31 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
     let bench = Bench::new().await;
     let log = bench.path("outage");
     let mut command = bench.command(&["--source", "synthetic", "--rows", "2000", "--rate", "400"]);
-    let process = bench.processes.start("tick-producer", &mut command, &log).await.expect("a process");
+    let process = bench
+        .processes
+        .start("tick-producer", &mut command, &log)
+        .await
+        .expect("a process");
     bench.wait_for_ticks().await;
     bench.kafka.switch(false).expect("switched off");
     tokio::time::sleep(Duration::from_secs(7)).await;
     bench.kafka.switch(true).expect("switched on");
-    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process)).await.expect("an end").expect("a status");
-    Outcome { succeeded: status.success(), said: read(&log) }
-        .says(true, &["Kafka is in trouble", "\"message\":\"sending\"", "2,000 ticks sent"]);
+    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process))
+        .await
+        .expect("an end")
+        .expect("a status");
+    Outcome {
+        succeeded: status.success(),
+        said: read(&log),
+    }
+    .says(
+        true,
+        &[
+            "Kafka is in trouble",
+            "\"message\":\"sending\"",
+            "2,000 ticks sent",
+        ],
+    );
     // The mock cluster may take a tick twice.
     assert!(bench.received().await.len() >= 2_000);
 }
@@ -323,18 +534,56 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
     let bench = Bench::new().await;
-    std::fs::write(bench.path("producer.yaml"), "kafka: {options: {message.timeout.ms: 1500}}\n").expect("a file");
+    std::fs::write(
+        bench.path("producer.yaml"),
+        "kafka: {options: {message.timeout.ms: 1500}}\n",
+    )
+    .expect("a file");
     let log = bench.path("failing");
-    let arguments = ["--config", "producer.yaml", "--source", "synthetic", "--rows", "1000", "--rate", "500", "--summary", "summary.json"];
-    let process = bench.processes.start("tick-producer", &mut bench.command(&arguments), &log).await.expect("a process");
+    let arguments = [
+        "--config",
+        "producer.yaml",
+        "--source",
+        "synthetic",
+        "--rows",
+        "1000",
+        "--rate",
+        "500",
+        "--summary",
+        "summary.json",
+    ];
+    let process = bench
+        .processes
+        .start("tick-producer", &mut bench.command(&arguments), &log)
+        .await
+        .expect("a process");
     bench.wait_for_ticks().await;
     bench.kafka.switch(false).expect("switched off");
-    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process)).await.expect("an end").expect("a status");
-    let outcome = Outcome { succeeded: status.success(), said: read(&log) };
-    outcome.says(false, &[" failed, ", "ticks were not delivered, 0 not acknowledged before the end", "Message timed out"]);
+    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process))
+        .await
+        .expect("an end")
+        .expect("a status");
+    let outcome = Outcome {
+        succeeded: status.success(),
+        said: read(&log),
+    };
+    outcome.says(
+        false,
+        &[
+            " failed, ",
+            "ticks were not delivered, 0 not acknowledged before the end",
+            "Message timed out",
+        ],
+    );
     let figures = bench.summary();
-    let (sent, failed) = (figures["rows_sent"].as_u64().expect("a number"), figures["delivery_failures"].as_u64().expect("a number"));
-    assert!(sent > 0 && failed > 0 && sent + failed == 1_000, "{figures}");
+    let (sent, failed) = (
+        figures["rows_sent"].as_u64().expect("a number"),
+        figures["delivery_failures"].as_u64().expect("a number"),
+    );
+    assert!(
+        sent > 0 && failed > 0 && sent + failed == 1_000,
+        "{figures}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,12 +591,32 @@ async fn sigterm_flushes_what_was_read() {
     let bench = Bench::new().await;
     std::fs::write(bench.path("data.csv"), format!("{HEADER}{ROW}")).expect("a file");
     let log = bench.path("term");
-    let mut command = bench.command(&["--csv", "data.csv", "--loop", "--rate", "1000", "--event-time", "now", "--summary", "summary.json"]);
-    let process = bench.processes.start("tick-producer", &mut command, &log).await.expect("a process");
+    let mut command = bench.command(&[
+        "--csv",
+        "data.csv",
+        "--loop",
+        "--rate",
+        "1000",
+        "--event-time",
+        "now",
+        "--summary",
+        "summary.json",
+    ]);
+    let process = bench
+        .processes
+        .start("tick-producer", &mut command, &log)
+        .await
+        .expect("a process");
     bench.wait_for_ticks().await;
     bench.processes.signal(process, Signal::TERM).await;
-    let status = tokio::time::timeout(Duration::from_secs(30), bench.processes.wait(process)).await.expect("an end").expect("a status");
+    let status = tokio::time::timeout(Duration::from_secs(30), bench.processes.wait(process))
+        .await
+        .expect("an end")
+        .expect("a status");
     assert!(status.success(), "{}", read(&log));
     let (figures, received) = (bench.summary(), bench.received().await.len() as u64);
-    assert!(received > 0 && figures["rows_read"] == received && figures["rows_sent"] == received, "{received} received: {figures}");
+    assert!(
+        received > 0 && figures["rows_read"] == received && figures["rows_sent"] == received,
+        "{received} received: {figures}"
+    );
 }

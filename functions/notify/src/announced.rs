@@ -24,12 +24,23 @@ impl Announced {
         let key = created.object.key.as_str();
         let is_dead_letter = key.starts_with(ObjectKey::DEAD_LETTERS);
         let rows = match &metadata {
-            Some(metadata) => count(metadata.rows, if is_dead_letter { "record" } else { "tick" }),
+            Some(metadata) => count(
+                metadata.rows,
+                if is_dead_letter { "record" } else { "tick" },
+            ),
             None => "rows unknown".to_owned(),
         };
-        let size = created.size.map_or("size unknown".to_owned(), |bytes| ByteSize::b(bytes).to_string());
+        let size = created.size.map_or("size unknown".to_owned(), |bytes| {
+            ByteSize::b(bytes).to_string()
+        });
         let name = printable(key.rsplit('/').next().unwrap_or(key));
-        Self { line: format!("{name}    {rows}    {size}"), lake_partition: LakePartition::of_key(key), is_dead_letter, metadata, created }
+        Self {
+            line: format!("{name}    {rows}    {size}"),
+            lake_partition: LakePartition::of_key(key),
+            is_dead_letter,
+            metadata,
+            created,
+        }
     }
 
     /// Returns the object's key up to its name, slash included.
@@ -38,18 +49,26 @@ impl Announced {
         &key[..key.rfind('/').map_or(0, |slash| slash + 1)]
     }
 
-    /// Returns the format that the object's name ends in: `parquet`, `json`, `csv`, or `other`.
+    /// Returns the format that the object's name ends in: `parquet`, `json`, `csv`, or
+    /// `other`.
     pub(crate) fn format(&self) -> &'static str {
         let name = self.created.object.key.as_str();
-        let format = lake::Format::ALL.into_iter().find(|format| name.ends_with(format.extension()));
-        format.map_or(if self.is_dead_letter { "json" } else { "other" }, lake::Format::name)
+        let format = lake::Format::ALL
+            .into_iter()
+            .find(|format| name.ends_with(format.extension()));
+        format.map_or(
+            if self.is_dead_letter { "json" } else { "other" },
+            lake::Format::name,
+        )
     }
 }
 
-/// Longest part of a key that a mail shows, in bytes; S3 ends keys at 1,024, but control characters grow when they are made visible.
+/// Longest part of a key that a mail shows, in bytes; S3 ends keys at 1,024, but control
+/// characters grow when they are made visible.
 const SHOWN: usize = 1100;
 
-/// Returns a part of a key as a mail shows it on one line: S3 allows line breaks and other control characters in keys.
+/// Returns a part of a key as a mail shows it on one line: S3 allows line breaks and
+/// other control characters in keys.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -13,11 +13,13 @@ const PREFIXES: [&str; 2] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS];
 pub(crate) enum Sender {
     /// Its place in the invocation: the response says whether it failed.
     Invocation(usize),
-    /// Received by the function itself: deleted with this receipt handle once its objects are announced.
+    /// Received by the function itself: deleted with this receipt handle once its objects
+    /// are announced.
     Queue(String),
 }
 
-/// The objects to be announced, each once, with the messages that brought it: S3, EventBridge and SQS all may deliver again.
+/// The objects to be announced, each once, with the messages that brought it: S3,
+/// EventBridge and SQS all may deliver again.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     objects: BTreeMap<ObjectVersion, (ObjectCreated, BTreeSet<Sender>)>,
@@ -40,7 +42,11 @@ impl Batch {
     ///
     /// # Errors
     /// Why it says nothing.
-    pub(crate) fn add<'a>(&mut self, sender: Sender, message: &'a Message<Event>) -> Result<(), &'a EventError> {
+    pub(crate) fn add<'a>(
+        &mut self,
+        sender: Sender,
+        message: &'a Message<Event>,
+    ) -> Result<(), &'a EventError> {
         let event = message.content.as_ref().inspect_err(|reason| {
             counter!("BadMessages").increment(1);
             warn!(message = message.id, %reason, "not an event");
@@ -59,16 +65,24 @@ impl Batch {
         Ok(())
     }
 
-    /// Returns the objects, in the order of their keys, those of one key in the order in which they were created.
+    /// Returns the objects, in the order of their keys, those of one key in the order in
+    /// which they were created.
     pub(crate) fn objects(&self) -> Vec<ObjectCreated> {
-        let mut objects: Vec<ObjectCreated> = self.objects.values().map(|(created, _)| created.clone()).collect();
+        let mut objects: Vec<ObjectCreated> = self
+            .objects
+            .values()
+            .map(|(created, _)| created.clone())
+            .collect();
         objects.sort_by(|a, b| (&a.object.key, &a.sequencer).cmp(&(&b.object.key, &b.sequencer)));
         objects
     }
 
     /// Returns about how many bytes of mail the objects take.
     pub(crate) fn bytes(&self) -> usize {
-        self.objects.keys().map(|object| object.key.len() + 60).sum()
+        self.objects
+            .keys()
+            .map(|object| object.key.len() + 60)
+            .sum()
     }
 
     /// Returns the number of objects.
@@ -77,13 +91,24 @@ impl Batch {
     }
 
     /// Returns the messages that brought these objects.
-    pub(crate) fn senders<'a>(&'a self, objects: impl IntoIterator<Item = &'a ObjectVersion>) -> impl Iterator<Item = &'a Sender> {
-        objects.into_iter().filter_map(|object| self.objects.get(object)).flat_map(|(_, senders)| senders)
+    pub(crate) fn senders<'a>(
+        &'a self,
+        objects: impl IntoIterator<Item = &'a ObjectVersion>,
+    ) -> impl Iterator<Item = &'a Sender> {
+        objects
+            .into_iter()
+            .filter_map(|object| self.objects.get(object))
+            .flat_map(|(_, senders)| senders)
     }
 
-    /// Returns the receipt handles of the queue's messages that none of these senders is: they are done with.
+    /// Returns the receipt handles of the queue's messages that none of these senders is:
+    /// they are done with.
     pub(crate) fn done<'a>(&'a self, failed: &BTreeMap<&Sender, &str>) -> BTreeSet<&'a str> {
-        let senders = self.objects.values().flat_map(|(_, senders)| senders).chain(&self.empty);
+        let senders = self
+            .objects
+            .values()
+            .flat_map(|(_, senders)| senders)
+            .chain(&self.empty);
         let receipt = |sender: &'a Sender| match sender {
             Sender::Queue(receipt) if !failed.contains_key(sender) => Some(receipt.as_str()),
             Sender::Queue(_) | Sender::Invocation(_) => None,
@@ -101,7 +126,8 @@ mod tests {
             serde_json::json!({"eventTime": "2026-11-21T05:00:00.123Z", "eventName": "ObjectCreated:Put", "userIdentity": {}, "responseElements": {},
                 "requestParameters": {}, "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 9, "eTag": "e", "sequencer": "0A"}}})
         };
-        let body = serde_json::json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string();
+        let body =
+            serde_json::json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string();
         Message::new(None, &body, Batch::read)
     }
 
@@ -109,19 +135,53 @@ mod tests {
     fn repeats_are_listed_once_and_acknowledged_with_all_their_messages() {
         let mut batch = Batch::default();
         let receipt = |name: &str| Sender::Queue(name.to_owned());
-        assert!(batch.add(Sender::Invocation(0), &message(&["ticks/a", "ticks/b"])).is_ok());
+        assert!(
+            batch
+                .add(Sender::Invocation(0), &message(&["ticks/a", "ticks/b"]))
+                .is_ok()
+        );
         assert!(batch.add(receipt("r1"), &message(&["ticks/b"])).is_ok());
-        assert!(batch.add(receipt("r2"), &message(&["ticks/c", "ticks/a", "_manifests/m"])).is_ok());
+        assert!(
+            batch
+                .add(
+                    receipt("r2"),
+                    &message(&["ticks/c", "ticks/a", "_manifests/m"])
+                )
+                .is_ok()
+        );
         assert!(batch.add(receipt("r3"), &message(&[])).is_ok());
-        assert!(batch.add(receipt("r4"), &Message::new(None, "poison", Batch::read)).is_err());
-        let keys: Vec<String> = batch.objects().into_iter().map(|created| created.object.key).collect();
+        assert!(
+            batch
+                .add(receipt("r4"), &Message::new(None, "poison", Batch::read))
+                .is_err()
+        );
+        let keys: Vec<String> = batch
+            .objects()
+            .into_iter()
+            .map(|created| created.object.key)
+            .collect();
         assert_eq!(
             (keys, batch.repeats, batch.ignored.as_slice()),
-            (vec!["ticks/a".into(), "ticks/b".into(), "ticks/c".into()], 2, [Ignored::OutsideLake].as_slice())
+            (
+                vec!["ticks/a".into(), "ticks/b".into(), "ticks/c".into()],
+                2,
+                [Ignored::OutsideLake].as_slice()
+            )
         );
-        let failed: Vec<ObjectVersion> = batch.objects().into_iter().map(|created| created.object).take(1).collect();
-        let senders: BTreeMap<&Sender, &str> = batch.senders(&failed).map(|sender| (sender, "why")).collect();
-        assert_eq!(senders.keys().copied().collect::<Vec<_>>(), [&Sender::Invocation(0), &receipt("r2")]);
+        let failed: Vec<ObjectVersion> = batch
+            .objects()
+            .into_iter()
+            .map(|created| created.object)
+            .take(1)
+            .collect();
+        let senders: BTreeMap<&Sender, &str> = batch
+            .senders(&failed)
+            .map(|sender| (sender, "why"))
+            .collect();
+        assert_eq!(
+            senders.keys().copied().collect::<Vec<_>>(),
+            [&Sender::Invocation(0), &receipt("r2")]
+        );
         assert_eq!(batch.done(&senders), ["r1", "r3"].into());
     }
 }

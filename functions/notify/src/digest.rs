@@ -12,9 +12,11 @@ use crate::announced::{Announced, printable};
 const LISTED: usize = 50;
 /// Kinds of reasons that a mail lists, and the longest, in characters.
 const REASONS: (usize, usize) = (10, 60);
-/// What SNS takes as a message, attributes included: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
+/// What SNS takes as a message, attributes included:
+/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 const BYTES: usize = 256 * 1024;
-/// Left for what stands above and below the partitions, and for names and types of the attributes.
+/// Left for what stands above and below the partitions, and for names and types of the
+/// attributes.
 const FRAME: usize = 8 * 1024;
 /// A subject is shorter than that: the same page.
 const SUBJECT: usize = 100;
@@ -43,7 +45,11 @@ pub struct Attribute {
 impl Attribute {
     /// Returns the attribute's type for SNS.
     pub fn data_type(&self) -> &'static str {
-        if self.values.len() == 1 { "String" } else { "String.Array" }
+        if self.values.len() == 1 {
+            "String"
+        } else {
+            "String.Array"
+        }
     }
 
     /// Returns the value, or a JSON array of them.
@@ -63,21 +69,33 @@ struct Folder {
 }
 
 impl Digest {
-    /// Returns the mails that tell of these objects, data first; `table` is what a query names.
+    /// Returns the mails that tell of these objects, data first; `table` is what a query
+    /// names.
     pub(crate) fn compose(announced: Vec<Announced>, table: &str) -> Vec<Self> {
         let mut folders: BTreeMap<(bool, String, String), Vec<Announced>> = BTreeMap::new();
         for entry in announced {
-            let (bucket, folder) = (entry.created.object.bucket.clone(), entry.folder().to_owned());
-            folders.entry((entry.is_dead_letter, bucket, folder)).or_default().push(entry);
+            let (bucket, folder) = (
+                entry.created.object.bucket.clone(),
+                entry.folder().to_owned(),
+            );
+            folders
+                .entry((entry.is_dead_letter, bucket, folder))
+                .or_default()
+                .push(entry);
         }
         let mut mails: Vec<Vec<Folder>> = Vec::new();
         let mut room = 0;
         for ((_, bucket, prefix), entries) in folders {
             let prefix = printable(&prefix);
             let text = folder_text(&entries, &format!("s3://{bucket}/{prefix}"), table);
-            // The prefix stands in an attribute, too, in quotes and behind a comma; quotes within it take one more.
+            // The prefix stands in an attribute, too, in quotes and behind a comma;
+            // quotes within it take one more.
             let bytes = text.len() + 2 * prefix.len() + 4;
-            let folder = Folder { prefix, text, entries };
+            let folder = Folder {
+                prefix,
+                text,
+                entries,
+            };
             match mails.last_mut() {
                 Some(mail) if bytes <= room => mail.push(folder),
                 _ => {
@@ -88,55 +106,113 @@ impl Digest {
             room = room.saturating_sub(bytes);
         }
         let of = mails.len();
-        mails.into_iter().enumerate().map(|(place, folders)| Self::of(&folders, (place + 1, of))).collect()
+        mails
+            .into_iter()
+            .enumerate()
+            .map(|(place, folders)| Self::of(&folders, (place + 1, of)))
+            .collect()
     }
 
     fn of(folders: &[Folder], (number, of): (usize, usize)) -> Self {
         let all: Vec<&Announced> = folders.iter().flat_map(|folder| &folder.entries).collect();
-        let (letters, data): (Vec<&Announced>, Vec<&Announced>) = all.iter().partition(|entry| entry.is_dead_letter);
+        let (letters, data): (Vec<&Announced>, Vec<&Announced>) =
+            all.iter().partition(|entry| entry.is_dead_letter);
         let mut facts = Vec::new();
         let mut body = String::new();
         if !data.is_empty() {
-            facts.push(format!("{}, {}", count(data.len() as u64, "new file"), ticks(&data)));
+            facts.push(format!(
+                "{}, {}",
+                count(data.len() as u64, "new file"),
+                ticks(&data)
+            ));
             write_data(&mut body, &data, folders);
         }
         if !letters.is_empty() {
-            facts.push(rows(&letters).map_or_else(|| count(letters.len() as u64, "dead-letter file"), |rows| count(rows, "dead letter")));
+            facts.push(rows(&letters).map_or_else(
+                || count(letters.len() as u64, "dead-letter file"),
+                |rows| count(rows, "dead letter"),
+            ));
             write_dead_letters(&mut body, &letters, folders);
         }
         body.push_str("Times are UTC. A file may be announced again after a retry.\n");
-        let part = if of == 1 { String::new() } else { format!(" ({number} of {of})") };
+        let part = if of == 1 {
+            String::new()
+        } else {
+            format!(" ({number} of {of})")
+        };
         let subject = format!("[ticklake]{part} {}", facts.join(", "));
-        let attribute =
-            |name, values: &dyn Fn(&Announced) -> String| Attribute { name, values: all.iter().map(|entry| values(entry)).collect() };
+        let attribute = |name, values: &dyn Fn(&Announced) -> String| Attribute {
+            name,
+            values: all.iter().map(|entry| values(entry)).collect(),
+        };
         Self {
             subject: subject.chars().take(SUBJECT - 1).collect(),
             body,
             attributes: vec![
-                Attribute { name: "prefix", values: folders.iter().map(|folder| folder.prefix.clone()).collect() },
+                Attribute {
+                    name: "prefix",
+                    values: folders.iter().map(|folder| folder.prefix.clone()).collect(),
+                },
                 attribute("format", &|entry| entry.format().to_owned()),
-                attribute("kind", &|entry| if entry.is_dead_letter { "dead-letter" } else { "data" }.to_owned()),
+                attribute("kind", &|entry| {
+                    if entry.is_dead_letter {
+                        "dead-letter"
+                    } else {
+                        "data"
+                    }
+                    .to_owned()
+                }),
             ],
-            objects: all.iter().map(|entry| entry.created.object.clone()).collect(),
+            objects: all
+                .iter()
+                .map(|entry| entry.created.object.clone())
+                .collect(),
         }
     }
 }
 
 fn write_data(body: &mut String, data: &[&Announced], folders: &[Folder]) {
-    line(body, format_args!("{} in ticks/, {}, {}", count(data.len() as u64, "new file"), ticks(data), size(data)));
-    let times = data.iter().filter_map(|entry| entry.metadata.as_ref()?.event_times);
-    if let Some((first, last)) = times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to))) {
-        line(body, format_args!("Ticks from {} to {} (UTC)", moment(first), moment(last)));
+    line(
+        body,
+        format_args!(
+            "{} in ticks/, {}, {}",
+            count(data.len() as u64, "new file"),
+            ticks(data),
+            size(data)
+        ),
+    );
+    let times = data
+        .iter()
+        .filter_map(|entry| entry.metadata.as_ref()?.event_times);
+    if let Some((first, last)) =
+        times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+    {
+        line(
+            body,
+            format_args!("Ticks from {} to {} (UTC)", moment(first), moment(last)),
+        );
     }
     body.push('\n');
     write_folders(body, folders, false);
 }
 
 fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Folder]) {
-    let records = rows(letters).map_or_else(|| count(letters.len() as u64, "file"), |rows| count(rows, "record"));
-    line(body, format_args!("Warning: not usable as ticks, kept in dead-letter/ with the reason: {records}"));
+    let records = rows(letters).map_or_else(
+        || count(letters.len() as u64, "file"),
+        |rows| count(rows, "record"),
+    );
+    line(
+        body,
+        format_args!(
+            "Warning: not usable as ticks, kept in dead-letter/ with the reason: {records}"
+        ),
+    );
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
-    for (reason, count) in letters.iter().filter_map(|entry| entry.metadata.as_ref()).flat_map(|metadata| &metadata.reasons) {
+    for (reason, count) in letters
+        .iter()
+        .filter_map(|entry| entry.metadata.as_ref())
+        .flat_map(|metadata| &metadata.reasons)
+    {
         let total = reasons.entry(reason).or_default();
         *total = total.saturating_add(*count);
     }
@@ -148,7 +224,14 @@ fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Fold
             .into_iter()
             .take(REASONS.0)
             .map(|(reason, count)| {
-                format!("{} × {}", wording::grouped(count), printable(reason).chars().take(REASONS.1).collect::<String>())
+                format!(
+                    "{} × {}",
+                    wording::grouped(count),
+                    printable(reason)
+                        .chars()
+                        .take(REASONS.1)
+                        .collect::<String>()
+                )
             })
             .collect();
         said.extend((others > 0).then(|| format!("{} more", wording::grouped(others as u64))));
@@ -159,30 +242,53 @@ fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Fold
 }
 
 fn write_folders(body: &mut String, folders: &[Folder], dead_letters: bool) {
-    for folder in folders.iter().filter(|folder| folder.entries[0].is_dead_letter == dead_letters) {
+    for folder in folders
+        .iter()
+        .filter(|folder| folder.entries[0].is_dead_letter == dead_letters)
+    {
         body.push_str(&folder.text);
         body.push('\n');
     }
 }
 
-/// Says what lies in a folder. A listed file is indented, and stands above the URL of its folder.
+/// Says what lies in a folder. A listed file is indented, and stands above the URL of its
+/// folder.
 fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
     let mut text = String::new();
     let all: Vec<&Announced> = entries.iter().collect();
     let files = count(entries.len() as u64, "file");
     let first = &entries[0];
-    let rows =
-        if first.is_dead_letter { rows(&all).map_or("records unknown".to_owned(), |rows| count(rows, "record")) } else { ticks(&all) };
-    let title = first.lake_partition.map_or_else(|| printable(first.folder()), |partition| partition.to_string());
-    line(&mut text, format_args!("{title}    {files}    {rows}    {}", size(&all)));
+    let rows = if first.is_dead_letter {
+        rows(&all).map_or("records unknown".to_owned(), |rows| count(rows, "record"))
+    } else {
+        ticks(&all)
+    };
+    let title = first.lake_partition.map_or_else(
+        || printable(first.folder()),
+        |partition| partition.to_string(),
+    );
+    line(
+        &mut text,
+        format_args!("{title}    {files}    {rows}    {}", size(&all)),
+    );
     for entry in entries.iter().take(LISTED) {
         line(&mut text, format_args!("  {}", entry.line));
     }
     if let Some(more) = entries.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        line(&mut text, format_args!("  … and {}", count(more as u64, "more file")));
+        line(
+            &mut text,
+            format_args!("  … and {}", count(more as u64, "more file")),
+        );
     }
     if let Some(partition) = first.lake_partition.filter(|_| !first.is_dead_letter) {
-        line(&mut text, format_args!("Query them:  SELECT * FROM {table} WHERE dt = '{}' AND hr = '{}'", partition.dt(), partition.hr()));
+        line(
+            &mut text,
+            format_args!(
+                "Query them:  SELECT * FROM {table} WHERE dt = '{}' AND hr = '{}'",
+                partition.dt(),
+                partition.hr()
+            ),
+        );
     }
     line(&mut text, format_args!("{url}"));
     text
@@ -195,7 +301,9 @@ fn line(body: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// Rows of all entries, or `None` where one is unknown.
 fn rows(entries: &[&Announced]) -> Option<u64> {
-    entries.iter().try_fold(0_u64, |sum, entry| Some(sum.saturating_add(entry.metadata.as_ref()?.rows)))
+    entries.iter().try_fold(0_u64, |sum, entry| {
+        Some(sum.saturating_add(entry.metadata.as_ref()?.rows))
+    })
 }
 
 fn ticks(entries: &[&Announced]) -> String {
@@ -203,13 +311,24 @@ fn ticks(entries: &[&Announced]) -> String {
 }
 
 fn size(entries: &[&Announced]) -> String {
-    ByteSize::b(entries.iter().filter_map(|entry| entry.created.size).fold(0, u64::saturating_add)).to_string()
+    ByteSize::b(
+        entries
+            .iter()
+            .filter_map(|entry| entry.created.size)
+            .fold(0, u64::saturating_add),
+    )
+    .to_string()
 }
 
-/// A date alone where the time of day is midnight, as daily data has it; seconds otherwise.
+/// A date alone where the time of day is midnight, as daily data has it; seconds
+/// otherwise.
 fn moment(time: EventTime) -> String {
     let text = time.to_lake_text();
-    if text.ends_with("00:00:00.000000") { text[..10].to_owned() } else { text[..19].to_owned() }
+    if text.ends_with("00:00:00.000000") {
+        text[..10].to_owned()
+    } else {
+        text[..19].to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -223,19 +342,52 @@ mod tests {
         let time = |text| EventTime::parse_csv(text, None).expect("a time");
         let is_data = key.starts_with("ticks/");
         let event_times = is_data.then(|| (time("1986-12-31"), time("2010-01-11 09:30:00")));
-        let reasons = if is_data { BTreeMap::new() } else { [("field price".to_owned(), 2), ("not a JSON object".to_owned(), 1)].into() };
-        let object = ObjectVersion { bucket: "lake".into(), key: key.into(), version_id: None, etag: None };
-        let created = ObjectCreated { object, size: Some(15_360), sequencer: None, time: None };
-        Announced::new(created, rows.map(|rows| ObjectMetadata { rows, event_times, reasons, attempt: None, lost_below: None, skipped: 0 }))
+        let reasons = if is_data {
+            BTreeMap::new()
+        } else {
+            [
+                ("field price".to_owned(), 2),
+                ("not a JSON object".to_owned(), 1),
+            ]
+            .into()
+        };
+        let object = ObjectVersion {
+            bucket: "lake".into(),
+            key: key.into(),
+            version_id: None,
+            etag: None,
+        };
+        let created = ObjectCreated {
+            object,
+            size: Some(15_360),
+            sequencer: None,
+            time: None,
+        };
+        Announced::new(
+            created,
+            rows.map(|rows| ObjectMetadata {
+                rows,
+                event_times,
+                reasons,
+                attempt: None,
+                lost_below: None,
+                skipped: 0,
+            }),
+        )
     }
 
     fn attributes(digest: &Digest) -> Vec<(&str, &str, String)> {
-        digest.attributes.iter().map(|attribute| (attribute.name, attribute.data_type(), attribute.value())).collect()
+        digest
+            .attributes
+            .iter()
+            .map(|attribute| (attribute.name, attribute.data_type(), attribute.value()))
+            .collect()
     }
 
     fn bytes(digest: &Digest) -> usize {
-        let attributes =
-            digest.attributes.iter().map(|attribute| attribute.name.len() + attribute.data_type().len() + attribute.value().len());
+        let attributes = digest.attributes.iter().map(|attribute| {
+            attribute.name.len() + attribute.data_type().len() + attribute.value().len()
+        });
         digest.subject.len() + digest.body.len() + attributes.sum::<usize>()
     }
 
@@ -243,14 +395,26 @@ mod tests {
     fn a_mail_says_what_arrived_where_and_how_to_query_it() {
         let digests = Digest::compose(
             vec![
-                entry("ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000000000-00000000000000001422.parquet", Some(1423)),
-                entry("ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.parquet", Some(4270)),
-                entry("dead-letter/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.json.gz", Some(3)),
+                entry(
+                    "ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000000000-00000000000000001422.parquet",
+                    Some(1423),
+                ),
+                entry(
+                    "ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.parquet",
+                    Some(4270),
+                ),
+                entry(
+                    "dead-letter/dt=2026-11-21/hr=05/ticks-0-00000000000000001423-00000000000000005692.json.gz",
+                    Some(3),
+                ),
             ],
             "ticklake.ticks",
         );
         assert_eq!(digests.len(), 1);
-        assert_eq!(digests[0].subject, "[ticklake] 2 new files, 5,693 ticks, 3 dead letters");
+        assert_eq!(
+            digests[0].subject,
+            "[ticklake] 2 new files, 5,693 ticks, 3 dead letters"
+        );
         assert_eq!(
             digests[0].body,
             "2 new files in ticks/, 5,693 ticks, 30.0 KiB\n\
@@ -274,33 +438,76 @@ mod tests {
         assert_eq!(
             attributes(&digests[0]),
             [
-                ("prefix", "String.Array", r#"["dead-letter/dt=2026-11-21/hr=05/","ticks/dt=2026-11-21/hr=05/"]"#.to_owned()),
+                (
+                    "prefix",
+                    "String.Array",
+                    r#"["dead-letter/dt=2026-11-21/hr=05/","ticks/dt=2026-11-21/hr=05/"]"#
+                        .to_owned()
+                ),
                 ("format", "String.Array", r#"["json","parquet"]"#.to_owned()),
-                ("kind", "String.Array", r#"["data","dead-letter"]"#.to_owned()),
+                (
+                    "kind",
+                    "String.Array",
+                    r#"["data","dead-letter"]"#.to_owned()
+                ),
             ]
         );
     }
 
     #[test]
     fn attributes_of_one_value_are_no_arrays() {
-        let digest = &Digest::compose(vec![entry("ticks/dt=2026-11-21/hr=05/a.csv.gz", Some(1))], "t.t")[0];
-        let wanted = [("prefix", "ticks/dt=2026-11-21/hr=05/"), ("format", "csv"), ("kind", "data")];
-        assert_eq!(attributes(digest), wanted.map(|(name, value)| (name, "String", value.to_owned())));
+        let digest = &Digest::compose(
+            vec![entry("ticks/dt=2026-11-21/hr=05/a.csv.gz", Some(1))],
+            "t.t",
+        )[0];
+        let wanted = [
+            ("prefix", "ticks/dt=2026-11-21/hr=05/"),
+            ("format", "csv"),
+            ("kind", "data"),
+        ];
+        assert_eq!(
+            attributes(digest),
+            wanted.map(|(name, value)| (name, "String", value.to_owned()))
+        );
     }
 
     #[test]
     fn an_object_that_could_not_be_looked_up_is_still_listed() {
         let digest = &Digest::compose(vec![entry("ticks/foreign name ü.txt", None)], "t.t")[0];
         assert_eq!(digest.subject, "[ticklake] 1 new file, ticks unknown");
-        assert!(digest.body.contains("  foreign name ü.txt    rows unknown    15.0 KiB\n"), "{}", digest.body);
+        assert!(
+            digest
+                .body
+                .contains("  foreign name ü.txt    rows unknown    15.0 KiB\n"),
+            "{}",
+            digest.body
+        );
     }
 
     #[test]
     fn a_key_cannot_write_lines_of_its_own() {
-        let digest = &Digest::compose(vec![entry("ticks/a\ns3://b/\u{1}", Some(u64::MAX)), entry("ticks/b", Some(u64::MAX))], "t.t")[0];
+        let digest = &Digest::compose(
+            vec![
+                entry("ticks/a\ns3://b/\u{1}", Some(u64::MAX)),
+                entry("ticks/b", Some(u64::MAX)),
+            ],
+            "t.t",
+        )[0];
         assert!(digest.body.contains("\n  \\u{1}    "), "{}", digest.body);
-        assert!(digest.body.contains("ticks/a\\ns3://b/") && !digest.body.contains("\ns3://b/"), "{}", digest.body);
-        assert!(digest.subject.len() < 100 && digest.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", digest.subject);
+        assert!(
+            digest.body.contains("ticks/a\\ns3://b/") && !digest.body.contains("\ns3://b/"),
+            "{}",
+            digest.body
+        );
+        assert!(
+            digest.subject.len() < 100
+                && digest
+                    .subject
+                    .bytes()
+                    .all(|byte| (b' '..=b'~').contains(&byte)),
+            "{}",
+            digest.subject
+        );
     }
 
     #[test]
@@ -309,20 +516,50 @@ mod tests {
         let digests = Digest::compose((0..173).map(|n| entry(&key(n), Some(1))).collect(), "t.t");
         let body = &digests[0].body;
         assert_eq!((digests.len(), digests[0].objects.len()), (1, 173));
-        assert!(body.contains("dt=2026-11-21/hr=05    173 files    173 ticks"), "{body}");
-        assert!(body.contains("\n  049    1 tick    15.0 KiB\n  … and 123 more files\nQuery them"), "{body}");
+        assert!(
+            body.contains("dt=2026-11-21/hr=05    173 files    173 ticks"),
+            "{body}"
+        );
+        assert!(
+            body.contains("\n  049    1 tick    15.0 KiB\n  … and 123 more files\nQuery them"),
+            "{body}"
+        );
     }
 
     #[test]
     fn mails_are_split_before_sns_refuses_them() {
-        let key = |n: u64| format!("ticks/dt=2026-11-21/hr={:02}/{}\u{1}{n}", n % 24, "\u{1f600}".repeat(230));
-        let digests = Digest::compose((0..2400).map(|n| entry(&key(n), Some(u64::MAX))).collect(), "t.t");
-        let objects: BTreeSet<&ObjectVersion> = digests.iter().flat_map(|digest| &digest.objects).collect();
-        assert_eq!((objects.len(), digests.iter().map(|digest| digest.objects.len()).sum::<usize>()), (2400, 2400));
+        let key = |n: u64| {
+            format!(
+                "ticks/dt=2026-11-21/hr={:02}/{}\u{1}{n}",
+                n % 24,
+                "\u{1f600}".repeat(230)
+            )
+        };
+        let digests = Digest::compose(
+            (0..2400).map(|n| entry(&key(n), Some(u64::MAX))).collect(),
+            "t.t",
+        );
+        let objects: BTreeSet<&ObjectVersion> =
+            digests.iter().flat_map(|digest| &digest.objects).collect();
+        assert_eq!(
+            (
+                objects.len(),
+                digests
+                    .iter()
+                    .map(|digest| digest.objects.len())
+                    .sum::<usize>()
+            ),
+            (2400, 2400)
+        );
         assert!((2..10).contains(&digests.len()), "{}", digests.len());
         for (place, digest) in digests.iter().enumerate() {
             assert!(bytes(digest) < 256 * 1024, "{}", bytes(digest));
-            assert!(digest.subject.len() < 100 && digest.subject.contains(&format!("({} of {})", place + 1, digests.len())));
+            assert!(
+                digest.subject.len() < 100
+                    && digest
+                        .subject
+                        .contains(&format!("({} of {})", place + 1, digests.len()))
+            );
         }
     }
 }

@@ -12,8 +12,10 @@ use tracing::warn;
 
 use crate::Digest;
 
-/// What follows each attempt to publish. Two functions run at a time (`MaximumConcurrency` of the queue in template.yaml), and each waits so long after
-/// an attempt before it makes another or ends: never more than a mail a second, whatever arrives (G7).
+/// What follows each attempt to publish. Two functions run at a time
+/// (`MaximumConcurrency` of the queue in template.yaml), and each waits so long after an
+/// attempt before it makes another or ends: never more than a mail a second, whatever
+/// arrives (G7).
 const HOLD: Duration = Duration::from_secs(2);
 
 /// Publishes digests to the topic.
@@ -26,12 +28,20 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(config: &aws_config::SdkConfig, topic_arn: String) -> Self {
-        // An attempt whose answer is lost may have been a mail: the SDK's own retries would come faster than the hold.
-        let config = aws_sdk_sns::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
-        Self { sns: Client::from_conf(config), topic_arn, next: Mutex::new(Instant::now()) }
+        // An attempt whose answer is lost may have been a mail: the SDK's own retries
+        // would come faster than the hold.
+        let config = aws_sdk_sns::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Self {
+            sns: Client::from_conf(config),
+            topic_arn,
+            next: Mutex::new(Instant::now()),
+        }
     }
 
-    /// Publishes a digest. What may pass (throttling, 5xx, no answer) is tried again until `until`; a first attempt is always made.
+    /// Publishes a digest. What may pass (throttling, 5xx, no answer) is tried again
+    /// until `until`; a first attempt is always made.
     ///
     /// # Errors
     /// SNS refuses the digest, or the time is up.
@@ -50,15 +60,24 @@ impl Publisher {
         }
     }
 
-    /// Shows how many confirmed subscriptions the topic has: an alarm tells when one has vanished. Takes no longer than the hold.
+    /// Shows how many confirmed subscriptions the topic has: an alarm tells when one has
+    /// vanished. Takes no longer than the hold.
     pub(crate) async fn count_subscriptions(&self) {
-        let asked = self.sns.get_topic_attributes().topic_arn(&self.topic_arn).send();
+        let asked = self
+            .sns
+            .get_topic_attributes()
+            .topic_arn(&self.topic_arn)
+            .send();
         let error = match timeout(HOLD, asked).await {
             Err(_) => "no answer".to_owned(),
             Ok(Err(error)) => aws_connect::brief(&error),
             Ok(Ok(answer)) => {
-                let confirmed = answer.attributes().and_then(|attributes| attributes.get("SubscriptionsConfirmed"));
-                if let Some(confirmed) = confirmed.and_then(|confirmed| confirmed.parse::<u32>().ok()) {
+                let confirmed = answer
+                    .attributes()
+                    .and_then(|attributes| attributes.get("SubscriptionsConfirmed"));
+                if let Some(confirmed) =
+                    confirmed.and_then(|confirmed| confirmed.parse::<u32>().ok())
+                {
                     metrics::histogram!("Subscriptions").record(f64::from(confirmed));
                 }
                 return;
@@ -67,35 +86,59 @@ impl Publisher {
         warn!(error, "cannot count the topic's subscriptions");
     }
 
-    /// Waits until the next attempt may be made. An invocation ends with it, too: after it Lambda may run another.
+    /// Waits until the next attempt may be made. An invocation ends with it, too: after
+    /// it Lambda may run another.
     pub(crate) async fn hold(&self) {
         let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
         sleep_until(next).await;
     }
 
     async fn attempt(&self, digest: &Digest) -> Result<(), SdkError<PublishError>> {
-        let mut publish = self.sns.publish().topic_arn(&self.topic_arn).subject(&digest.subject).message(&digest.body);
+        let mut publish = self
+            .sns
+            .publish()
+            .topic_arn(&self.topic_arn)
+            .subject(&digest.subject)
+            .message(&digest.body);
         for attribute in &digest.attributes {
-            let value = MessageAttributeValue::builder().data_type(attribute.data_type()).string_value(attribute.value()).build();
-            publish = publish.message_attributes(attribute.name, value.map_err(SdkError::construction_failure)?);
+            let value = MessageAttributeValue::builder()
+                .data_type(attribute.data_type())
+                .string_value(attribute.value())
+                .build();
+            publish = publish.message_attributes(
+                attribute.name,
+                value.map_err(SdkError::construction_failure)?,
+            );
         }
         publish.send().await.map(|_| ())
     }
 
     fn explain(&self, error: &SdkError<PublishError>) -> String {
         let topic = &self.topic_arn;
-        if error.as_service_error().is_some_and(PublishError::is_not_found_exception) {
-            return format!("the topic {topic} does not exist; deploy the stack again, the messages wait in their queue until then");
+        if error
+            .as_service_error()
+            .is_some_and(PublishError::is_not_found_exception)
+        {
+            return format!(
+                "the topic {topic} does not exist; deploy the stack again, the messages wait in their queue until then"
+            );
         }
         format!("Publish to {topic}: {}", aws_connect::brief(error))
     }
 }
 
-/// Returns true for an error that may pass by itself: no answer, a server's error, throttling.
+/// Returns true for an error that may pass by itself: no answer, a server's error,
+/// throttling.
 fn may_pass(error: &SdkError<PublishError>) -> bool {
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
-    !matches!(error, SdkError::ConstructionFailure(_)) && status.is_none_or(|status| status >= 500 || status == 429)
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let code = error
+        .as_service_error()
+        .and_then(|error| error.code())
+        .unwrap_or_default();
+    !matches!(error, SdkError::ConstructionFailure(_))
+        && status.is_none_or(|status| status >= 500 || status == 429)
         || code.contains("Throttl")
 }
 
@@ -126,6 +169,8 @@ mod tests {
             assert_eq!(may_pass(&answer(status, code)), wanted, "{status} {code}");
         }
         assert!(may_pass(&SdkError::timeout_error("no answer")));
-        assert!(!may_pass(&SdkError::construction_failure("an attribute without a type")));
+        assert!(!may_pass(&SdkError::construction_failure(
+            "an attribute without a type"
+        )));
     }
 }

@@ -19,6 +19,10 @@ impl Settings {
     /// Names the variable that is missing or empty.
     pub fn from_env() -> Result<Self> {
         let table = format!("{}.{}", required("GLUE_DATABASE")?, required("GLUE_TABLE")?);
-        Ok(Self { topic_arn: required("TOPIC_ARN")?, queue_url: required("QUEUE_URL")?, table })
+        Ok(Self {
+            topic_arn: required("TOPIC_ARN")?,
+            queue_url: required("QUEUE_URL")?,
+            table,
+        })
     }
 }

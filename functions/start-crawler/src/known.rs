@@ -4,10 +4,12 @@ use std::time::Duration;
 use lake::LakePartition;
 use tokio::time::Instant;
 
-/// How long the catalog's word on a partition is taken: one that was dropped is missed after so long at most.
+/// How long the catalog's word on a partition is taken: one that was dropped is missed
+/// after so long at most.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The partitions that a warm function has seen in the catalog of late. Only presence is remembered: what is missing is looked up again each time.
+/// The partitions that a warm function has seen in the catalog of late. Only presence is
+/// remembered: what is missing is looked up again each time.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     seen: BTreeMap<LakePartition, Instant>,
@@ -22,7 +24,8 @@ impl Known {
 
     /// Remembers partitions that a look-up, asked at `asked`, has found.
     pub(crate) fn learn(&mut self, found: impl IntoIterator<Item = LakePartition>, asked: Instant) {
-        self.seen.extend(found.into_iter().map(|partition| (partition, asked)));
+        self.seen
+            .extend(found.into_iter().map(|partition| (partition, asked)));
     }
 }
 
@@ -35,7 +38,11 @@ mod tests {
         let partition = LakePartition::parse("2026-11-21", "05").expect("a partition");
         let (mut known, asked) = (Known::default(), Instant::now());
         known.learn([partition], asked);
-        assert!(known.fresh(asked + FRESH - Duration::from_millis(1)).contains(&partition));
+        assert!(
+            known
+                .fresh(asked + FRESH - Duration::from_millis(1))
+                .contains(&partition)
+        );
         assert!(known.fresh(asked + FRESH).is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! Starts the Glue crawler when the catalog does not cover an object that was created.
 //!
-//! A message is acknowledged once the catalog covers its objects, or they are gone; until then it is returned as failed and comes back after
-//! the queue's visibility timeout (G5). Objects in known partitions start nothing, and a batch starts at most one crawl (G6).
+//! A message is acknowledged once the catalog covers its objects, or they are gone; until
+//! then it is returned as failed and comes back after the queue's visibility timeout
+//! (G5). Objects in known partitions start nothing, and a batch starts at most one crawl
+//! (G6).
 
 mod catalog;
 mod handling;
@@ -37,7 +39,8 @@ use want::Want;
 
 /// Left between Glue's last chance to answer and the deadline.
 const MARGIN: Duration = Duration::from_secs(2);
-/// Left when S3 is no longer asked for objects: enough to start a crawl, retries included.
+/// Left when S3 is no longer asked for objects: enough to start a crawl, retries
+/// included.
 const LOOKED: Duration = Duration::from_secs(14);
 
 /// The function: what it needs to handle one invocation after another.
@@ -53,7 +56,12 @@ impl StartCrawler {
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
         let presence = Presence::new(aws_sdk_s3::Client::new(config));
         let crawl_on = settings.crawl_on;
-        Self { crawl_on, catalog: Catalog::new(aws_sdk_glue::Client::new(config), settings), presence, known: Mutex::default() }
+        Self {
+            crawl_on,
+            catalog: Catalog::new(aws_sdk_glue::Client::new(config), settings),
+            presence,
+            known: Mutex::default(),
+        }
     }
 
     /// Carries out what the state machine asks for.
@@ -63,10 +71,15 @@ impl StartCrawler {
             Ask::Crawler => self.catalog.crawler().await?,
             Ask::Partitions(partitions) => {
                 let found = self.catalog.known(partitions).await?;
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).learn(found.iter().copied(), asked);
+                self.known
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .learn(found.iter().copied(), asked);
                 Told::Partitions(found)
             }
-            Ask::Objects(objects) => Told::Gone(self.presence.gone(objects, deadline.minus(LOOKED)).await),
+            Ask::Objects(objects) => {
+                Told::Gone(self.presence.gone(objects, deadline.minus(LOOKED)).await)
+            }
             Ask::Start => self.catalog.start_crawl().await?,
             Ask::Nothing => return Ok(None),
         }))
@@ -80,19 +93,33 @@ impl EventFunction for StartCrawler {
             let want = message.content.as_ref().ok()?.clone();
             Some((place, want.received(message.sent, message.receives)))
         };
-        let wants = invocation.messages.iter().enumerate().filter_map(want).collect();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).fresh(Instant::now());
+        let wants = invocation
+            .messages
+            .iter()
+            .enumerate()
+            .filter_map(want)
+            .collect();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fresh(Instant::now());
         let mut handling = Handling::new(self.crawl_on, wants, known);
         let until = deadline.minus(MARGIN);
         let mut trouble = String::new();
         loop {
-            let answer = timeout_at(until, self.answer(handling.ask(), deadline)).await.context("no answer from Glue before the deadline");
+            let answer = timeout_at(until, self.answer(handling.ask(), deadline))
+                .await
+                .context("no answer from Glue before the deadline");
             match answer.and_then(|answer| answer) {
                 Ok(Some(told)) => handling.told(told),
                 Ok(None) => break,
                 Err(error) => {
                     trouble = format!("{error:#}");
-                    warn!(error = trouble, "the messages that are not known to be covered come back later");
+                    warn!(
+                        error = trouble,
+                        "the messages that are not known to be covered come back later"
+                    );
                     handling.told(Told::Failed);
                 }
             }
@@ -100,8 +127,16 @@ impl EventFunction for StartCrawler {
         let outcome = handling.outcome();
         report(&handling, &outcome);
         let not_covered = "the catalog does not cover the object yet";
-        let reason = if trouble.is_empty() { not_covered } else { &trouble };
-        let mut failed: BTreeMap<usize, String> = outcome.deferred.iter().map(|place| (*place, reason.to_owned())).collect();
+        let reason = if trouble.is_empty() {
+            not_covered
+        } else {
+            &trouble
+        };
+        let mut failed: BTreeMap<usize, String> = outcome
+            .deferred
+            .iter()
+            .map(|place| (*place, reason.to_owned()))
+            .collect();
         for (place, message) in invocation.messages.iter().enumerate() {
             if let Err(reason) = &message.content {
                 counter!("BadMessages").increment(1);
@@ -109,7 +144,11 @@ impl EventFunction for StartCrawler {
                 failed.insert(place, reason.to_string());
             }
         }
-        Ok(invocation.respond(failed.iter().map(|(place, reason)| (*place, reason.as_str())))?)
+        Ok(invocation.respond(
+            failed
+                .iter()
+                .map(|(place, reason)| (*place, reason.as_str())),
+        )?)
     }
 }
 
@@ -117,9 +156,17 @@ impl EventFunction for StartCrawler {
 fn report(handling: &Handling, outcome: &Outcome) {
     let (wants, deferred) = (handling.wants(), outcome.deferred.len());
     let objects: usize = wants.values().map(|want| want.objects.len()).sum();
-    let waiting = || outcome.deferred.iter().flat_map(|place| &wants[place].objects);
-    let oldest =
-        waiting().filter_map(|object| SystemTime::now().duration_since(object.created_by?).ok()).max().unwrap_or_default().as_secs();
+    let waiting = || {
+        outcome
+            .deferred
+            .iter()
+            .flat_map(|place| &wants[place].objects)
+    };
+    let oldest = waiting()
+        .filter_map(|object| SystemTime::now().duration_since(object.created_by?).ok())
+        .max()
+        .unwrap_or_default()
+        .as_secs();
     let ignored: Vec<&Ignored> = wants.values().flat_map(|want| &want.ignored).collect();
     info!(
         messages = wants.len(),
@@ -140,7 +187,10 @@ fn report(handling: &Handling, outcome: &Outcome) {
         Crawl::NotDue => counter!("CrawlsSkipped", "Reason" => "covered").increment(1),
         Crawl::PassedOver => {
             let key = waiting().next().map(|wanted| wanted.object.key.as_str());
-            warn!(key, "no crawl is started: one has succeeded since the message was sent, and has added no partition for the object");
+            warn!(
+                key,
+                "no crawl is started: one has succeeded since the message was sent, and has added no partition for the object"
+            );
             counter!("CrawlsSkipped", "Reason" => "passed-over").increment(1);
         }
         Crawl::Running => counter!("CrawlsSkipped", "Reason" => "running").increment(1),

@@ -1,7 +1,9 @@
-//! Drives [`Handling`] as it is against a model of SQS, Glue, S3 and two warm functions: random arrivals, repeats, crawl durations, failures,
-//! outages, crashes, deletions, and foreign files that no crawl covers. Whatever is acknowledged is covered or gone at that moment (G5), and
-//! every crawl that succeeds finds something new (G6), or is the first to succeed since the message of an object that no crawl covers.
-//! A failure names its seed, which makes it again.
+//! Drives [`Handling`] as it is against a model of SQS, Glue, S3 and two warm functions:
+//! random arrivals, repeats, crawl durations, failures, outages, crashes, deletions, and
+//! foreign files that no crawl covers. Whatever is acknowledged is covered or gone at
+//! that moment (G5), and every crawl that succeeds finds something new (G6), or is the
+//! first to succeed since the message of an object that no crawl covers. A failure names
+//! its seed, which makes it again.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -26,10 +28,12 @@ enum Bug {
     None,
     /// Messages are acknowledged where a crawl is running, as if it covered them.
     AcknowledgeWhileRunning,
-    /// The catalog is asked before the crawler. It costs a crawl if the message has no time, as an event that SQS has not brought; so does an
-    /// object that no crawl covers, and there is none, then.
+    /// The catalog is asked before the crawler. It costs a crawl if the message has no
+    /// time, as an event that SQS has not brought; so does an object that no crawl
+    /// covers, and there is none, then.
     CatalogFirst,
-    /// The time of a message is not looked at: crawls are started for an object that a crawl has passed over.
+    /// The time of a message is not looked at: crawls are started for an object that a
+    /// crawl has passed over.
     StartForever,
     /// S3 is not asked whether an object is gone.
     NeverLook,
@@ -98,10 +102,25 @@ impl World {
         let burst = rng.u64(1..1_800_000);
         let objects: Vec<Object> = (0..rng.usize(1..60))
             .map(|_| {
-                let partition = LakePartition::parse("2026-11-21", &format!("{:02}", rng.i8(0..partitions))).expect("a partition");
-                let (created, fate) = (rng.u64(0..burst), if bug == Bug::CatalogFirst { u8::MAX } else { rng.u8(0..12) });
+                let partition =
+                    LakePartition::parse("2026-11-21", &format!("{:02}", rng.i8(0..partitions)))
+                        .expect("a partition");
+                let (created, fate) = (
+                    rng.u64(0..burst),
+                    if bug == Bug::CatalogFirst {
+                        u8::MAX
+                    } else {
+                        rng.u8(0..12)
+                    },
+                );
                 let deleted = (fate == 0).then(|| created + rng.u64(0..600_000));
-                Object { partition, created, deleted, is_foreign: fate == 1, is_crawled: false }
+                Object {
+                    partition,
+                    created,
+                    deleted,
+                    is_foreign: fate == 1,
+                    is_crawled: false,
+                }
             })
             .collect();
         let mut arrivals: Vec<(u64, usize)> = Vec::new();
@@ -116,7 +135,11 @@ impl World {
             1 | 2 => rng.u64(0..7_200_000),
             _ => 0,
         };
-        let crawl_on = if rng.u8(0..3) == 0 { CrawlOn::EveryFile } else { CrawlOn::NewPartition };
+        let crawl_on = if rng.u8(0..3) == 0 {
+            CrawlOn::EveryFile
+        } else {
+            CrawlOn::NewPartition
+        };
         let is_s3_silent = rng.u8(0..10) == 0;
         Self {
             rng,
@@ -144,10 +167,19 @@ impl World {
 
     /// Runs until no message is left; returns what went wrong.
     fn run(&mut self) -> Result<(), String> {
-        let mut functions = [(); 2].map(|()| Function { known: Known::default(), busy: None, next: 0 });
+        let mut functions = [(); 2].map(|()| Function {
+            known: Known::default(),
+            busy: None,
+            next: 0,
+        });
         loop {
             while let Some((due, object)) = self.arrivals.pop_if(|(due, _)| *due <= self.now) {
-                self.queue.push(Queued { object, sent: due, visible_at: due, receives: 0 });
+                self.queue.push(Queued {
+                    object,
+                    sent: due,
+                    visible_at: due,
+                    receives: 0,
+                });
             }
             self.crawl()?;
             for function in &mut functions {
@@ -159,18 +191,42 @@ impl World {
             if self.arrivals.is_empty() && self.queue.is_empty() && is_idle {
                 break;
             }
-            let busy = functions.iter().filter(|function| function.busy.is_some()).map(|function| function.next);
-            let crawl = self.crawl.iter().flat_map(|crawl| [crawl.lists_at, crawl.ends]);
+            let busy = functions
+                .iter()
+                .filter(|function| function.busy.is_some())
+                .map(|function| function.next);
+            let crawl = self
+                .crawl
+                .iter()
+                .flat_map(|crawl| [crawl.lists_at, crawl.ends]);
             let arrivals = self.arrivals.last().map(|(due, _)| *due);
-            let next = busy.chain(crawl).chain(arrivals).chain(self.queue.iter().map(|queued| queued.visible_at));
-            self.now = next.filter(|next| *next > self.now).min().unwrap_or(self.now + 1);
+            let next = busy
+                .chain(crawl)
+                .chain(arrivals)
+                .chain(self.queue.iter().map(|queued| queued.visible_at));
+            self.now = next
+                .filter(|next| *next > self.now)
+                .min()
+                .unwrap_or(self.now + 1);
         }
-        let without_a_reason = self.dead.iter().find(|object| !self.objects[**object].is_foreign);
-        if let Some(object) = without_a_reason.filter(|_| self.outage_until < 3_600_000 && !self.is_s3_silent) {
-            return Err(format!("object {object} is in the dead-letter queue without a reason"));
+        let without_a_reason = self
+            .dead
+            .iter()
+            .find(|object| !self.objects[**object].is_foreign);
+        if let Some(object) =
+            without_a_reason.filter(|_| self.outage_until < 3_600_000 && !self.is_s3_silent)
+        {
+            return Err(format!(
+                "object {object} is in the dead-letter queue without a reason"
+            ));
         }
-        let lost = (0..self.objects.len()).find(|object| !self.is_settled(*object) && !self.dead.contains(object));
-        lost.map_or(Ok(()), |object| Err(format!("object {object} is neither covered nor gone nor in the dead-letter queue")))
+        let lost = (0..self.objects.len())
+            .find(|object| !self.is_settled(*object) && !self.dead.contains(object));
+        lost.map_or(Ok(()), |object| {
+            Err(format!(
+                "object {object} is neither covered nor gone nor in the dead-letter queue"
+            ))
+        })
     }
 
     fn is_settled(&self, object: usize) -> bool {
@@ -178,7 +234,9 @@ impl World {
     }
 
     fn is_gone(&self, object: usize, at: u64) -> bool {
-        self.objects[object].deleted.is_some_and(|deleted| deleted <= at)
+        self.objects[object]
+            .deleted
+            .is_some_and(|deleted| deleted <= at)
     }
 
     fn is_covered(&self, object: usize) -> bool {
@@ -189,28 +247,50 @@ impl World {
     }
 
     fn crawl(&mut self) -> Result<(), String> {
-        let Some(crawl) = self.crawl.take_if(|crawl| crawl.ends <= self.now) else { return Ok(()) };
+        let Some(crawl) = self.crawl.take_if(|crawl| crawl.ends <= self.now) else {
+            return Ok(());
+        };
         // Glue tells of the last crawl only.
-        let before = std::mem::replace(&mut self.succeeded, crawl.succeeds.then_some(crawl.started));
+        let before =
+            std::mem::replace(&mut self.succeeded, crawl.succeeds.then_some(crawl.started));
         if !crawl.succeeds {
             return Ok(());
         }
         self.crawls += 1;
         let known = self.catalog.len();
-        for object in self.objects.iter_mut().filter(|object| object.created < crawl.lists_at) {
+        for object in self
+            .objects
+            .iter_mut()
+            .filter(|object| object.created < crawl.lists_at)
+        {
             object.is_crawled = true;
-            if !object.is_foreign && object.deleted.is_none_or(|deleted| deleted > crawl.lists_at) {
+            if !object.is_foreign
+                && object
+                    .deleted
+                    .is_none_or(|deleted| deleted > crawl.lists_at)
+            {
                 self.catalog.insert(object.partition);
             }
         }
-        // Every file: an object that came while a crawl was listing has to ask for one more, whether it was seen or not.
+        // Every file: an object that came while a crawl was listing has to ask for one
+        // more, whether it was seen or not.
         if self.crawl_on == CrawlOn::EveryFile || self.catalog.len() > known {
             return Ok(());
         }
-        let is_passed_over = |object: usize| self.objects[object].is_foreign || self.is_gone(object, crawl.lists_at);
+        let is_passed_over =
+            |object: usize| self.objects[object].is_foreign || self.is_gone(object, crawl.lists_at);
         let since = before.unwrap_or_default()..=crawl.started;
-        let is_first = self.sent.iter().any(|(sent, object)| since.contains(sent) && is_passed_over(*object) && !self.is_covered(*object));
-        if is_first { Ok(()) } else { Err(format!("the crawl of {} has found nothing new", crawl.started)) }
+        let is_first = self.sent.iter().any(|(sent, object)| {
+            since.contains(sent) && is_passed_over(*object) && !self.is_covered(*object)
+        });
+        if is_first {
+            Ok(())
+        } else {
+            Err(format!(
+                "the crawl of {} has found nothing new",
+                crawl.started
+            ))
+        }
     }
 
     fn step(&mut self, function: &mut Function) -> Result<(), String> {
@@ -221,12 +301,19 @@ impl World {
         if self.rng.u8(0..100) == 0 {
             // The process dies; what it held comes back.
             self.queue.append(batch);
-            *function = Function { known: Known::default(), busy: None, next: self.now + 1 };
+            *function = Function {
+                known: Known::default(),
+                busy: None,
+                next: self.now + 1,
+            };
             return Ok(());
         }
         let told = self.answer(handling.ask(), before);
         if let (Ask::Partitions(_), Told::Partitions(found)) = (handling.ask(), &told) {
-            function.known.learn(found.iter().copied(), self.epoch + Duration::from_millis(self.now));
+            function.known.learn(
+                found.iter().copied(),
+                self.epoch + Duration::from_millis(self.now),
+            );
         }
         if handling.ask() != &Ask::Nothing {
             handling.told(told);
@@ -235,11 +322,15 @@ impl World {
         }
         let outcome = handling.outcome();
         for (place, queued) in std::mem::take(batch).into_iter().enumerate() {
-            let is_wrong = self.bug == Bug::AcknowledgeWhileRunning && outcome.crawl == Crawl::Running;
+            let is_wrong =
+                self.bug == Bug::AcknowledgeWhileRunning && outcome.crawl == Crawl::Running;
             if outcome.deferred.contains(&place) && !is_wrong {
                 self.queue.push(queued);
             } else if !self.is_settled(queued.object) {
-                return Err(format!("object {} is acknowledged, but it is neither covered nor gone", queued.object));
+                return Err(format!(
+                    "object {} is acknowledged, but it is neither covered nor gone",
+                    queued.object
+                ));
             }
         }
         function.busy = None;
@@ -267,16 +358,34 @@ impl World {
         if !batch.is_empty() {
             let want = |queued: &Queued| {
                 let object = &self.objects[queued.object];
-                let version = ObjectVersion { bucket: "lake".into(), key: queued.object.to_string(), version_id: None, etag: None };
-                let wanted = Wanted { object: version, partition: Some(object.partition), created_by: Some(at(object.created)) };
+                let version = ObjectVersion {
+                    bucket: "lake".into(),
+                    key: queued.object.to_string(),
+                    version_id: None,
+                    etag: None,
+                };
+                let wanted = Wanted {
+                    object: version,
+                    partition: Some(object.partition),
+                    created_by: Some(at(object.created)),
+                };
                 Want {
                     objects: vec![wanted],
                     ignored: vec![],
-                    sent: (!matches!(self.bug, Bug::StartForever | Bug::CatalogFirst)).then_some(at(queued.sent)),
-                    receives: if self.bug == Bug::NeverLook { 1 } else { queued.receives },
+                    sent: (!matches!(self.bug, Bug::StartForever | Bug::CatalogFirst))
+                        .then_some(at(queued.sent)),
+                    receives: if self.bug == Bug::NeverLook {
+                        1
+                    } else {
+                        queued.receives
+                    },
                 }
             };
-            let handling = Handling::new(self.crawl_on, batch.iter().map(want).enumerate().collect(), function.known.fresh(self.instant()));
+            let handling = Handling::new(
+                self.crawl_on,
+                batch.iter().map(want).enumerate().collect(),
+                function.known.fresh(self.instant()),
+            );
             function.busy = Some((handling, batch, self.catalog.clone()));
             function.next = self.now + self.rng.u64(1..1_500);
         }
@@ -285,24 +394,48 @@ impl World {
     fn answer(&mut self, ask: &Ask, before: &BTreeSet<LakePartition>) -> Told {
         if let Ask::Objects(objects) = ask {
             if self.is_s3_silent || self.rng.u8(0..20) == 0 {
-                return Told::Gone(if self.bug == Bug::SilenceIsGone { objects.clone() } else { BTreeSet::new() });
+                return Told::Gone(if self.bug == Bug::SilenceIsGone {
+                    objects.clone()
+                } else {
+                    BTreeSet::new()
+                });
             }
-            let is_gone = |object: &&ObjectVersion| object.key.parse().is_ok_and(|object| self.is_gone(object, self.now));
+            let is_gone = |object: &&ObjectVersion| {
+                object
+                    .key
+                    .parse()
+                    .is_ok_and(|object| self.is_gone(object, self.now))
+            };
             return Told::Gone(objects.iter().filter(is_gone).cloned().collect());
         }
         if self.now < self.outage_until || self.rng.u8(0..20) == 0 {
             return Told::Failed;
         }
         match ask {
-            Ask::Crawler => Told::Crawler(CrawlerSeen { is_running: self.crawl.is_some(), succeeded: self.succeeded.map(at) }),
+            Ask::Crawler => Told::Crawler(CrawlerSeen {
+                is_running: self.crawl.is_some(),
+                succeeded: self.succeeded.map(at),
+            }),
             Ask::Partitions(partitions) => {
-                let catalog = if self.bug == Bug::CatalogFirst { before } else { &self.catalog };
+                let catalog = if self.bug == Bug::CatalogFirst {
+                    before
+                } else {
+                    &self.catalog
+                };
                 Told::Partitions(partitions & catalog)
             }
             Ask::Start if self.crawl.is_some() => Told::AlreadyRunning,
             Ask::Start => {
-                let (lists_at, ends) = (self.now + self.rng.u64(1..20_000), self.now + self.rng.u64(20_000..180_000));
-                self.crawl = Some(RunningCrawl { started: self.now, lists_at, ends, succeeds: self.rng.u8(0..6) > 0 });
+                let (lists_at, ends) = (
+                    self.now + self.rng.u64(1..20_000),
+                    self.now + self.rng.u64(20_000..180_000),
+                );
+                self.crawl = Some(RunningCrawl {
+                    started: self.now,
+                    lists_at,
+                    ends,
+                    succeeds: self.rng.u8(0..6) > 0,
+                });
                 Told::Started
             }
             Ask::Objects(_) | Ask::Nothing => Told::Failed,
@@ -315,12 +448,25 @@ fn every_object_is_covered_or_gone_or_a_dead_letter_and_no_crawl_is_wasted() {
     let (mut crawls, mut outage, mut foreign) = (0, 0, 0);
     for seed in 0..SEEDS {
         let mut world = World::new(seed, Bug::None);
-        world.run().unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
-        let of_foreign = world.dead.iter().filter(|object| world.objects[**object].is_foreign).count();
-        (crawls, outage, foreign) = (crawls + world.crawls, outage + world.dead.len() - of_foreign, foreign + of_foreign);
+        world
+            .run()
+            .unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
+        let of_foreign = world
+            .dead
+            .iter()
+            .filter(|object| world.objects[**object].is_foreign)
+            .count();
+        (crawls, outage, foreign) = (
+            crawls + world.crawls,
+            outage + world.dead.len() - of_foreign,
+            foreign + of_foreign,
+        );
     }
     // A model in which nothing happens would prove nothing.
-    assert!(crawls > SEEDS && outage > 0 && foreign > 0, "{crawls} crawls, {outage} and {foreign} dead letters");
+    assert!(
+        crawls > SEEDS && outage > 0 && foreign > 0,
+        "{crawls} crawls, {outage} and {foreign} dead letters"
+    );
 }
 
 #[test]
@@ -332,7 +478,11 @@ fn the_model_finds_what_is_broken_on_purpose() {
         (Bug::NeverLook, "in the dead-letter queue without a reason"),
         (Bug::SilenceIsGone, "neither covered nor gone"),
     ] {
-        let is_found = |seed| World::new(seed, bug).run().is_err_and(|fault| fault.contains(wanted));
+        let is_found = |seed| {
+            World::new(seed, bug)
+                .run()
+                .is_err_and(|fault| fault.contains(wanted))
+        };
         assert!((0..SEEDS).any(is_found), "{bug:?} is not found");
     }
 }

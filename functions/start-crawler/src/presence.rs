@@ -20,9 +20,15 @@ impl Presence {
         Self { s3 }
     }
 
-    /// Returns those of the objects that are gone. An object counts as present if S3 refuses to tell or does not answer in time.
-    pub(crate) async fn gone(&self, objects: &BTreeSet<ObjectVersion>, until: Instant) -> BTreeSet<ObjectVersion> {
-        let asked = futures::stream::iter(objects).map(|object| async move { (object, self.is_gone(object, until).await) });
+    /// Returns those of the objects that are gone. An object counts as present if S3
+    /// refuses to tell or does not answer in time.
+    pub(crate) async fn gone(
+        &self,
+        objects: &BTreeSet<ObjectVersion>,
+        until: Instant,
+    ) -> BTreeSet<ObjectVersion> {
+        let asked = futures::stream::iter(objects)
+            .map(|object| async move { (object, self.is_gone(object, until).await) });
         let answers: Vec<_> = asked.buffer_unordered(CALLS).collect().await;
         let mut gone = BTreeSet::new();
         let mut unknown = Vec::new();
@@ -34,18 +40,32 @@ impl Presence {
             }
         }
         if let Some(error) = unknown.first() {
-            warn!(objects = unknown.len(), error = format!("{error:#}"), "cannot look for objects; they count as present");
+            warn!(
+                objects = unknown.len(),
+                error = format!("{error:#}"),
+                "cannot look for objects; they count as present"
+            );
         }
         gone
     }
 
-    /// Asks for the key, not for the version: a crawler does not see a version below a delete marker. By a listing, since without
-    /// `s3:ListBucket` S3 answers a HEAD for a missing key with 403, and with it the names below `ticks/` are all that it takes.
+    /// Asks for the key, not for the version: a crawler does not see a version below a
+    /// delete marker. By a listing, since without `s3:ListBucket` S3 answers a HEAD for a
+    /// missing key with 403, and with it the names below `ticks/` are all that it takes.
     async fn is_gone(&self, object: &ObjectVersion, until: Instant) -> Result<bool> {
         let ObjectVersion { bucket, key, .. } = object;
-        let asked = self.s3.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send();
-        let answer = timeout_at(until, asked).await.map_err(|_| anyhow!("no answer in time"));
-        let answer = answer.and_then(|answer| answer.map_err(|error| anyhow!(aws_connect::brief(&error))));
+        let asked = self
+            .s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(key)
+            .max_keys(1)
+            .send();
+        let answer = timeout_at(until, asked)
+            .await
+            .map_err(|_| anyhow!("no answer in time"));
+        let answer =
+            answer.and_then(|answer| answer.map_err(|error| anyhow!(aws_connect::brief(&error))));
         let answer = answer.with_context(|| format!("ListObjectsV2 s3://{bucket}/{key}"))?;
         // A key comes before all that it is a prefix of.
         Ok(answer.contents().first().and_then(|found| found.key()) != Some(key))

@@ -25,8 +25,15 @@ impl Settings {
         let crawl_on = match required("CRAWL_ON")?.as_str() {
             "new-partition" => CrawlOn::NewPartition,
             "every-file" => CrawlOn::EveryFile,
-            other => bail!("environment variable CRAWL_ON is {other:?}; wanted new-partition or every-file"),
+            other => bail!(
+                "environment variable CRAWL_ON is {other:?}; wanted new-partition or every-file"
+            ),
         };
-        Ok(Self { crawler: required("CRAWLER_NAME")?, database: required("GLUE_DATABASE")?, table: required("GLUE_TABLE")?, crawl_on })
+        Ok(Self {
+            crawler: required("CRAWLER_NAME")?,
+            database: required("GLUE_DATABASE")?,
+            table: required("GLUE_TABLE")?,
+            crawl_on,
+        })
     }
 }

@@ -35,7 +35,12 @@ impl Want {
     pub(crate) fn read(text: &str) -> Result<Self, EventError> {
         function::panic_if_asked(text);
         let event = Event::decode(text, &PREFIXES)?;
-        Ok(Self { objects: event.created.into_iter().map(Wanted::of).collect(), ignored: event.ignored, sent: None, receives: 1 })
+        Ok(Self {
+            objects: event.created.into_iter().map(Wanted::of).collect(),
+            ignored: event.ignored,
+            sent: None,
+            receives: 1,
+        })
     }
 
     /// Takes in what SQS says of the message: the objects were there when it was sent.
@@ -51,8 +56,14 @@ impl Want {
 impl Wanted {
     fn of(created: ObjectCreated) -> Self {
         // EventBridge cuts the time to the second.
-        let created_by = created.time.and_then(|time| time.checked_add(Duration::from_secs(1)));
-        Self { partition: LakePartition::of_key(&created.object.key), object: created.object, created_by }
+        let created_by = created
+            .time
+            .and_then(|time| time.checked_add(Duration::from_secs(1)));
+        Self {
+            partition: LakePartition::of_key(&created.object.key),
+            object: created.object,
+            created_by,
+        }
     }
 }
 
@@ -64,7 +75,8 @@ mod tests {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
-    /// With every-file an object counts as covered by a crawl that began after it was there.
+    /// With every-file an object counts as covered by a crawl that began after it was
+    /// there.
     #[test]
     fn an_object_was_there_when_its_message_was_sent_or_a_second_after_its_event() {
         let event = |time: &str| {
@@ -80,7 +92,11 @@ mod tests {
             ("", at(1_795_237_300), at(1_795_237_300)),
             ("", None, None),
         ] {
-            assert_eq!(event(time).received(sent, 1).objects[0].created_by, wanted, "{time} {sent:?}");
+            assert_eq!(
+                event(time).received(sent, 1).objects[0].created_by,
+                wanted,
+                "{time} {sent:?}"
+            );
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The function as Lambda runs it: objects that are gone, and its metrics.
 
-#![allow(clippy::expect_used, unreachable_pub, reason = "a test says what it expected")]
+#![allow(
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "a test says what it expected"
+)]
 
 use std::time::Duration;
 
@@ -20,18 +24,59 @@ async fn an_object_that_is_gone_asks_for_no_second_crawl() {
     let bench = Bench::new().await;
     let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
     // Its key begins with that of the one that is gone.
-    let (gone, there) = ("ticks/dt=2026-11-21/hr=05/a", "ticks/dt=2026-11-21/hr=05/a.parquet");
-    s3.put_object().bucket(BUCKET).key(there).body(b"one".to_vec().into()).send().await.expect("PutObject");
+    let (gone, there) = (
+        "ticks/dt=2026-11-21/hr=05/a",
+        "ticks/dt=2026-11-21/hr=05/a.parquet",
+    );
+    s3.put_object()
+        .bucket(BUCKET)
+        .key(there)
+        .body(b"one".to_vec().into())
+        .send()
+        .await
+        .expect("PutObject");
     let mut function = bench.start(&[]).await;
-    assert_eq!(deferred(&mut function, &batch(2, &[(gone, None)])).await, NONE, "{}", bench.said());
-    assert!(!bench.is_crawling().await, "a crawl has started for an object that is gone: {}", bench.said());
+    assert_eq!(
+        deferred(&mut function, &batch(2, &[(gone, None)])).await,
+        NONE,
+        "{}",
+        bench.said()
+    );
+    assert!(
+        !bench.is_crawling().await,
+        "a crawl has started for an object that is gone: {}",
+        bench.said()
+    );
     let both = batch(2, &[(gone, None), (there, None)]);
-    assert_eq!(deferred(&mut function, &both).await, ["1"], "{}", bench.said());
-    assert!(bench.is_crawling().await, "no crawl has started for an object that is there: {}", bench.said());
-    // That crawl covers nothing, as one does with a foreign file; what it has passed over asks for no other.
-    wait_until("the crawl's end", Duration::from_secs(30), async || Ok(!bench.is_crawling().await)).await.expect("an end");
-    assert_eq!(deferred(&mut function, &both).await, ["1"], "{}", bench.said());
-    assert!(!bench.is_crawling().await, "a second crawl has started for an object that the first has passed over: {}", bench.said());
+    assert_eq!(
+        deferred(&mut function, &both).await,
+        ["1"],
+        "{}",
+        bench.said()
+    );
+    assert!(
+        bench.is_crawling().await,
+        "no crawl has started for an object that is there: {}",
+        bench.said()
+    );
+    // That crawl covers nothing, as one does with a foreign file; what it has passed over
+    // asks for no other.
+    wait_until("the crawl's end", Duration::from_secs(30), async || {
+        Ok(!bench.is_crawling().await)
+    })
+    .await
+    .expect("an end");
+    assert_eq!(
+        deferred(&mut function, &both).await,
+        ["1"],
+        "{}",
+        bench.said()
+    );
+    assert!(
+        !bench.is_crawling().await,
+        "a second crawl has started for an object that the first has passed over: {}",
+        bench.said()
+    );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
@@ -41,48 +86,111 @@ async fn an_object_that_is_gone_asks_for_no_second_crawl() {
 async fn a_version_below_a_delete_marker_is_gone() {
     let bench = Bench::new().await;
     let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
-    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(versioning).send().await.expect("PutBucketVersioning");
+    let versioning = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
+    s3.put_bucket_versioning()
+        .bucket(BUCKET)
+        .versioning_configuration(versioning)
+        .send()
+        .await
+        .expect("PutBucketVersioning");
     let key = "ticks/dt=2026-11-21/hr=05/a.parquet";
-    let put = s3.put_object().bucket(BUCKET).key(key).body(b"one".to_vec().into()).send().await.expect("PutObject");
-    s3.delete_object().bucket(BUCKET).key(key).send().await.expect("DeleteObject");
+    let put = s3
+        .put_object()
+        .bucket(BUCKET)
+        .key(key)
+        .body(b"one".to_vec().into())
+        .send()
+        .await
+        .expect("PutObject");
+    s3.delete_object()
+        .bucket(BUCKET)
+        .key(key)
+        .send()
+        .await
+        .expect("DeleteObject");
     let version = put.version_id().expect("a version");
-    s3.head_object().bucket(BUCKET).key(key).version_id(version).send().await.expect("the version is there");
+    s3.head_object()
+        .bucket(BUCKET)
+        .key(key)
+        .version_id(version)
+        .send()
+        .await
+        .expect("the version is there");
     let mut function = bench.start(&[]).await;
-    assert_eq!(deferred(&mut function, &batch(2, &[(key, Some(version))])).await, NONE, "{}", bench.said());
+    assert_eq!(
+        deferred(&mut function, &batch(2, &[(key, Some(version))])).await,
+        NONE,
+        "{}",
+        bench.said()
+    );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// An S3 that takes the call and never answers is no reason to think that objects are gone. There are more of them than can be asked for at a time:
-/// the crawl is started before the deadline all the same.
+/// An S3 that takes the call and never answers is no reason to think that objects are
+/// gone. There are more of them than can be asked for at a time: the crawl is started
+/// before the deadline all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_s3_says_nothing_of_counts_as_present() {
     let bench = Bench::new().await;
     let silent = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("an address"));
-    let gone: Vec<String> = (0..400).map(|number| format!("ticks/dt=2026-11-21/hr=05/{number}.parquet")).collect();
+    let gone: Vec<String> = (0..400)
+        .map(|number| format!("ticks/dt=2026-11-21/hr=05/{number}.parquet"))
+        .collect();
     let gone: Vec<(&str, Option<&str>)> = gone.iter().map(|key| (key.as_str(), None)).collect();
     let mut function = bench.start(&[("AWS_ENDPOINT_URL_S3", &url)]).await;
-    assert_eq!(deferred(&mut function, &batch(2, &gone)).await.len(), 400, "{}", bench.said());
-    assert!(bench.is_crawling().await, "no crawl has started: {}", bench.said());
-    assert!(bench.said().contains("cannot look for objects; they count as present"), "{}", bench.said());
+    assert_eq!(
+        deferred(&mut function, &batch(2, &gone)).await.len(),
+        400,
+        "{}",
+        bench.said()
+    );
+    assert!(
+        bench.is_crawling().await,
+        "no crawl has started: {}",
+        bench.said()
+    );
+    assert!(
+        bench
+            .said()
+            .contains("cannot look for objects; they count as present"),
+        "{}",
+        bench.said()
+    );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// Nearly every object is there when its message comes for the first time: S3 is not asked for it.
+/// Nearly every object is there when its message comes for the first time: S3 is not
+/// asked for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_is_not_looked_for_when_its_message_comes_for_the_first_time() {
     let bench = Bench::new().await;
     let mut function = bench.start(&[]).await;
-    assert_eq!(deferred(&mut function, &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])).await, ["0"], "{}", bench.said());
-    assert!(bench.is_crawling().await, "no crawl has started: {}", bench.said());
+    assert_eq!(
+        deferred(
+            &mut function,
+            &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])
+        )
+        .await,
+        ["0"],
+        "{}",
+        bench.said()
+    );
+    assert!(
+        bench.is_crawling().await,
+        "no crawl has started: {}",
+        bench.said()
+    );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// A gauge was written again by each invocation of a warm environment, and the alarm stuck.
+/// A gauge was written again by each invocation of a warm environment, and the alarm
+/// stuck.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -90,14 +198,30 @@ async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let crawler = json!({"Crawler": {"Name": "ticks", "State": "READY", "LastCrawl": {"Status": "FAILED", "ErrorMessage": "no access"}}});
     let aws = Aws::at(&scripted_glue(vec![("GetCrawler", crawler)]).await).await;
     let mut function = start(&processes, &aws, &[], &log).await;
-    assert_eq!(deferred(&mut function, &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])).await, ["0"]);
+    assert_eq!(
+        deferred(
+            &mut function,
+            &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])
+        )
+        .await,
+        ["0"]
+    );
     // Outside of the lake's folders: nothing to ask Glue.
-    assert_eq!(deferred(&mut function, &batch(1, &[("ticks/a.parquet", None)])).await, NONE);
+    assert_eq!(
+        deferred(&mut function, &batch(1, &[("ticks/a.parquet", None)])).await,
+        NONE
+    );
     function.stop().await.expect("a stop");
     let said = std::fs::read_to_string(&log).expect("a log");
-    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let metrics: Vec<Value> = lines.filter(|line| line["Objects"] == 1).collect();
-    assert_eq!((metrics.len(), &metrics[0]["LastCrawlFailed"]), (2, &json!([1.0])), "{said}");
+    assert_eq!(
+        (metrics.len(), &metrics[0]["LastCrawlFailed"]),
+        (2, &json!([1.0])),
+        "{said}"
+    );
     assert_eq!(metrics[1].get("LastCrawlFailed"), None, "{said}");
 }
 
@@ -108,16 +232,29 @@ async fn partitions_that_glue_has_not_come_to_are_asked_for_again() {
     let (processes, log) = (Processes::default(), folder.path().join("function.log"));
     let hour = |hr: &str| json!({"Values": ["2026-11-21", hr]});
     let answers = vec![
-        ("GetCrawler", json!({"Crawler": {"Name": "ticks", "State": "READY"}})),
-        ("BatchGetPartition", json!({"Partitions": [hour("05")], "UnprocessedKeys": [hour("06"), hour("07")]})),
-        ("BatchGetPartition", json!({"Partitions": [hour("06")], "UnprocessedKeys": [hour("07")]})),
-        ("BatchGetPartition", json!({"Partitions": [], "UnprocessedKeys": [hour("07")]})),
+        (
+            "GetCrawler",
+            json!({"Crawler": {"Name": "ticks", "State": "READY"}}),
+        ),
+        (
+            "BatchGetPartition",
+            json!({"Partitions": [hour("05")], "UnprocessedKeys": [hour("06"), hour("07")]}),
+        ),
+        (
+            "BatchGetPartition",
+            json!({"Partitions": [hour("06")], "UnprocessedKeys": [hour("07")]}),
+        ),
+        (
+            "BatchGetPartition",
+            json!({"Partitions": [], "UnprocessedKeys": [hour("07")]}),
+        ),
         ("StartCrawler", json!({})),
     ];
     let aws = Aws::at(&scripted_glue(answers).await).await;
     let mut function = start(&processes, &aws, &[], &log).await;
     let objects = ["05", "06", "07"].map(|hr| format!("ticks/dt=2026-11-21/hr={hr}/a.parquet"));
-    let objects: Vec<(&str, Option<&str>)> = objects.iter().map(|key| (key.as_str(), None)).collect();
+    let objects: Vec<(&str, Option<&str>)> =
+        objects.iter().map(|key| (key.as_str(), None)).collect();
     let deferred = deferred(&mut function, &batch(1, &objects)).await;
     function.stop().await.expect("a stop");
     let said = std::fs::read_to_string(&log).expect("a log");

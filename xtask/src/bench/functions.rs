@@ -49,13 +49,26 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let mut steps = Steps::new();
     let tools = Tools::install(repository, processes).await?;
     let stack = steps
-        .step("deploy", "sam build (minutes the first time), sam deploy", async {
-            Deployment::build(Build::Functions, repository, &tools, processes, &folder).await?;
-            let ministack = Ministack::start(&tools, processes, &folder).await?;
-            Ok(("stack ticklake".to_owned(), sample::deploy(ministack, repository, &tools, processes, &folder).await?))
-        })
+        .step(
+            "deploy",
+            "sam build (minutes the first time), sam deploy",
+            async {
+                Deployment::build(Build::Functions, repository, &tools, processes, &folder).await?;
+                let ministack = Ministack::start(&tools, processes, &folder).await?;
+                Ok((
+                    "stack ticklake".to_owned(),
+                    sample::deploy(ministack, repository, &tools, processes, &folder).await?,
+                ))
+            },
+        )
         .await?;
-    let bench = Bench { repository, processes, stack, folder, objects: options.objects };
+    let bench = Bench {
+        repository,
+        processes,
+        stack,
+        folder,
+        objects: options.objects,
+    };
     let mut figures = json!({});
     for function in FUNCTIONS {
         let bytes = zipped(repository, function)?;
@@ -63,8 +76,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             .step(function, &format!("{} starts", options.starts), async {
                 let mut seconds = bench.starts(function, options.starts).await?;
                 let (p50, p99) = (quantile(&mut seconds, 0.5)?, quantile(&mut seconds, 0.99)?);
-                let text =
-                    format!("zip {:.2} MB; start to first poll p50 {:.1} ms, p99 {:.1} ms", bytes as f64 / 1e6, p50 * 1e3, p99 * 1e3);
+                let text = format!(
+                    "zip {:.2} MB; start to first poll p50 {:.1} ms, p99 {:.1} ms",
+                    bytes as f64 / 1e6,
+                    p50 * 1e3,
+                    p99 * 1e3
+                );
                 Ok((text, json!({"p50": p50, "p99": p99})))
             })
             .await?;
@@ -112,14 +129,23 @@ impl Bench<'_> {
         let log = self.folder.join(format!("{function}-start.log"));
         let mut seconds = Vec::new();
         for _ in 0..starts {
-            let process = sample::function(&self.stack, self.repository, self.processes, function, &[], &log).await?;
+            let process = sample::function(
+                &self.stack,
+                self.repository,
+                self.processes,
+                function,
+                &[],
+                &log,
+            )
+            .await?;
             seconds.push(process.first_poll().await?.as_secs_f64());
             process.stop().await?;
         }
         Ok(seconds)
     }
 
-    /// Puts objects; returns the seconds from each PUT's answer until SNS had the mail that lists it.
+    /// Puts objects; returns the seconds from each PUT's answer until SNS had the mail
+    /// that lists it.
     async fn mails(&self) -> Result<Vec<f64>> {
         let bucket = self.stack.deployment.output("LakeBucket")?;
         let mut created: HashMap<String, i64> = HashMap::new();
@@ -142,27 +168,61 @@ impl Bench<'_> {
                 }
             }
             if created.keys().all(|url| published.contains_key(url)) {
-                return Ok(created.iter().map(|(url, at)| (published[url] - at).max(0) as f64 / 1e3).collect());
+                return Ok(created
+                    .iter()
+                    .map(|(url, at)| (published[url] - at).max(0) as f64 / 1e3)
+                    .collect());
             }
-            ensure!(Instant::now() < deadline, "{} of {} objects are in mails", demo::listed(&mails).len(), created.len());
+            ensure!(
+                Instant::now() < deadline,
+                "{} of {} objects are in mails",
+                demo::listed(&mails).len(),
+                created.len()
+            );
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Hands a warm function a batch of objects that exist, in a partition that the catalog has; returns the seconds that it takes.
+    /// Hands a warm function a batch of objects that exist, in a partition that the
+    /// catalog has; returns the seconds that it takes.
     async fn batch(&self, function: &str, size: usize) -> Result<f64> {
         let bucket = self.stack.deployment.output("LakeBucket")?;
-        let event = |n: usize| sample::event(bucket, &format!("{FOLDER}/{:05}.parquet", n % self.objects), &format!("e{n}"), None);
+        let event = |n: usize| {
+            sample::event(
+                bucket,
+                &format!("{FOLDER}/{:05}.parquet", n % self.objects),
+                &format!("e{n}"),
+                None,
+            )
+        };
         let log = self.folder.join(format!("{function}-{size}.log"));
-        let mut process = sample::function(&self.stack, self.repository, self.processes, function, &[], &log).await?;
+        let mut process = sample::function(
+            &self.stack,
+            self.repository,
+            self.processes,
+            function,
+            &[],
+            &log,
+        )
+        .await?;
         let warm: Value = sample::batch([event(0)]);
         let answer = process.invoke(&warm).await?.map_err(anyhow::Error::msg)?;
-        ensure!(sample::failed(&answer)?.is_empty(), "{function} answered {answer}");
+        ensure!(
+            sample::failed(&answer)?.is_empty(),
+            "{function} answered {answer}"
+        );
         let batch = sample::batch((0..size).map(event));
         let started = Instant::now();
-        let answer = process.invoke(&batch).await?.map_err(anyhow::Error::msg).with_context(|| format!("a batch of {size}"))?;
+        let answer = process
+            .invoke(&batch)
+            .await?
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("a batch of {size}"))?;
         let seconds = started.elapsed().as_secs_f64();
-        ensure!(sample::failed(&answer)?.is_empty(), "{function} answered {answer}");
+        ensure!(
+            sample::failed(&answer)?.is_empty(),
+            "{function} answered {answer}"
+        );
         process.stop().await?;
         Ok(seconds)
     }

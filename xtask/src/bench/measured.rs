@@ -17,12 +17,23 @@ impl Used {
     /// Reads /proc; `None` where the process is gone.
     pub(crate) fn by(process: ProcessId) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // Behind the name, which may contain anything: state is the first field, user and system time are the 12th and 13th.
+        // Behind the name, which may contain anything: state is the first field, user and
+        // system time are the 12th and 13th.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()?;
-        Some(Self { cpu_seconds: (ticks(11)? + ticks(12)?) / CLOCK, peak_mebibytes: peak / 1024.0 })
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?
+            .trim()
+            .strip_suffix("kB")?
+            .trim()
+            .parse::<f64>()
+            .ok()?;
+        Some(Self {
+            cpu_seconds: (ticks(11)? + ticks(12)?) / CLOCK,
+            peak_mebibytes: peak / 1024.0,
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what agents and functions cost and how fast they are, on this machine and in one run. Compare ratios, not runs.
+//! `cargo xtask bench`: what agents and functions cost and how fast they are, on this
+//! machine and in one run. Compare ratios, not runs.
 
 mod functions;
 mod measured;
@@ -11,7 +12,8 @@ use local::Processes;
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Bench {
-    /// The consumer: CPU and rows a second by format, freshness, memory, recovery after kill -9
+    /// The consumer: CPU and rows a second by format, freshness, memory, recovery after
+    /// kill -9
     Sink(sink::Options),
     /// The functions: size, start, object created → mail, events a second by batch size
     Functions(functions::Options),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use local::{Kafka, KafkaKind, Ministack, ProcessId, Processes, Repository, Tools, without_cargo_variables};
+use local::{
+    Kafka, KafkaKind, Ministack, ProcessId, Processes, Repository, Tools, without_cargo_variables,
+};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rustix::process::Signal;
@@ -29,7 +31,8 @@ pub(crate) struct Options {
     /// Ticks to land in each format
     #[arg(long, default_value_t = 4_000_000)]
     ticks: u64,
-    /// Another tick-consumer, of another commit for example: both land the topic in turns, and the ratio is printed
+    /// Another tick-consumer, of another commit for example: both land the topic in
+    /// turns, and the ratio is printed
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// How often each consumer lands the topic in each format; its least CPU time counts
@@ -53,22 +56,47 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let tools = Tools::install(repository, processes).await?;
     let log = folder.join("cargo-build.log");
     steps
-        .step("build", "cargo build --profile agents, some minutes the first time", async {
-            let mut cargo = Command::new("cargo");
-            without_cargo_variables(&mut cargo).current_dir(repository.root());
-            cargo.args(["build", "--profile", "agents", "--bin", "tick-consumer", "--example", "read_loop"]);
-            processes.run("cargo build", &mut cargo, &log).await?;
-            Ok(("tick-consumer, read_loop".to_owned(), ()))
-        })
+        .step(
+            "build",
+            "cargo build --profile agents, some minutes the first time",
+            async {
+                let mut cargo = Command::new("cargo");
+                without_cargo_variables(&mut cargo).current_dir(repository.root());
+                cargo.args([
+                    "build",
+                    "--profile",
+                    "agents",
+                    "--bin",
+                    "tick-consumer",
+                    "--example",
+                    "read_loop",
+                ]);
+                processes.run("cargo build", &mut cargo, &log).await?;
+                Ok(("tick-consumer, read_loop".to_owned(), ()))
+            },
+        )
         .await?;
     let ministack = Ministack::start(&tools, processes, &folder).await?;
     let kafka = Kafka::start(KafkaKind::Apache, repository, processes, &folder).await?;
-    let bench = Bench { repository, processes, ministack, kafka, folder };
+    let bench = Bench {
+        repository,
+        processes,
+        ministack,
+        kafka,
+        folder,
+    };
     let ticks = options.ticks;
     let bytes = steps
         .step("produce", "filling the topic", async {
             let bytes = bench.fill(ticks).await?;
-            Ok((format!("{} ticks of {:.0} bytes", wording::grouped(ticks), bytes as f64 / ticks as f64), bytes))
+            Ok((
+                format!(
+                    "{} ticks of {:.0} bytes",
+                    wording::grouped(ticks),
+                    bytes as f64 / ticks as f64
+                ),
+                bytes,
+            ))
         })
         .await?;
     let mut figures = json!({ "ticks": ticks, "bytes_a_tick": bytes as f64 / ticks as f64 });
@@ -77,14 +105,26 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .step("bare", "librdkafka reads and does nothing", async {
             let (used, seconds) = bench.bare(ticks).await?;
             let cost = used.cpu_seconds / millions;
-            Ok((format!("{cost:.2} cpu-s per million, {} a second", wording::grouped((ticks as f64 / seconds) as u64)), cost))
+            Ok((
+                format!(
+                    "{cost:.2} cpu-s per million, {} a second",
+                    wording::grouped((ticks as f64 / seconds) as u64)
+                ),
+                cost,
+            ))
         })
         .await?;
     figures["bare_cpu_seconds_per_million"] = json!(bare);
     let own = repository.path("target/agents/tick-consumer");
     // The consumers run in a folder of their own.
-    let other = options.against.as_ref().map(std::path::absolute).transpose()?;
-    let binaries: Vec<&Path> = std::iter::once(own.as_path()).chain(other.as_deref()).collect();
+    let other = options
+        .against
+        .as_ref()
+        .map(std::path::absolute)
+        .transpose()?;
+    let binaries: Vec<&Path> = std::iter::once(own.as_path())
+        .chain(other.as_deref())
+        .collect();
     for format in ["parquet", "json", "csv"] {
         let entry = steps
             .step(format, "the consumer lands the topic", async {
@@ -134,7 +174,10 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
 impl Bench<'_> {
     fn producer(&self) -> Result<Arc<ThreadedProducer<DefaultProducerContext>>> {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.kafka.brokers()).set("linger.ms", "20").set("queue.buffering.max.messages", "500000");
+        config
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("linger.ms", "20")
+            .set("queue.buffering.max.messages", "500000");
         Ok(Arc::new(config.create()?))
     }
 
@@ -157,29 +200,63 @@ impl Bench<'_> {
 
     async fn bare(&self, ticks: u64) -> Result<(Used, f64)> {
         let mut command = Command::new(self.repository.path("target/agents/examples/read_loop"));
-        command.args([self.kafka.brokers(), "ticks", &PARTITIONS.to_string(), &ticks.to_string()]);
+        command.args([
+            self.kafka.brokers(),
+            "ticks",
+            &PARTITIONS.to_string(),
+            &ticks.to_string(),
+        ]);
         let begun = Instant::now();
-        let process = self.processes.start("read loop", &mut command, &self.folder.join("read-loop.log")).await?;
+        let process = self
+            .processes
+            .start(
+                "read loop",
+                &mut command,
+                &self.folder.join("read-loop.log"),
+            )
+            .await?;
         let mut used = Used::default();
         loop {
-            match tokio::time::timeout(Duration::from_millis(10), self.processes.wait(process)).await {
+            match tokio::time::timeout(Duration::from_millis(10), self.processes.wait(process))
+                .await
+            {
                 Ok(status) => {
-                    ensure!(status?.success(), "the read loop failed, see {}", self.folder.join("read-loop.log").display());
+                    ensure!(
+                        status?.success(),
+                        "the read loop failed, see {}",
+                        self.folder.join("read-loop.log").display()
+                    );
                     return Ok((used, begun.elapsed().as_secs_f64()));
                 }
-                Err(_) => used = Used::by(process).filter(|now| now.cpu_seconds > 0.0).unwrap_or(used),
+                Err(_) => {
+                    used = Used::by(process)
+                        .filter(|now| now.cpu_seconds > 0.0)
+                        .unwrap_or(used)
+                }
             }
             ensure!(begun.elapsed() < PATIENCE, "the read loop takes too long");
         }
     }
 
-    /// Lands the topic with each of the binaries in turns, so that a machine whose speed drifts does not
-    /// favour one. Returns each one's cheapest round.
-    async fn best(&self, binaries: &[&Path], format: &str, options: &Options) -> Result<Vec<(Used, f64)>> {
+    /// Lands the topic with each of the binaries in turns, so that a machine whose speed
+    /// drifts does not favour one. Returns each one's cheapest round.
+    async fn best(
+        &self,
+        binaries: &[&Path],
+        format: &str,
+        options: &Options,
+    ) -> Result<Vec<(Used, f64)>> {
         let mut best: Vec<Option<(Used, f64)>> = vec![None; binaries.len()];
         for round in 0..options.rounds.max(1) {
             for (place, binary) in binaries.iter().enumerate() {
-                let landed = self.land(binary, &format!("{format}-{round}-{place}"), format, options.ticks).await?;
+                let landed = self
+                    .land(
+                        binary,
+                        &format!("{format}-{round}-{place}"),
+                        format,
+                        options.ticks,
+                    )
+                    .await?;
                 if best[place].is_none_or(|(used, _)| landed.0.cpu_seconds < used.cpu_seconds) {
                     best[place] = Some(landed);
                 }
@@ -188,11 +265,24 @@ impl Bench<'_> {
         Ok(best.into_iter().flatten().collect())
     }
 
-    async fn consumer(&self, binary: &Path, name: &str, topic: &str, arguments: &[&str]) -> Result<ProcessId> {
+    async fn consumer(
+        &self,
+        binary: &Path,
+        name: &str,
+        topic: &str,
+        arguments: &[&str],
+    ) -> Result<ProcessId> {
         let mut command = Command::new(binary);
-        command.env_clear().envs(self.ministack.aws.environment()).current_dir(&self.folder);
-        command.args(["--brokers", self.kafka.brokers(), "--topic", topic]).args(arguments);
-        self.processes.start(name, &mut command, &self.log(name)).await
+        command
+            .env_clear()
+            .envs(self.ministack.aws.environment())
+            .current_dir(&self.folder);
+        command
+            .args(["--brokers", self.kafka.brokers(), "--topic", topic])
+            .args(arguments);
+        self.processes
+            .start(name, &mut command, &self.log(name))
+            .await
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -200,37 +290,82 @@ impl Bench<'_> {
     }
 
     async fn bucket(&self, name: &str) -> Result<()> {
-        aws_sdk_s3::Client::new(self.ministack.aws.config()).create_bucket().bucket(name).send().await?;
+        aws_sdk_s3::Client::new(self.ministack.aws.config())
+            .create_bucket()
+            .bucket(name)
+            .send()
+            .await?;
         Ok(())
     }
 
-    /// Lands the topic; returns what it took from the first read record to the last landed one.
-    async fn land(&self, binary: &Path, name: &str, format: &str, ticks: u64) -> Result<(Used, f64)> {
+    /// Lands the topic; returns what it took from the first read record to the last
+    /// landed one.
+    async fn land(
+        &self,
+        binary: &Path,
+        name: &str,
+        format: &str,
+        ticks: u64,
+    ) -> Result<(Used, f64)> {
         self.bucket(name).await?;
-        let arguments = ["--bucket", name, "--format", format, "--group", name, "--max-age", "2s"];
+        let arguments = [
+            "--bucket",
+            name,
+            "--format",
+            format,
+            "--group",
+            name,
+            "--max-age",
+            "2s",
+        ];
         let process = self.consumer(binary, name, "ticks", &arguments).await?;
         wait(|| Ok(!lines(&self.log(name), "reading")?.is_empty())).await?;
         let begun = Instant::now();
         wait(|| {
             let sealed = lines(&self.log(name), "batch sealed")?;
-            Ok(sealed.iter().filter_map(|line| line["rows"].as_u64()).sum::<u64>() >= ticks)
+            Ok(sealed
+                .iter()
+                .filter_map(|line| line["rows"].as_u64())
+                .sum::<u64>()
+                >= ticks)
         })
         .await?;
-        let (seconds, used) = (begun.elapsed().as_secs_f64(), Used::by(process).context("the consumer has ended")?);
-        self.processes.stop(process, Duration::from_secs(10)).await?;
+        let (seconds, used) = (
+            begun.elapsed().as_secs_f64(),
+            Used::by(process).context("the consumer has ended")?,
+        );
+        self.processes
+            .stop(process, Duration::from_secs(10))
+            .await?;
         Ok((used, seconds))
     }
 
-    /// Lands a steady stream; returns freshness p50 and p99 of its records, and how long after the session's end a killed consumer's partitions are landed again.
+    /// Lands a steady stream; returns freshness p50 and p99 of its records, and how long
+    /// after the session's end a killed consumer's partitions are landed again.
     async fn steady(&self) -> Result<((f64, f64), f64)> {
         self.kafka.create_topic("steady", PARTITIONS).await?;
         self.bucket("steady").await?;
         let config = self.folder.join("session.yaml");
-        std::fs::write(&config, format!("kafka:\n  options:\n    session.timeout.ms: \"{}\"\n", SESSION.as_millis()))?;
+        std::fs::write(
+            &config,
+            format!(
+                "kafka:\n  options:\n    session.timeout.ms: \"{}\"\n",
+                SESSION.as_millis()
+            ),
+        )?;
         let config = config.display().to_string();
-        let arguments = ["--bucket", "steady", "--max-age", "250ms", "--config", &config];
+        let arguments = [
+            "--bucket",
+            "steady",
+            "--max-age",
+            "250ms",
+            "--config",
+            &config,
+        ];
         let binary = self.repository.path("target/agents/tick-consumer");
-        let first = self.consumer(&binary, "first", "steady", &arguments).await?;
+        let first = self
+            .consumer(&binary, "first", "steady", &arguments)
+            .await?;
         wait(|| Ok(lines(&self.log("first"), "reading")?.len() == PARTITIONS as usize)).await?;
         let producer = self.producer()?;
         let produced = tokio::task::spawn_blocking(move || {
@@ -238,7 +373,12 @@ impl Bench<'_> {
             while begun.elapsed() < STEADY.1 {
                 let due = (begun.elapsed().as_secs_f64() * STEADY.0 as f64) as u64;
                 while number < due {
-                    send(&producer, "steady", number, &tick(number, 1_700_000_000_000))?;
+                    send(
+                        &producer,
+                        "steady",
+                        number,
+                        &tick(number, 1_700_000_000_000),
+                    )?;
                     number += 1;
                 }
                 std::thread::sleep(Duration::from_millis(1));
@@ -247,15 +387,29 @@ impl Bench<'_> {
             anyhow::Ok(number)
         });
         let total = produced.await??;
-        let rows =
-            |log: &Path| Ok::<_, anyhow::Error>(lines(log, "batch sealed")?.iter().filter_map(|line| line["rows"].as_u64()).sum::<u64>());
+        let rows = |log: &Path| {
+            Ok::<_, anyhow::Error>(
+                lines(log, "batch sealed")?
+                    .iter()
+                    .filter_map(|line| line["rows"].as_u64())
+                    .sum::<u64>(),
+            )
+        };
         wait(|| Ok(rows(&self.log("first"))? >= total)).await?;
         let mut fresh = Vec::new();
-        // Not the first batch of each partition: its records waited in the producer, which takes a second to connect.
+        // Not the first batch of each partition: its records waited in the producer,
+        // which takes a second to connect.
         for line in lines(&self.log("first"), "batch sealed")?.split_off(PARTITIONS as usize) {
-            let (freshness, open) = (line["freshness_seconds"].as_f64(), line["open_seconds"].as_f64());
-            let (freshness, open) = (freshness.context("no freshness")?, open.context("no open_seconds")?);
-            // The first record waited the longest, the last one for the seal alone; those in between evenly in between.
+            let (freshness, open) = (
+                line["freshness_seconds"].as_f64(),
+                line["open_seconds"].as_f64(),
+            );
+            let (freshness, open) = (
+                freshness.context("no freshness")?,
+                open.context("no open_seconds")?,
+            );
+            // The first record waited the longest, the last one for the seal alone; those
+            // in between evenly in between.
             fresh.extend((0..20).map(|part| freshness - open * f64::from(part) / 20.0));
         }
         self.processes.signal(first, Signal::KILL).await;
@@ -263,15 +417,27 @@ impl Bench<'_> {
         self.processes.wait(first).await?;
         let producer = self.producer()?;
         tokio::task::spawn_blocking(move || {
-            (0..1_000).try_for_each(|number| send(&producer, "steady", number, &tick(number, 1_700_000_000_000)))?;
+            (0..1_000).try_for_each(|number| {
+                send(
+                    &producer,
+                    "steady",
+                    number,
+                    &tick(number, 1_700_000_000_000),
+                )
+            })?;
             Ok::<_, anyhow::Error>(producer.flush(PATIENCE)?)
         })
         .await??;
-        let second = self.consumer(&binary, "second", "steady", &arguments).await?;
+        let second = self
+            .consumer(&binary, "second", "steady", &arguments)
+            .await?;
         wait(|| Ok(rows(&self.log("second"))? >= 1_000)).await?;
         let recovered = killed.elapsed().as_secs_f64() - SESSION.as_secs_f64();
         self.processes.stop(second, Duration::from_secs(10)).await?;
-        Ok(((quantile(&mut fresh, 0.5)?, quantile(&mut fresh, 0.99)?), recovered))
+        Ok((
+            (quantile(&mut fresh, 0.5)?, quantile(&mut fresh, 0.99)?),
+            recovered,
+        ))
     }
 }
 
@@ -291,13 +457,23 @@ fn tick(number: u64, time: u64) -> String {
     )
 }
 
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, number: u64, value: &str) -> Result<()> {
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    number: u64,
+    value: &str,
+) -> Result<()> {
     let partition = (number % PARTITIONS.unsigned_abs() as u64) as i32;
-    let mut record = BaseRecord::<(), str>::to(topic).partition(partition).payload(value);
+    let mut record = BaseRecord::<(), str>::to(topic)
+        .partition(partition)
+        .payload(value);
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),
-            Err((error, back)) if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) => {
+            Err((error, back))
+                if error.rdkafka_error_code()
+                    == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) =>
+            {
                 record = back;
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -309,14 +485,21 @@ fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, number
 /// Returns a log's lines with this message.
 fn lines(log: &Path, message: &str) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let parsed = text.lines().filter(|line| line.contains(message)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let parsed = text
+        .lines()
+        .filter(|line| line.contains(message))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     Ok(parsed.filter(|line| line["message"] == message).collect())
 }
 
 async fn wait(mut ready: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !ready()? {
-        ensure!(begun.elapsed() < PATIENCE, "took more than {} s", PATIENCE.as_secs());
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "took more than {} s",
+            PATIENCE.as_secs()
+        );
         sleep(Duration::from_millis(20)).await;
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Counts what is in a lake without any of ticklake's own code: which record numbers stand in its objects, and how often.
+//! Counts what is in a lake without any of ticklake's own code: which record numbers
+//! stand in its objects, and how often.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -25,17 +26,31 @@ pub(crate) async fn count(aws: &Aws, bucket: &str) -> Result<Counted> {
     let s3 = aws_sdk_s3::Client::new(aws.config());
     let mut counted = Counted::default();
     for prefix in ["ticks/", "dead-letter/"] {
-        let mut pages = s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut pages = s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
             for object in page?.contents() {
                 let key = object.key().context("an object without a key")?;
                 let object = s3.get_object().bucket(bucket).key(key).send().await?;
-                if let Some(offset) = object.metadata().and_then(|metadata| metadata.get("lost-below")) {
-                    counted.lost_below.insert(key.to_owned(), offset.parse().with_context(|| format!("{key}: lost-below {offset}"))?);
+                if let Some(offset) = object
+                    .metadata()
+                    .and_then(|metadata| metadata.get("lost-below"))
+                {
+                    counted.lost_below.insert(
+                        key.to_owned(),
+                        offset
+                            .parse()
+                            .with_context(|| format!("{key}: lost-below {offset}"))?,
+                    );
                 }
                 let body = object.body.collect().await?.into_bytes();
                 for row in rows(key, body).with_context(|| key.to_owned())? {
-                    let number = number(&row).with_context(|| format!("{key}: no number in {row}"))?;
+                    let number =
+                        number(&row).with_context(|| format!("{key}: no number in {row}"))?;
                     *counted.numbers.entry(number).or_default() += 1;
                 }
             }
@@ -47,7 +62,10 @@ pub(crate) async fn count(aws: &Aws, bucket: &str) -> Result<Counted> {
 fn rows(key: &str, body: bytes::Bytes) -> Result<Vec<String>> {
     if key.ends_with(".parquet") {
         let file = SerializedFileReader::new(body)?;
-        return file.get_row_iter(None)?.map(|row| Ok(row?.to_string())).collect();
+        return file
+            .get_row_iter(None)?
+            .map(|row| Ok(row?.to_string()))
+            .collect();
     }
     let mut text = String::new();
     GzDecoder::new(body.as_ref()).read_to_string(&mut text)?;

@@ -1,6 +1,8 @@
-//! `cargo xtask chaos`: real consumers, three real brokers, an S3 behind a proxy that misbehaves, and everything killed, stopped and cut off as a seed has
-//! it; records in transactions, and a retention that takes records before they land. Afterwards every record that a broker acknowledged has to be in the lake once,
-//! or to be registered as lost if retention took it; and none of an aborted transaction.
+//! `cargo xtask chaos`: real consumers, three real brokers, an S3 behind a proxy that
+//! misbehaves, and everything killed, stopped and cut off as a seed has it; records in
+//! transactions, and a retention that takes records before they land. Afterwards every
+//! record that a broker acknowledged has to be in the lake once, or to be registered as
+//! lost if retention took it; and none of an aborted transaction.
 
 mod count;
 mod plan;
@@ -29,7 +31,8 @@ pub(crate) struct Options {
     /// How many runs
     #[arg(long, default_value_t = 10)]
     runs: u64,
-    /// The first run's seed; the others follow. A run that failed is made again by its seed and --runs 1
+    /// The first run's seed; the others follow. A run that failed is made again by its
+    /// seed and --runs 1
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Take the condition from the consumers' PUTs: what chaos has to catch
@@ -52,16 +55,30 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let ministack = Ministack::start(&tools, processes, folder).await?;
     let mut kafka = steps
         .step("kafka", "three brokers of Apache Kafka", async {
-            let kafka = Kafka::start(KafkaKind::ApacheCluster, repository, processes, folder).await?;
+            let kafka =
+                Kafka::start(KafkaKind::ApacheCluster, repository, processes, folder).await?;
             Ok((format!("{}, {}", kafka.describe(), kafka.brokers()), kafka))
         })
         .await?;
-    let outcomes = runs(&options, repository, &ministack, &mut kafka, processes, folder, &mut steps).await?;
-    let failed: Vec<u64> = outcomes.iter().filter(|outcome| !outcome.is_whole()).map(|outcome| outcome.seed).collect();
+    let outcomes = runs(
+        &options, repository, &ministack, &mut kafka, processes, folder, &mut steps,
+    )
+    .await?;
+    let failed: Vec<u64> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.is_whole())
+        .map(|outcome| outcome.seed)
+        .collect();
     let total = |figure: fn(&Outcome) -> u64| outcomes.iter().map(figure).sum::<u64>();
     let mut faults: BTreeMap<Fault, u64> = BTreeMap::new();
-    outcomes.iter().flat_map(|outcome| &outcome.faults).for_each(|(fault, count)| *faults.entry(*fault).or_default() += count);
-    let faults: Vec<String> = faults.iter().map(|(fault, count)| format!("{count} {fault:?}")).collect();
+    outcomes
+        .iter()
+        .flat_map(|outcome| &outcome.faults)
+        .for_each(|(fault, count)| *faults.entry(*fault).or_default() += count);
+    let faults: Vec<String> = faults
+        .iter()
+        .map(|(fault, count)| format!("{count} {fault:?}"))
+        .collect();
     println!("faults of S3: {}", faults.join(", "));
     println!(
         "{} runs: {} records acknowledged, {} lost, {} twice, {} taken by retention and registered, {} aborted; {} events, {} batches completed for another consumer, {} times a partition parked",
@@ -75,7 +92,14 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         total(|outcome| outcome.completed),
         total(|outcome| outcome.parked),
     );
-    if failed.is_empty() { Ok(()) } else { bail!("runs that failed, by seed: {failed:?}; logs in {}", folder.display()) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "runs that failed, by seed: {failed:?}; logs in {}",
+            folder.display()
+        )
+    }
 }
 
 async fn runs(
@@ -93,7 +117,16 @@ async fn runs(
         let doing = plan.describe();
         let outcome = steps
             .step(&format!("seed {seed}"), &doing, async {
-                let outcome = run::run(&plan, options.unconditional, repository, ministack, kafka, processes, folder).await?;
+                let outcome = run::run(
+                    &plan,
+                    options.unconditional,
+                    repository,
+                    ministack,
+                    kafka,
+                    processes,
+                    folder,
+                )
+                .await?;
                 Ok((outcome.describe(&doing), outcome))
             })
             .await?;

@@ -28,7 +28,8 @@ pub(crate) enum Event {
     Leave,
     /// Start one more consumer.
     Join,
-    /// Stop one consumer for longer than its session lasts; it then goes on as if nothing had happened.
+    /// Stop one consumer for longer than its session lasts; it then goes on as if nothing
+    /// had happened.
     Freeze,
     /// Kill a broker; it comes back at the end.
     KillBroker,
@@ -38,7 +39,8 @@ pub(crate) enum Event {
     Idle,
     /// Retention takes records, also those that have not landed.
     Retention,
-    /// A manifest of a later version appears in one partition: whoever takes the partition up parks it. It goes at the end.
+    /// A manifest of a later version appears in one partition: whoever takes the
+    /// partition up parks it. It goes at the end.
     Poison,
 }
 
@@ -47,33 +49,46 @@ pub(crate) enum Event {
 pub(crate) enum Membership {
     /// Kafka's classic group protocol.
     Classic,
-    /// The same, with static members: who takes the place of one that was killed has its partitions at once.
+    /// The same, with static members: who takes the place of one that was killed has its
+    /// partitions at once.
     Static,
     /// KIP-848.
     Consumer,
-    /// Each has a group of its own, so that all of them land every partition at the same time: zombies from the first record to the last.
+    /// Each has a group of its own, so that all of them land every partition at the same
+    /// time: zombies from the first record to the last.
     Rivals,
 }
 
 impl Plan {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let membership = [Membership::Classic, Membership::Static, Membership::Consumer, Membership::Rivals][rng.usize(0..4)];
+        let membership = [
+            Membership::Classic,
+            Membership::Static,
+            Membership::Consumer,
+            Membership::Rivals,
+        ][rng.usize(0..4)];
         let length = Duration::from_millis(rng.u64(4_000..8_000));
         let mut events = Vec::new();
         let mut at = Duration::from_millis(rng.u64(500..2_500));
         while at < length {
             // At most one of those that take long, so that two hundred runs end.
-            let takes_long =
-                |events: &[(Duration, Event)]| events.iter().any(|(_, event)| matches!(event, Event::Freeze | Event::KillBroker));
+            let takes_long = |events: &[(Duration, Event)]| {
+                events
+                    .iter()
+                    .any(|(_, event)| matches!(event, Event::Freeze | Event::KillBroker))
+            };
             let event = match rng.u8(0..100) {
                 0..30 => Event::Kill,
                 30..40 => Event::Leave,
                 40..53 => Event::Join,
                 53..65 => Event::Retention,
                 65..75 if !takes_long(&events) => Event::Freeze,
-                // librdkafka 2.12.1 misses an assignment of KIP-848 for good where the heartbeat's answer that carries it is lost, as it then is.
-                75..82 if !takes_long(&events) && membership != Membership::Consumer => Event::KillBroker,
+                // librdkafka 2.12.1 misses an assignment of KIP-848 for good where the
+                // heartbeat's answer that carries it is lost, as it then is.
+                75..82 if !takes_long(&events) && membership != Membership::Consumer => {
+                    Event::KillBroker
+                }
                 82..89 => Event::Outage,
                 89..94 if !events.iter().any(|(_, event)| *event == Event::Poison) => Event::Poison,
                 _ => Event::Idle,
@@ -95,22 +110,43 @@ impl Plan {
         }
     }
 
-    /// Draws how one consumer is configured: formats, batch sizes and rules differ between consumers of one group.
+    /// Draws how one consumer is configured: formats, batch sizes and rules differ
+    /// between consumers of one group.
     pub(crate) fn settings(&self, number: u64) -> Vec<(&'static str, String)> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(1_000_003).wrapping_add(number));
         let mut pick = |choice: &[&str]| choice[rng.usize(0..choice.len())].to_owned();
         vec![
             ("LAKE__FORMAT", pick(&["json", "parquet", "csv"])),
-            ("LAKE__PARTITION_BY", pick(&["kafka-timestamp", "event-time"])),
+            (
+                "LAKE__PARTITION_BY",
+                pick(&["kafka-timestamp", "event-time"]),
+            ),
             ("BATCH__MAX_AGE", pick(&["100ms", "400ms", "2s"])),
             ("BATCH__MAX_ROWS", pick(&["20", "300", "100000"])),
         ]
     }
 
     pub(crate) fn describe(&self) -> String {
-        let Self { partitions, consumers, membership, rate, fault_rate, latency, has_transactions, .. } = self;
-        let events: Vec<String> = self.events.iter().map(|(_, event)| format!("{event:?}")).collect();
-        let transactions = if *has_transactions { ", transactions" } else { "" };
+        let Self {
+            partitions,
+            consumers,
+            membership,
+            rate,
+            fault_rate,
+            latency,
+            has_transactions,
+            ..
+        } = self;
+        let events: Vec<String> = self
+            .events
+            .iter()
+            .map(|(_, event)| format!("{event:?}"))
+            .collect();
+        let transactions = if *has_transactions {
+            ", transactions"
+        } else {
+            ""
+        };
         format!(
             "{partitions} partitions, {consumers} {membership:?}, {rate}/s{transactions}, {fault_rate} %, {latency} ms: {}",
             events.join(" ")

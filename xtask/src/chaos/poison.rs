@@ -6,7 +6,8 @@ use local::Aws;
 /// So far ahead that no consumer comes to it.
 const FIRST: i64 = 1_000_000_000_000;
 
-/// A manifest that no consumer can read, in front of a partition's newest one: a fault of that partition alone.
+/// A manifest that no consumer can read, in front of a partition's newest one: a fault of
+/// that partition alone.
 pub(crate) struct Poison {
     s3: Client,
     bucket: String,
@@ -16,16 +17,37 @@ pub(crate) struct Poison {
 impl Poison {
     /// Puts it into the lake in `bucket`, which has the topic's name.
     pub(crate) async fn put(aws: &Aws, bucket: &str, partition: i32) -> Result<Self> {
-        let key = ManifestKey { topic: bucket.to_owned(), partition, first: FIRST }.to_string();
-        let poison = Self { s3: Client::new(aws.config()), bucket: bucket.to_owned(), key };
+        let key = ManifestKey {
+            topic: bucket.to_owned(),
+            partition,
+            first: FIRST,
+        }
+        .to_string();
+        let poison = Self {
+            s3: Client::new(aws.config()),
+            bucket: bucket.to_owned(),
+            key,
+        };
         let body = br#"{"version":9,"writer":"ticklake/9.9.9"}"#.to_vec();
-        poison.s3.put_object().bucket(&poison.bucket).key(&poison.key).body(body.into()).send().await?;
+        poison
+            .s3
+            .put_object()
+            .bucket(&poison.bucket)
+            .key(&poison.key)
+            .body(body.into())
+            .send()
+            .await?;
         Ok(poison)
     }
 
     /// Takes it away, as an operator does: the partition goes on by itself.
     pub(crate) async fn take_away(self) -> Result<()> {
-        self.s3.delete_object().bucket(self.bucket).key(self.key).send().await?;
+        self.s3
+            .delete_object()
+            .bucket(self.bucket)
+            .key(self.key)
+            .send()
+            .await?;
         Ok(())
     }
 }

@@ -19,25 +19,33 @@ const BURSTS: u64 = 50;
 /// What became of the records that were produced.
 #[derive(Default)]
 pub(crate) struct Produced {
-    /// What brokers acknowledged, and committed if it was in a transaction: each record's own number, and where it stands.
+    /// What brokers acknowledged, and committed if it was in a transaction: each record's
+    /// own number, and where it stands.
     pub(crate) acknowledged: BTreeMap<u64, (i32, i64)>,
     /// The numbers of the records in aborted transactions.
     pub(crate) aborted: BTreeSet<u64>,
 }
 
 impl Produced {
-    /// Waits for the records' deliveries. What is not acknowledged may be in the log or not: nobody promised anything.
+    /// Waits for the records' deliveries. What is not acknowledged may be in the log or
+    /// not: nobody promised anything.
     pub(super) async fn acknowledge(&mut self, sent: Vec<(u64, DeliveryFuture)>) {
         for (number, delivery) in sent {
             if let Ok(Ok(delivered)) = delivery.await {
-                self.acknowledged.insert(number, (delivered.partition, delivered.offset));
+                self.acknowledged
+                    .insert(number, (delivered.partition, delivered.offset));
             }
         }
     }
 
     /// Returns the offset behind the last record of a partition.
     pub(crate) fn end(&self, partition: i32) -> i64 {
-        self.acknowledged.values().filter(|(of, _)| *of == partition).map(|(_, offset)| offset + 1).max().unwrap_or(0)
+        self.acknowledged
+            .values()
+            .filter(|(of, _)| *of == partition)
+            .map(|(_, offset)| offset + 1)
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -56,20 +64,34 @@ impl Switches {
     /// Returns how many records a producer sends now.
     pub(super) fn records_at_once(&self, plan: &Plan) -> u64 {
         let producers = 1 + u64::from(plan.has_transactions);
-        if self.is_idle.load(Ordering::Relaxed) { 0 } else { plan.rate.div_ceil(BURSTS * producers) }
+        if self.is_idle.load(Ordering::Relaxed) {
+            0
+        } else {
+            plan.rate.div_ceil(BURSTS * producers)
+        }
     }
 }
 
 /// Produces records, ticks and poison, each with a number of its own, until told to stop.
-pub(crate) async fn produce(plan: &Plan, brokers: &str, topic: &str, switches: Arc<Switches>) -> Result<Produced> {
+pub(crate) async fn produce(
+    plan: &Plan,
+    brokers: &str,
+    topic: &str,
+    switches: Arc<Switches>,
+) -> Result<Produced> {
     let mut rng = Rng::with_seed(plan.seed ^ 0x5eed);
     let producer: FutureProducer = client_config(brokers).create().context("a producer")?;
     let mut sent = Vec::new();
     let mut send = |rng: &mut Rng, partition: i32| {
         let number = sent.len() as u64;
         let value = value(rng, number);
-        let record = FutureRecord::<(), _>::to(topic).partition(partition).payload(&value);
-        let delivery = producer.send_result(record).map_err(|(error, _)| error).context("the producer's queue")?;
+        let record = FutureRecord::<(), _>::to(topic)
+            .partition(partition)
+            .payload(&value);
+        let delivery = producer
+            .send_result(record)
+            .map_err(|(error, _)| error)
+            .context("the producer's queue")?;
         sent.push((number, delivery));
         anyhow::Ok(())
     };
@@ -92,7 +114,8 @@ pub(crate) async fn produce(plan: &Plan, brokers: &str, topic: &str, switches: A
     let (alone, in_transactions) = tokio::join!(alone, in_transactions);
     alone?;
     let mut produced = in_transactions?;
-    // The last record of each partition is one that stays: behind it nothing has to land, and what retention took before it is seen to be gone.
+    // The last record of each partition is one that stays: behind it nothing has to land,
+    // and what retention took before it is seen to be gone.
     for partition in 0..plan.partitions {
         send(&mut rng, partition)?;
     }
@@ -103,7 +126,11 @@ pub(crate) async fn produce(plan: &Plan, brokers: &str, topic: &str, switches: A
 /// Returns what all producers have in common.
 pub(super) fn client_config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("linger.ms", "5").set("message.timeout.ms", "60000");
+    config
+        .set("bootstrap.servers", brokers)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("message.timeout.ms", "60000");
     config.set("log_level", "0");
     config
 }
@@ -114,8 +141,14 @@ pub(super) fn value(rng: &mut Rng, number: u64) -> Vec<u8> {
     let time = 1_700_000_000_000 + rng.u64(0..72) * 3_600_000;
     match rng.u8(0..100) {
         0 => format!("poison \"n\":{number}}}").into_bytes(),
-        1 => format!(r#"{{"symbol":"A","event_time":{time},"price":"12","n":{number}}}"#).into_bytes(),
+        1 => format!(r#"{{"symbol":"A","event_time":{time},"price":"12","n":{number}}}"#)
+            .into_bytes(),
         2 => [b"\xff\xfe ", format!("\"n\":{number}}}").as_bytes()].concat(),
-        _ => format!(r#"{{"symbol":"S{}","event_time":{time},"price":{}.5,"n":{number}}}"#, number % 7, number % 1000).into_bytes(),
+        _ => format!(
+            r#"{{"symbol":"S{}","event_time":{time},"price":{}.5,"n":{number}}}"#,
+            number % 7,
+            number % 1000
+        )
+        .into_bytes(),
     }
 }

@@ -47,9 +47,26 @@ impl Outcome {
     }
 
     pub(crate) fn describe(&self, plan: &str) -> String {
-        let Self { acknowledged, aborted, completed, parked, verdict: Verdict { lost, twice, registered, .. }, .. } = self;
+        let Self {
+            acknowledged,
+            aborted,
+            completed,
+            parked,
+            verdict:
+                Verdict {
+                    lost,
+                    twice,
+                    registered,
+                    ..
+                },
+            ..
+        } = self;
         let faults: u64 = self.faults.values().sum();
-        let whole = if self.is_whole() { "whole" } else { "NOT WHOLE" };
+        let whole = if self.is_whole() {
+            "whole"
+        } else {
+            "NOT WHOLE"
+        };
         format!(
             "{whole}: {acknowledged} records, {lost} lost, {twice} twice, {registered} taken by retention, {aborted} aborted, {faults} S3 faults, {completed} completed, {parked} parked  [{plan}]"
         )
@@ -82,14 +99,27 @@ struct Running {
 impl Consumers<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.repository.path("target/debug/tick-consumer"));
-        command.env_clear().envs(self.ministack.aws.environment()).env("RUST_LOG", "info").current_dir(self.folder);
-        command.args(["--brokers", &self.brokers, "--topic", &self.topic, "--bucket", &self.topic]);
+        command
+            .env_clear()
+            .envs(self.ministack.aws.environment())
+            .env("RUST_LOG", "info")
+            .current_dir(self.folder);
+        command.args([
+            "--brokers",
+            &self.brokers,
+            "--topic",
+            &self.topic,
+            "--bucket",
+            &self.topic,
+        ]);
         command
     }
 
     /// Starts a consumer in the first seat that is free.
     async fn start(&mut self) -> Result<()> {
-        let seat = (0..).find(|seat| !self.running.iter().any(|running| running.seat == *seat)).unwrap_or_default();
+        let seat = (0..)
+            .find(|seat| !self.running.iter().any(|running| running.seat == *seat))
+            .unwrap_or_default();
         let number = self.started;
         self.started += 1;
         let mut command = self.command();
@@ -98,16 +128,36 @@ impl Consumers<'_> {
             command.env(format!("TICK_CONSUMER_{name}"), value);
         }
         let config = self.folder.join("sessions.yaml");
-        std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    heartbeat.interval.ms: \"1000\"\n")?;
+        std::fs::write(
+            &config,
+            "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    heartbeat.interval.ms: \"1000\"\n",
+        )?;
         match self.plan.membership {
             Membership::Consumer => command.args(["--group-protocol", "consumer"]),
             Membership::Classic => command.arg("--config").arg(config),
-            Membership::Static => command.arg("--config").arg(config).args(["--group-instance-id", &format!("member-{seat}")]),
-            Membership::Rivals => command.arg("--config").arg(config).args(["--group", &format!("rival-{seat}")]),
+            Membership::Static => command
+                .arg("--config")
+                .arg(config)
+                .args(["--group-instance-id", &format!("member-{seat}")]),
+            Membership::Rivals => command
+                .arg("--config")
+                .arg(config)
+                .args(["--group", &format!("rival-{seat}")]),
         };
         let name = format!("{}-consumer-{number}", self.topic);
-        let process = self.processes.start(&name, &mut command, &self.folder.join(format!("{name}.log"))).await?;
-        self.running.push(Running { process, seat, number });
+        let process = self
+            .processes
+            .start(
+                &name,
+                &mut command,
+                &self.folder.join(format!("{name}.log")),
+            )
+            .await?;
+        self.running.push(Running {
+            process,
+            seat,
+            number,
+        });
         Ok(())
     }
 
@@ -133,13 +183,20 @@ impl Consumers<'_> {
     }
 
     async fn stop(&mut self, process: ProcessId) -> Result<()> {
-        let status = self.processes.stop(process, Duration::from_secs(10)).await?;
+        let status = self
+            .processes
+            .stop(process, Duration::from_secs(10))
+            .await?;
         self.running.retain(|running| running.process != process);
         // A static member that was taken for dead finds its seat taken, and says so.
-        let was_replaced = self.plan.membership == Membership::Static && self.said("another consumer has joined group") > 0;
+        let was_replaced = self.plan.membership == Membership::Static
+            && self.said("another consumer has joined group") > 0;
         // One that was just started has no handler for the signal yet.
         let was_too_young = status.signal() == Some(Signal::TERM.as_raw());
-        ensure!(status.success() || was_replaced || was_too_young, "a consumer that was told to stop ended with {status}");
+        ensure!(
+            status.success() || was_replaced || was_too_young,
+            "a consumer that was told to stop ended with {status}"
+        );
         Ok(())
     }
 
@@ -147,8 +204,14 @@ impl Consumers<'_> {
     async fn wait_for_work(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(8);
         for Running { number, .. } in &self.running {
-            let log = self.folder.join(format!("{}-consumer-{number}.log", self.topic));
-            while Instant::now() < deadline && !std::fs::read_to_string(&log).unwrap_or_default().contains("\"batch sealed\"") {
+            let log = self
+                .folder
+                .join(format!("{}-consumer-{number}.log", self.topic));
+            while Instant::now() < deadline
+                && !std::fs::read_to_string(&log)
+                    .unwrap_or_default()
+                    .contains("\"batch sealed\"")
+            {
                 sleep(Duration::from_millis(50)).await;
             }
         }
@@ -157,8 +220,16 @@ impl Consumers<'_> {
 
     /// Returns how often the consumers said something.
     fn said(&self, text: &str) -> u64 {
-        let log = |number| std::fs::read_to_string(self.folder.join(format!("{}-consumer-{number}.log", self.topic))).unwrap_or_default();
-        (0..self.started).map(|number| log(number).matches(text).count() as u64).sum()
+        let log = |number| {
+            std::fs::read_to_string(
+                self.folder
+                    .join(format!("{}-consumer-{number}.log", self.topic)),
+            )
+            .unwrap_or_default()
+        };
+        (0..self.started)
+            .map(|number| log(number).matches(text).count() as u64)
+            .sum()
     }
 }
 
@@ -173,8 +244,16 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
-    aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(&topic).send().await?;
-    let conditions = if unconditional { Conditions::KeptForProbes } else { Conditions::Kept };
+    aws_sdk_s3::Client::new(ministack.aws.config())
+        .create_bucket()
+        .bucket(&topic)
+        .send()
+        .await?;
+    let conditions = if unconditional {
+        Conditions::KeptForProbes
+    } else {
+        Conditions::Kept
+    };
     let proxy = FaultProxy::start(ministack.aws.endpoint(), plan.seed, conditions).await?;
     let mut consumers = Consumers {
         plan,
@@ -203,7 +282,16 @@ pub(crate) async fn run(
         begun?;
         proxy.set_rate(plan.fault_rate);
         let mut killed = None;
-        let tortured = torture(plan, &mut consumers, kafka, &proxy, &switches, &mut retention, &mut killed).await;
+        let tortured = torture(
+            plan,
+            &mut consumers,
+            kafka,
+            &proxy,
+            &switches,
+            &mut retention,
+            &mut killed,
+        )
+        .await;
         switches.is_over.store(true, Ordering::Relaxed);
         proxy.set_rate(0);
         proxy.set_latency(0);
@@ -215,7 +303,11 @@ pub(crate) async fn run(
     };
     let (produced, tortured) = tokio::join!(producing, torture);
     let produced = produced?;
-    let mut told: Vec<String> = tortured.err().map(|error| format!("{error:#}")).into_iter().collect();
+    let mut told: Vec<String> = tortured
+        .err()
+        .map(|error| format!("{error:#}"))
+        .into_iter()
+        .collect();
     let caught_up = catch_up(&mut consumers, &produced).await;
     told.extend(caught_up.err().map(|error| format!("{error:#}")));
     for Running { process, .. } in consumers.running.clone() {
@@ -226,7 +318,12 @@ pub(crate) async fn run(
     while proxy.late() > 0 {
         sleep(Duration::from_millis(50)).await;
     }
-    told.extend(verify(&consumers).await.err().map(|error| format!("{error:#}")));
+    told.extend(
+        verify(&consumers)
+            .await
+            .err()
+            .map(|error| format!("{error:#}")),
+    );
     let verdict = judge(&produced, &retention, &ministack.aws, &topic).await?;
     told.extend(verdict.told());
     let outcome = Outcome {
@@ -235,13 +332,16 @@ pub(crate) async fn run(
         aborted: produced.aborted.len() as u64,
         verdict,
         events: plan.events.len() as u64,
-        completed: consumers.said("another consumer landed these offsets") + consumers.said("completing a batch that its consumer left"),
+        completed: consumers.said("another consumer landed these offsets")
+            + consumers.said("completing a batch that its consumer left"),
         parked: consumers.said("PARTITION PARKED"),
         faults: proxy.thrown(),
         told,
     };
     let admin = kafka.admin()?;
-    admin.delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new()).await?;
+    admin
+        .delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new())
+        .await?;
     Ok(outcome)
 }
 
@@ -259,10 +359,18 @@ async fn torture(
     let (mut frozen, mut poison) = (None, None);
     for (at, event) in &plan.events {
         tokio::time::sleep_until(begun + *at).await;
-        switches.is_idle.store(*event == Event::Idle, Ordering::Relaxed);
-        proxy.set_rate(if *event == Event::Outage { 100 } else { plan.fault_rate });
+        switches
+            .is_idle
+            .store(*event == Event::Idle, Ordering::Relaxed);
+        proxy.set_rate(if *event == Event::Outage {
+            100
+        } else {
+            plan.fault_rate
+        });
         consumers.forget_ended().await;
-        let chosen = consumers.draw().filter(|process| frozen.is_none_or(|(frozen, _)| frozen != *process));
+        let chosen = consumers
+            .draw()
+            .filter(|process| frozen.is_none_or(|(frozen, _)| frozen != *process));
         match (event, chosen) {
             (Event::Kill, Some(process)) => {
                 consumers.kill(process).await?;
@@ -283,7 +391,8 @@ async fn torture(
             (Event::Retention, _) => retention.take().await?,
             (Event::Poison, _) => {
                 let partition = consumers.rng.i32(0..plan.partitions);
-                poison = Some(Poison::put(&consumers.ministack.aws, &consumers.topic, partition).await?);
+                poison =
+                    Some(Poison::put(&consumers.ministack.aws, &consumers.topic, partition).await?);
             }
             _ => {}
         }
@@ -295,7 +404,8 @@ async fn torture(
         consumers.processes.signal(process, Signal::CONT).await;
     }
     if let Some(poison) = poison {
-        // Whoever takes a killed consumer's place has its partitions only after the session.
+        // Whoever takes a killed consumer's place has its partitions only after the
+        // session.
         let deadline = Instant::now() + FROZEN;
         while consumers.said("PARTITION PARKED") == 0 && Instant::now() < deadline {
             sleep(Duration::from_millis(100)).await;
@@ -305,7 +415,8 @@ async fn torture(
     Ok(())
 }
 
-/// Waits until the manifests account for every record that was acknowledged. A consumer that has ended is started again, as systemd does: a static member whose session a
+/// Waits until the manifests account for every record that was acknowledged. A consumer
+/// that has ended is started again, as systemd does: a static member whose session a
 /// dying broker has ended is fenced, and can do nothing but end.
 async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<()> {
     let topic = consumers.topic.clone();
@@ -318,18 +429,40 @@ async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<
             if consumers.running.is_empty() {
                 consumers.start().await?;
             }
-            let listing = s3.list_objects_v2().bucket(&topic).prefix(format!("_manifests/{topic}/{partition}/")).max_keys(1).send().await?;
+            let listing = s3
+                .list_objects_v2()
+                .bucket(&topic)
+                .prefix(format!("_manifests/{topic}/{partition}/"))
+                .max_keys(1)
+                .send()
+                .await?;
             let next = match listing.contents().first().and_then(|object| object.key()) {
                 None => 0,
                 Some(key) => {
-                    let body = s3.get_object().bucket(&topic).key(key).send().await?.body.collect().await?.into_bytes();
-                    serde_json::from_slice::<Value>(&body)?["last"].as_i64().context("a manifest without last")? + 1
+                    let body = s3
+                        .get_object()
+                        .bucket(&topic)
+                        .key(key)
+                        .send()
+                        .await?
+                        .body
+                        .collect()
+                        .await?
+                        .into_bytes();
+                    serde_json::from_slice::<Value>(&body)?["last"]
+                        .as_i64()
+                        .context("a manifest without last")?
+                        + 1
                 }
             };
             if next >= end {
                 break;
             }
-            ensure!(Instant::now() < deadline, "partition {partition} stands at {next} of {end} after {} s", CATCH_UP.as_secs());
+            ensure!(
+                Instant::now() < deadline,
+                "partition {partition} stands at {next} of {end} after {} s",
+                CATCH_UP.as_secs()
+            );
             sleep(Duration::from_millis(200)).await;
         }
     }
@@ -338,7 +471,16 @@ async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<
 
 /// Lets `tick-consumer verify --deep` judge the lake.
 async fn verify(consumers: &Consumers<'_>) -> Result<()> {
-    let log = consumers.folder.join(format!("{}-verify.log", consumers.topic));
+    let log = consumers
+        .folder
+        .join(format!("{}-verify.log", consumers.topic));
     let mut command = consumers.command();
-    consumers.processes.run("tick-consumer verify", command.args(["verify", "--deep"]), &log).await
+    consumers
+        .processes
+        .run(
+            "tick-consumer verify",
+            command.args(["verify", "--deep"]),
+            &log,
+        )
+        .await
 }

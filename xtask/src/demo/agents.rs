@@ -28,13 +28,28 @@ pub(crate) struct Produced {
 
 impl Produced {
     pub(crate) fn sentence(&self, input: &str) -> String {
-        let Figures { rows_read, rows_skipped, rows_rejected, rows_sent } = self.figures;
-        let skipped = if rows_skipped == 0 { String::new() } else { format!(", {}", count(rows_skipped, "blank row")) };
-        format!("{} rows of {input} → {} ticks sent, {} rejected{skipped}", grouped(rows_read), grouped(rows_sent), grouped(rows_rejected))
+        let Figures {
+            rows_read,
+            rows_skipped,
+            rows_rejected,
+            rows_sent,
+        } = self.figures;
+        let skipped = if rows_skipped == 0 {
+            String::new()
+        } else {
+            format!(", {}", count(rows_skipped, "blank row"))
+        };
+        format!(
+            "{} rows of {input} → {} ticks sent, {} rejected{skipped}",
+            grouped(rows_read),
+            grouped(rows_sent),
+            grouped(rows_rejected)
+        )
     }
 }
 
-/// Starts `tick-consumer` as on EC2: with the settings and in the role that the template has for it, but for what makes the demo short.
+/// Starts `tick-consumer` as on EC2: with the settings and in the role that the template
+/// has for it, but for what makes the demo short.
 pub(crate) async fn start_consumer(
     input: &Input,
     repository: &Repository,
@@ -45,9 +60,25 @@ pub(crate) async fn start_consumer(
     let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
     let role = Role::read(aws, deployment.output("ConsumerRoleName")?).await?;
     let mut consumer = agent(repository, "tick-consumer", folder);
-    consumer.envs(role.environment(aws).await?).arg("--config").arg(format!("ssm:{}", deployment.output("ConsumerConfigName")?));
-    consumer.args(["--max-age", "2s", "--max-rows", &input.rows_per_batch().to_string(), "--listen", "127.0.0.1:0"]);
-    processes.start("tick-consumer", &mut consumer, &folder.join("tick-consumer.log")).await
+    consumer
+        .envs(role.environment(aws).await?)
+        .arg("--config")
+        .arg(format!("ssm:{}", deployment.output("ConsumerConfigName")?));
+    consumer.args([
+        "--max-age",
+        "2s",
+        "--max-rows",
+        &input.rows_per_batch().to_string(),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    processes
+        .start(
+            "tick-consumer",
+            &mut consumer,
+            &folder.join("tick-consumer.log"),
+        )
+        .await
 }
 
 /// Runs `tick-producer` to its end.
@@ -61,7 +92,17 @@ pub(crate) async fn produce(
 ) -> Result<Produced> {
     let summary = folder.join("producer.json");
     let mut producer = agent(repository, "tick-producer", folder);
-    producer.args(["--brokers", brokers, "--topic", TOPIC.0, "--event-time", &flag_value(options.event_time), "--summary"]).arg(&summary);
+    producer
+        .args([
+            "--brokers",
+            brokers,
+            "--topic",
+            TOPIC.0,
+            "--event-time",
+            &flag_value(options.event_time),
+            "--summary",
+        ])
+        .arg(&summary);
     match input {
         Input::Csv { path, .. } => {
             producer.arg("--csv").arg(std::path::absolute(path)?);
@@ -76,10 +117,17 @@ pub(crate) async fn produce(
     let log = folder.join("tick-producer.log");
     processes.run("tick-producer", &mut producer, &log).await?;
     let text = std::fs::read_to_string(&summary).with_context(|| summary.display().to_string())?;
-    let figures: Figures = serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
+    let figures: Figures =
+        serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
     let said = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
-    let rejected: Vec<&str> = said.lines().filter(|line| line.starts_with("rejected:") || line.contains("(kept in")).collect();
-    Ok(Produced { figures, rejected_lines: rejected.join("\n") })
+    let rejected: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("rejected:") || line.contains("(kept in"))
+        .collect();
+    Ok(Produced {
+        figures,
+        rejected_lines: rejected.join("\n"),
+    })
 }
 
 /// An agent as systemd starts it: no configuration of this shell's reaches it.

@@ -1,4 +1,5 @@
-//! What the demo claims, looked up where users would look: S3, the catalog, the mails, Athena.
+//! What the demo claims, looked up where users would look: S3, the catalog, the mails,
+//! Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub(crate) struct Landed {
     pub(crate) duplicates: u64,
 }
 
-/// Waits until the objects hold as many rows as were sent; goes on for as long as more come.
+/// Waits until the objects hold as many rows as were sent; goes on for as long as more
+/// come.
 pub(crate) async fn all_landed(
     lake: &mut LakeContents,
     aws: &Aws,
@@ -42,7 +44,12 @@ pub(crate) async fn all_landed(
             (landed, since) = (now, Instant::now());
         }
         if since.elapsed() > PATIENCE {
-            bail!("{} of {} ticks have landed in s3://{bucket}, and no more for {} s", grouped(landed), grouped(sent), PATIENCE.as_secs());
+            bail!(
+                "{} of {} ticks have landed in s3://{bucket}, and no more for {} s",
+                grouped(landed),
+                grouped(sent),
+                PATIENCE.as_secs()
+            );
         }
         sleep(LOOK).await;
     }
@@ -50,50 +57,89 @@ pub(crate) async fn all_landed(
 
 /// Returns the folders of the data objects.
 pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
-    lake.below("ticks/").filter_map(|(key, _)| Some(key.rsplit_once('/')?.0)).collect()
+    lake.below("ticks/")
+        .filter_map(|(key, _)| Some(key.rsplit_once('/')?.0))
+        .collect()
 }
 
-/// Waits until the table has every partition that data objects lie in; returns the number of those and of all that the table has.
-pub(crate) async fn all_crawled(lake: &LakeContents, aws: &Aws, deployment: &Deployment) -> Result<(u64, u64)> {
+/// Waits until the table has every partition that data objects lie in; returns the number
+/// of those and of all that the table has.
+pub(crate) async fn all_crawled(
+    lake: &LakeContents,
+    aws: &Aws,
+    deployment: &Deployment,
+) -> Result<(u64, u64)> {
     let wanted: BTreeSet<Vec<String>> = lake
         .below("ticks/")
         .filter_map(|(key, _)| LakePartition::of_key(key))
         .map(|partition| vec![partition.dt(), partition.hr()])
         .collect();
-    let (database, table) = (deployment.output("DatabaseName")?, deployment.output("TableName")?);
+    let (database, table) = (
+        deployment.output("DatabaseName")?,
+        deployment.output("TableName")?,
+    );
     let glue = aws_sdk_glue::Client::new(aws.config());
     let start = Instant::now();
     loop {
         let mut known = BTreeSet::new();
-        let mut pages = glue.get_partitions().database_name(database).table_name(table).into_paginator().send();
+        let mut pages = glue
+            .get_partitions()
+            .database_name(database)
+            .table_name(table)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
-            let page = page.with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
-            known.extend(page.partitions().iter().map(|partition| partition.values().to_vec()));
+            let page = page
+                .with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
+            known.extend(
+                page.partitions()
+                    .iter()
+                    .map(|partition| partition.values().to_vec()),
+            );
         }
-        let missing: Vec<String> = wanted.difference(&known).map(|values| values.join("/")).collect();
+        let missing: Vec<String> = wanted
+            .difference(&known)
+            .map(|values| values.join("/"))
+            .collect();
         if missing.is_empty() {
             return Ok((wanted.len() as u64, known.len() as u64));
         }
         if start.elapsed() > PATIENCE {
-            bail!("partitions {} of {database}.{table} are not in the catalog after {} s", missing.join(", "), PATIENCE.as_secs());
+            bail!(
+                "partitions {} of {database}.{table} are not in the catalog after {} s",
+                missing.join(", "),
+                PATIENCE.as_secs()
+            );
         }
         sleep(LOOK).await;
     }
 }
 
 /// Waits until a mail lists every object; returns the mails.
-pub(crate) async fn all_announced(lake: &LakeContents, bucket: &str, mailbox: &Mailbox) -> Result<Vec<Mail>> {
+pub(crate) async fn all_announced(
+    lake: &LakeContents,
+    bucket: &str,
+    mailbox: &Mailbox,
+) -> Result<Vec<Mail>> {
     let start = Instant::now();
     loop {
         let mails = mailbox.mails();
         let listed = listed(&mails);
-        let missing: Vec<&str> =
-            lake.objects.keys().filter(|key| !listed.contains_key(&format!("s3://{bucket}/{key}"))).map(String::as_str).collect();
+        let missing: Vec<&str> = lake
+            .objects
+            .keys()
+            .filter(|key| !listed.contains_key(&format!("s3://{bucket}/{key}")))
+            .map(String::as_str)
+            .collect();
         if missing.is_empty() {
             return Ok(mails);
         }
         if start.elapsed() > PATIENCE {
-            bail!("no mail lists {} after {} s", missing.join(", "), PATIENCE.as_secs());
+            bail!(
+                "no mail lists {} after {} s",
+                missing.join(", "),
+                PATIENCE.as_secs()
+            );
         }
         sleep(LOOK).await;
     }
@@ -111,9 +157,18 @@ pub(crate) fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
 /// Counts the rows in Athena.
 pub(crate) async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed> {
     let sql = "SELECT count(*) AS landed, count(DISTINCT CAST(kafka_partition AS varchar) || '-' || CAST(kafka_offset AS varchar)) AS distinct_rows FROM ticks";
-    let result = Rows::query(aws, deployment.output("WorkGroupName")?, deployment.output("DatabaseName")?, sql).await?;
+    let result = Rows::query(
+        aws,
+        deployment.output("WorkGroupName")?,
+        deployment.output("DatabaseName")?,
+        sql,
+    )
+    .await?;
     let row = result.rows.first().context("count(*) gave no row")?;
     ensure!(row.len() == 2, "count(*) gave {row:?}");
     let (rows, distinct): (u64, u64) = (row[0].parse()?, row[1].parse()?);
-    Ok(Landed { rows, duplicates: rows - distinct })
+    Ok(Landed {
+        rows,
+        duplicates: rows - distinct,
+    })
 }

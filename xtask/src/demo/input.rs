@@ -30,16 +30,30 @@ impl Input {
             Some(rows) => Self::Synthetic { rows },
             None => {
                 let repository = Repository::here();
-                let path = options.csv.clone().unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
-                let path = path.strip_prefix(repository.root()).map(PathBuf::from).unwrap_or(path);
-                let full = if options.csv.is_some() { path.clone() } else { repository.path(&path) };
-                let file = std::fs::File::open(&full).with_context(|| format!("{}: cannot open the CSV file", path.display()))?;
+                let path = options
+                    .csv
+                    .clone()
+                    .unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
+                let path = path
+                    .strip_prefix(repository.root())
+                    .map(PathBuf::from)
+                    .unwrap_or(path);
+                let full = if options.csv.is_some() {
+                    path.clone()
+                } else {
+                    repository.path(&path)
+                };
+                let file = std::fs::File::open(&full)
+                    .with_context(|| format!("{}: cannot open the CSV file", path.display()))?;
                 let mut lines: u64 = 0;
                 for line in BufReader::new(file).split(b'\n') {
                     line.with_context(|| format!("{}: cannot read the CSV file", path.display()))?;
                     lines += 1;
                 }
-                Self::Csv { path: full, rows: lines.saturating_sub(1) }
+                Self::Csv {
+                    path: full,
+                    rows: lines.saturating_sub(1),
+                }
             }
         };
         if options.kafka == KafkaName::Mock && input.rows() > MOCK_ROWS {
@@ -62,7 +76,11 @@ impl Input {
     /// Returns what it is, for people.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Csv { path, .. } => path.strip_prefix(Repository::here().root()).unwrap_or(path).display().to_string(),
+            Self::Csv { path, .. } => path
+                .strip_prefix(Repository::here().root())
+                .unwrap_or(path)
+                .display()
+                .to_string(),
             Self::Synthetic { .. } => "synthetic ticks".to_owned(),
         }
     }

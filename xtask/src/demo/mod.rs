@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytesize::ByteSize;
-use local::{Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools};
+use local::{
+    Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack,
+    StackOptions, Tools,
+};
 
 use crate::background::Background;
 use crate::prepare;
@@ -31,7 +34,8 @@ pub(crate) const SUBSCRIBER: &str = "you@example.com";
 /// How long a step waits for progress before it says what is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs the demo; with `--keep` in the background, whose output is shown here until it is done.
+/// Runs the demo; with `--keep` in the background, whose output is shown here until it is
+/// done.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let input = input::Input::of(&options)?;
     KafkaKind::from(options.kafka).check()?;
@@ -47,15 +51,30 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     let repository = Repository::here();
     let folder = prepare::run_folder(&repository, &format!("demo-{}", std::process::id()))?;
     let tools = prepare::tools_and_build(&mut steps, &repository, processes, &folder).await?;
-    let outcome = pipeline(options, input, &mut steps, &repository, &tools, processes, &folder).await;
-    let (kept, summary) = outcome.with_context(|| format!("the logs are in {}", folder.display()))?;
+    let outcome = pipeline(
+        options,
+        input,
+        &mut steps,
+        &repository,
+        &tools,
+        processes,
+        &folder,
+    )
+    .await;
+    let (kept, summary) =
+        outcome.with_context(|| format!("the logs are in {}", folder.display()))?;
     if let Some(path) = &options.summary {
         summary.write(path, steps.seconds(), started.elapsed())?;
     }
     if options.keep {
-        steps.line("kept", "the stack goes on; cargo xtask down ends it and its state");
+        steps.line(
+            "kept",
+            "the stack goes on; cargo xtask down ends it and its state",
+        );
         let (stack, kafka) = kept;
-        return State::of(&stack, &kafka)?.serve(stack, kafka, processes).await;
+        return State::of(&stack, &kafka)?
+            .serve(stack, kafka, processes)
+            .await;
     }
     drop(kept);
     processes.stop_all().await;
@@ -85,7 +104,16 @@ async fn pipeline(
         .step("kafka", "starting Kafka", async {
             let kafka = Kafka::start(options.kafka.into(), repository, processes, folder).await?;
             kafka.create_topic(TOPIC.0, TOPIC.1).await?;
-            Ok((format!("{}, {}, topic {}, {} partitions", kafka.describe(), kafka.brokers(), TOPIC.0, TOPIC.1), kafka))
+            Ok((
+                format!(
+                    "{}, {}, topic {}, {} partitions",
+                    kafka.describe(),
+                    kafka.brokers(),
+                    TOPIC.0,
+                    TOPIC.1
+                ),
+                kafka,
+            ))
         })
         .await?;
     let stack = steps
@@ -97,9 +125,18 @@ async fn pipeline(
                 kafka: kafka.brokers().to_owned(),
                 more: Vec::new(),
             };
-            let options = StackOptions { folder: folder.to_path_buf(), parameters };
+            let options = StackOptions {
+                folder: folder.to_path_buf(),
+                parameters,
+            };
             let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
-            Ok((format!("sam deploy → stack ticklake: {}", count(stack.deployment.resources as u64, "resource")), stack))
+            Ok((
+                format!(
+                    "sam deploy → stack ticklake: {}",
+                    count(stack.deployment.resources as u64, "resource")
+                ),
+                stack,
+            ))
         })
         .await?;
     let aws = &stack.ministack.aws;
@@ -107,7 +144,15 @@ async fn pipeline(
     let consumer = agents::start_consumer(input, repository, processes, folder, &stack).await?;
     let produced: Produced = steps
         .step("produce", "tick-producer sends to Kafka", async {
-            let produced = agents::produce(options, input, repository, processes, folder, kafka.brokers()).await?;
+            let produced = agents::produce(
+                options,
+                input,
+                repository,
+                processes,
+                folder,
+                kafka.brokers(),
+            )
+            .await?;
             Ok((produced.sentence(&input.name()), produced))
         })
         .await?;
@@ -117,32 +162,79 @@ async fn pipeline(
     let mut lake = LakeContents::default();
     steps
         .step("consume", "tick-consumer lands in S3", async {
-            checks::all_landed(&mut lake, aws, bucket, produced.figures.rows_sent, processes, consumer).await?;
+            checks::all_landed(
+                &mut lake,
+                aws,
+                bucket,
+                produced.figures.rows_sent,
+                processes,
+                consumer,
+            )
+            .await?;
             let dead = lake.rows("dead-letter/");
-            let dead = if dead == 0 { String::new() } else { format!(", {} in dead-letter/", grouped(dead)) };
+            let dead = if dead == 0 {
+                String::new()
+            } else {
+                format!(", {} in dead-letter/", grouped(dead))
+            };
             let size = ByteSize::b(lake.bytes("ticks/"));
             let objects = count(lake.below("ticks/").count() as u64, "object");
-            let places = checks::folders(&lake).into_iter().map(|folder| format!("s3://{bucket}/{folder}/")).collect::<Vec<_>>().join(", ");
-            Ok((format!("{} ticks → {objects}, {size} in {places}{dead}", grouped(lake.rows("ticks/"))), ()))
+            let places = checks::folders(&lake)
+                .into_iter()
+                .map(|folder| format!("s3://{bucket}/{folder}/"))
+                .collect::<Vec<_>>()
+                .join(", ");
+            Ok((
+                format!(
+                    "{} ticks → {objects}, {size} in {places}{dead}",
+                    grouped(lake.rows("ticks/"))
+                ),
+                (),
+            ))
         })
         .await?;
     steps
-        .step("crawl", "start-crawler starts the crawler, it adds the partitions", async {
-            let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
-            let table = format!("{}.{}", stack.deployment.output("DatabaseName")?, stack.deployment.output("TableName")?);
-            let crawls = count(stack.crawls.crawls(), "crawl");
-            Ok((format!("{} → {crawls} → table {table}, {}", count(new, "new partition"), count(all, "partition")), ()))
-        })
+        .step(
+            "crawl",
+            "start-crawler starts the crawler, it adds the partitions",
+            async {
+                let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+                let table = format!(
+                    "{}.{}",
+                    stack.deployment.output("DatabaseName")?,
+                    stack.deployment.output("TableName")?
+                );
+                let crawls = count(stack.crawls.crawls(), "crawl");
+                Ok((
+                    format!(
+                        "{} → {crawls} → table {table}, {}",
+                        count(new, "new partition"),
+                        count(all, "partition")
+                    ),
+                    (),
+                ))
+            },
+        )
         .await?;
     let mails = steps
         .step("mail", "notify mails the digests", async {
             let mails = checks::all_announced(&lake, bucket, &stack.mailbox).await?;
-            Ok((format!("{} to {SUBSCRIBER}:", count(mails.len() as u64, "digest")), mails))
+            Ok((
+                format!("{} to {SUBSCRIBER}:", count(mails.len() as u64, "digest")),
+                mails,
+            ))
         })
         .await?;
     if let Some(mail) = mails.last() {
-        let rest = if mails.len() > 1 { format!("\n… and {}", count(mails.len() as u64 - 1, "more mail")) } else { String::new() };
-        steps.detail(&format!("\nSubject: {}\n\n{}{rest}\n\n", mail.subject, mail.body));
+        let rest = if mails.len() > 1 {
+            format!("\n… and {}", count(mails.len() as u64 - 1, "more mail"))
+        } else {
+            String::new()
+        };
+        steps.detail(&format!(
+            "\nSubject: {}\n\n{}{rest}\n\n",
+            mail.subject, mail.body
+        ));
     }
     let (landed, shown) = steps
         .step("query", "the queries of sql/ in Athena", async {
@@ -152,14 +244,28 @@ async fn pipeline(
         })
         .await?;
     steps.detail(&shown.tables());
-    let summary = Summary::new(&produced.figures, &landed, &lake, stack.crawls.crawls(), &mails, bucket);
+    let summary = Summary::new(
+        &produced.figures,
+        &landed,
+        &lake,
+        stack.crawls.crawls(),
+        &mails,
+        bucket,
+    );
     summary.check()?;
     if !options.keep {
         steps
             .step("stop", "tick-consumer leaves the group", async {
                 let status = processes.stop(consumer, Duration::from_secs(20)).await?;
-                anyhow::ensure!(status.success(), "tick-consumer ended with {status}; its log is in {}", folder.display());
-                Ok(("tick-consumer sealed what was open and left the group".to_owned(), ()))
+                anyhow::ensure!(
+                    status.success(),
+                    "tick-consumer ended with {status}; its log is in {}",
+                    folder.display()
+                );
+                Ok((
+                    "tick-consumer sealed what was open and left the group".to_owned(),
+                    (),
+                ))
             })
             .await?;
     }

@@ -83,5 +83,8 @@ pub(crate) enum EventTimeName {
 
 /// Returns the name that a flag takes for a value.
 pub(crate) fn flag_value(value: impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
 }

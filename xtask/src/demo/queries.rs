@@ -15,13 +15,33 @@ pub(crate) struct Shown {
     results: Vec<(String, Rows)>,
 }
 
-/// Runs every query of `sql/`. They look back from now; where the newest tick is older than an hour, they look back from it, as a replay of
-/// old data would otherwise give empty tables.
-pub(crate) async fn all(repository: &Repository, aws: &Aws, deployment: &Deployment) -> Result<Shown> {
-    let (work_group, database) = (deployment.output("WorkGroupName")?, deployment.output("DatabaseName")?);
-    let newest = Rows::query(aws, work_group, database, "SELECT max(event_time) FROM ticks").await?;
-    let newest = newest.rows.first().and_then(|row| row.first()).and_then(|text| text.parse::<DateTime>().ok());
-    let hour_ago = (Timestamp::now() - 1.hour()).to_zoned(TimeZone::UTC).datetime();
+/// Runs every query of `sql/`. They look back from now; where the newest tick is older
+/// than an hour, they look back from it, as a replay of old data would otherwise give
+/// empty tables.
+pub(crate) async fn all(
+    repository: &Repository,
+    aws: &Aws,
+    deployment: &Deployment,
+) -> Result<Shown> {
+    let (work_group, database) = (
+        deployment.output("WorkGroupName")?,
+        deployment.output("DatabaseName")?,
+    );
+    let newest = Rows::query(
+        aws,
+        work_group,
+        database,
+        "SELECT max(event_time) FROM ticks",
+    )
+    .await?;
+    let newest = newest
+        .rows
+        .first()
+        .and_then(|row| row.first())
+        .and_then(|text| text.parse::<DateTime>().ok());
+    let hour_ago = (Timestamp::now() - 1.hour())
+        .to_zoned(TimeZone::UTC)
+        .datetime();
     let as_of = newest.filter(|newest| *newest < hour_ago);
     let mut results = Vec::new();
     for (file, sql) in statements(repository)? {
@@ -29,7 +49,9 @@ pub(crate) async fn all(repository: &Repository, aws: &Aws, deployment: &Deploym
             Some(as_of) => at(&sql, as_of),
             None => sql,
         };
-        let rows = Rows::query(aws, work_group, database, &sql).await.with_context(|| format!("sql/{file}"))?;
+        let rows = Rows::query(aws, work_group, database, &sql)
+            .await
+            .with_context(|| format!("sql/{file}"))?;
         results.push((file, rows));
     }
     Ok(Shown { as_of, results })
@@ -41,8 +63,15 @@ pub(crate) fn statements(repository: &Repository) -> Result<BTreeMap<String, Str
     for entry in std::fs::read_dir(repository.path("sql"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "sql") {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            statements.insert(name, std::fs::read_to_string(&path).with_context(|| path.display().to_string())?);
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            statements.insert(
+                name,
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
+            );
         }
     }
     Ok(statements)
@@ -50,7 +79,13 @@ pub(crate) fn statements(repository: &Repository) -> Result<BTreeMap<String, Str
 
 /// Returns a query as it would be answered at another time.
 pub(crate) fn at(sql: &str, now: DateTime) -> String {
-    sql.replace("current_timestamp", &format!("CAST('{}+00' AS timestamp with time zone)", now.strftime("%Y-%m-%d %H:%M:%S")))
+    sql.replace(
+        "current_timestamp",
+        &format!(
+            "CAST('{}+00' AS timestamp with time zone)",
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        ),
+    )
 }
 
 impl Shown {
@@ -58,7 +93,10 @@ impl Shown {
     pub(crate) fn heading(&self) -> String {
         let queries = format!("the {} queries of sql/", self.results.len());
         match self.as_of {
-            Some(as_of) => format!("{queries}, looking back from the newest tick, {} UTC", as_of.strftime("%Y-%m-%d %H:%M")),
+            Some(as_of) => format!(
+                "{queries}, looking back from the newest tick, {} UTC",
+                as_of.strftime("%Y-%m-%d %H:%M")
+            ),
             None => queries,
         }
     }
@@ -66,7 +104,11 @@ impl Shown {
     /// Returns the results as tables.
     pub(crate) fn tables(&self) -> String {
         let result = |(file, rows): &(String, Rows)| {
-            format!("\n{} (sql/{file})\n{}\n", file.trim_end_matches(".sql").replace('_', " "), table(rows))
+            format!(
+                "\n{} (sql/{file})\n{}\n",
+                file.trim_end_matches(".sql").replace('_', " "),
+                table(rows)
+            )
         };
         self.results.iter().map(result).collect()
     }
@@ -83,11 +125,18 @@ fn table(result: &Rows) -> String {
         table.add_row(row);
     }
     for (place, column) in table.column_iter_mut().enumerate() {
-        if result.rows[0].get(place).is_some_and(|value| value.parse::<f64>().is_ok()) {
+        if result.rows[0]
+            .get(place)
+            .is_some_and(|value| value.parse::<f64>().is_ok())
+        {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     let more = result.rows.len().saturating_sub(SHOWN);
-    let more = if more == 0 { String::new() } else { format!("\n… and {more} more rows") };
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!("\n… and {more} more rows")
+    };
     format!("{table}{more}")
 }

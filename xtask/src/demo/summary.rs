@@ -27,9 +27,20 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn new(produced: &Figures, landed: &Landed, lake: &LakeContents, crawls: u64, mails: &[Mail], bucket: &str) -> Self {
+    pub(crate) fn new(
+        produced: &Figures,
+        landed: &Landed,
+        lake: &LakeContents,
+        crawls: u64,
+        mails: &[Mail],
+        bucket: &str,
+    ) -> Self {
         let listed = listed(mails);
-        let announced = lake.objects.keys().filter(|key| listed.contains_key(&format!("s3://{bucket}/{key}"))).count();
+        let announced = lake
+            .objects
+            .keys()
+            .filter(|key| listed.contains_key(&format!("s3://{bucket}/{key}")))
+            .count();
         Self {
             rows_read: produced.rows_read,
             rows_skipped: produced.rows_skipped,
@@ -45,7 +56,8 @@ impl Summary {
         }
     }
 
-    /// Returns an error that says what is missing, or nothing where everything claimed is true.
+    /// Returns an error that says what is missing, or nothing where everything claimed is
+    /// true.
     pub(crate) fn check(&self) -> Result<()> {
         let mut faults = Vec::new();
         if self.rows_sent == 0 {
@@ -67,17 +79,27 @@ impl Summary {
             faults.push(format!("{} rows are in the lake twice", self.duplicates));
         }
         if self.objects_in_mails != self.objects {
-            faults.push(format!("{} objects, but {} in mails", self.objects, self.objects_in_mails));
+            faults.push(format!(
+                "{} objects, but {} in mails",
+                self.objects, self.objects_in_mails
+            ));
         }
         if self.rows_landed > 0 && self.crawls == 0 {
             faults.push("no crawl was started".to_owned());
         }
-        if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n  ")) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            bail!("{}", faults.join("\n  "))
+        }
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let dead =
-            if self.rows_dead_lettered == 0 { String::new() } else { format!(" + {} dead letters", grouped(self.rows_dead_lettered)) };
+        let dead = if self.rows_dead_lettered == 0 {
+            String::new()
+        } else {
+            format!(" + {} dead letters", grouped(self.rows_dead_lettered))
+        };
         format!(
             "{} rows in the lake{dead} = {} sent · {} of {} announced · table and partitions in the catalog",
             grouped(self.rows_landed),
@@ -88,10 +110,17 @@ impl Summary {
     }
 
     /// Writes the figures, with the seconds of each step.
-    pub(crate) fn write(&self, path: &Path, steps: &[(String, f64)], total: Duration) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        path: &Path,
+        steps: &[(String, f64)],
+        total: Duration,
+    ) -> Result<()> {
         let mut value = serde_json::to_value(self)?;
-        let seconds: serde_json::Map<String, serde_json::Value> =
-            steps.iter().map(|(name, seconds)| (name.clone(), (*seconds).into())).collect();
+        let seconds: serde_json::Map<String, serde_json::Value> = steps
+            .iter()
+            .map(|(name, seconds)| (name.clone(), (*seconds).into()))
+            .collect();
         value["seconds"] = seconds.into();
         value["seconds"]["total"] = ((total.as_secs_f64() * 1000.0).round() / 1000.0).into();
         std::fs::write(path, serde_json::to_string_pretty(&value)? + "\n")

@@ -23,17 +23,36 @@ pub(crate) struct Counts {
 
 impl Checks {
     pub(crate) fn new(filter: Option<String>, processes: Processes) -> Self {
-        Self { filter, processes, passed: 0, failed: 0 }
+        Self {
+            filter,
+            processes,
+            passed: 0,
+            failed: 0,
+        }
     }
 
     /// Runs a check that passes or fails.
     pub(crate) async fn run(&mut self, name: &str, check: impl Future<Output = Result<()>>) {
-        self.run_counted(name, async { check.await.map(|()| Counts { passed: 1, failed: 0 }) }).await;
+        self.run_counted(name, async {
+            check.await.map(|()| Counts {
+                passed: 1,
+                failed: 0,
+            })
+        })
+        .await;
     }
 
     /// Runs a check that has tests of its own. What it started is stopped.
-    pub(crate) async fn run_counted(&mut self, name: &str, check: impl Future<Output = Result<Counts>>) {
-        if self.filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
+    pub(crate) async fn run_counted(
+        &mut self,
+        name: &str,
+        check: impl Future<Output = Result<Counts>>,
+    ) {
+        if self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !name.contains(filter.as_str()))
+        {
             return;
         }
         println!("---- {name}");
@@ -44,18 +63,34 @@ impl Checks {
     }
 
     /// Runs checks at the same time that mostly wait, each for a stack of its own.
-    pub(crate) async fn run_together(&mut self, checks: Vec<(&str, LocalBoxFuture<'_, Result<()>>)>) {
-        let is_wanted = |name: &str| self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    pub(crate) async fn run_together(
+        &mut self,
+        checks: Vec<(&str, LocalBoxFuture<'_, Result<()>>)>,
+    ) {
+        let is_wanted = |name: &str| {
+            self.filter
+                .as_ref()
+                .is_none_or(|filter| name.contains(filter.as_str()))
+        };
         let started = Instant::now();
-        let run = checks.into_iter().filter(|(name, _)| is_wanted(name)).map(|(name, check)| async move {
-            println!("---- {name}");
-            let outcome = check.await;
-            (name, started.elapsed(), outcome)
-        });
+        let run = checks.into_iter().filter(|(name, _)| is_wanted(name)).map(
+            |(name, check)| async move {
+                println!("---- {name}");
+                let outcome = check.await;
+                (name, started.elapsed(), outcome)
+            },
+        );
         let outcomes = with_signs(started, join_all(run)).await;
         self.processes.stop_all().await;
         for (name, took, outcome) in outcomes {
-            self.tell(name, took, outcome.map(|()| Counts { passed: 1, failed: 0 }));
+            self.tell(
+                name,
+                took,
+                outcome.map(|()| Counts {
+                    passed: 1,
+                    failed: 0,
+                }),
+            );
         }
     }
 
@@ -64,7 +99,10 @@ impl Checks {
         match outcome {
             Ok(Counts { passed, failed }) => {
                 (self.passed, self.failed) = (self.passed + passed, self.failed + failed);
-                println!("{} {name}  {seconds:.1}s", if failed == 0 { "ok  " } else { "FAIL" });
+                println!(
+                    "{} {name}  {seconds:.1}s",
+                    if failed == 0 { "ok  " } else { "FAIL" }
+                );
             }
             Err(error) => {
                 self.failed += 1;

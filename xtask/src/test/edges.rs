@@ -18,20 +18,31 @@ pub(crate) async fn check(repository: &Repository) -> Result<()> {
     for name in PURE {
         let below = graph.below(name)?;
         faults.extend(
-            IMPURE.iter().filter(|impure| below.contains(**impure)).map(|impure| format!("{name} is pure but depends on {impure}")),
+            IMPURE
+                .iter()
+                .filter(|impure| below.contains(**impure))
+                .map(|impure| format!("{name} is pure but depends on {impure}")),
         );
         let sdk = below.iter().filter(|below| below.starts_with("aws-sdk-"));
         faults.extend(sdk.map(|sdk| format!("{name} is pure but depends on {sdk}")));
     }
     for name in PROGRAMS {
         let below = graph.below(name)?;
-        let wrong = PROGRAMS.iter().filter(|other| **other != name).chain(&["local", "xtask"]).filter(|other| below.contains(**other));
+        let wrong = PROGRAMS
+            .iter()
+            .filter(|other| **other != name)
+            .chain(&["local", "xtask"])
+            .filter(|other| below.contains(**other));
         faults.extend(wrong.map(|other| format!("{name} depends on {other}")));
     }
     if graph.below("local")?.contains("xtask") {
         faults.push("local depends on xtask".to_owned());
     }
-    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n")) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}", faults.join("\n"))
+    }
 }
 
 /// What each package depends on, tests left out.
@@ -42,19 +53,35 @@ struct Graph {
 impl Graph {
     async fn of(repository: &Repository) -> Result<Self> {
         let mut cargo = Command::new("cargo");
-        without_cargo_variables(&mut cargo).current_dir(repository.root()).args(["metadata", "--format-version", "1"]);
+        without_cargo_variables(&mut cargo)
+            .current_dir(repository.root())
+            .args(["metadata", "--format-version", "1"]);
         let output = cargo.output().await?;
         let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
         let packages = metadata["packages"].as_array().context("no packages")?;
         let name = |id: &Value| {
-            packages.iter().find(|package| package["id"] == *id).and_then(|package| package["name"].as_str()).unwrap_or_default()
+            packages
+                .iter()
+                .find(|package| package["id"] == *id)
+                .and_then(|package| package["name"].as_str())
+                .unwrap_or_default()
         };
         let mut edges = BTreeMap::new();
-        for node in metadata["resolve"]["nodes"].as_array().context("no dependency graph")? {
+        for node in metadata["resolve"]["nodes"]
+            .as_array()
+            .context("no dependency graph")?
+        {
             let normal = |dependency: &&Value| {
-                dependency["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"] != "dev"))
+                dependency["dep_kinds"]
+                    .as_array()
+                    .is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"] != "dev"))
             };
-            let below = node["deps"].as_array().into_iter().flatten().filter(normal).map(|dependency| name(&dependency["pkg"]).to_owned());
+            let below = node["deps"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(normal)
+                .map(|dependency| name(&dependency["pkg"]).to_owned());
             edges.insert(name(&node["id"]).to_owned(), below.collect());
         }
         Ok(Self { edges })
@@ -62,7 +89,11 @@ impl Graph {
 
     fn below(&self, name: &str) -> Result<BTreeSet<&str>> {
         let mut found = BTreeSet::new();
-        let mut next = vec![self.edges.get(name).with_context(|| format!("no package {name}"))?];
+        let mut next = vec![
+            self.edges
+                .get(name)
+                .with_context(|| format!("no package {name}"))?,
+        ];
         while let Some(dependencies) = next.pop() {
             for dependency in dependencies {
                 if found.insert(dependency.as_str()) {

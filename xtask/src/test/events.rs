@@ -9,23 +9,47 @@ use crate::replay::{FUNCTIONS, Replayed, Replayer, samples};
 use crate::sample;
 use crate::up::State;
 
-/// Invokes both functions with every sample event through cargo-lambda, against a fresh stack, and compares the answers with
-/// `events/expected/answers.json`: the message ids that fail, or `"error"`, and the subjects of the mails.
-pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+/// Invokes both functions with every sample event through cargo-lambda, against a fresh
+/// stack, and compares the answers with `events/expected/answers.json`: the message ids
+/// that fail, or `"error"`, and the subjects of the mails.
+pub(crate) async fn check(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let folder = folder.join("events");
     std::fs::create_dir_all(&folder)?;
     let path = repository.path("events/expected/answers.json");
     let expected: BTreeMap<String, BTreeMap<String, Value>> =
-        serde_json::from_str(&std::fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+        serde_json::from_str(&std::fs::read_to_string(&path)?)
+            .with_context(|| path.display().to_string())?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
     let kafka = Kafka::start(KafkaKind::Mock, repository, processes, &folder).await?;
     let stack = sample::deploy(ministack, repository, tools, processes, &folder).await?;
-    let replayer = Replayer::start(repository, tools, processes, &folder, &State::of(&stack, &kafka)?).await?;
+    let replayer = Replayer::start(
+        repository,
+        tools,
+        processes,
+        &folder,
+        &State::of(&stack, &kafka)?,
+    )
+    .await?;
     let mut faults = Vec::new();
     let files = samples(repository)?;
-    ensure!(files.len() == expected.len(), "{} sample events, but {} expected answers in {}", files.len(), expected.len(), path.display());
+    ensure!(
+        files.len() == expected.len(),
+        "{} sample events, but {} expected answers in {}",
+        files.len(),
+        expected.len(),
+        path.display()
+    );
     for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         for function in FUNCTIONS {
             let wanted = expected
                 .get(&name)
@@ -38,7 +62,11 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
             }
         }
     }
-    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n")) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}", faults.join("\n"))
+    }
 }
 
 fn answer(replayed: &Replayed) -> Result<Value> {

@@ -1,4 +1,5 @@
-//! The agents on EC2: the user data as it is deployed really boots, in a root and namespaces of its own, with the instance's role.
+//! The agents on EC2: the user data as it is deployed really boots, in a root and
+//! namespaces of its own, with the instance's role.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use local::{
-    Aws, Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Role,
-    Stack, StackOptions, Tools, wait_until,
+    Aws, Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack,
+    Parameters, Processes, Repository, Role, Stack, StackOptions, Tools, wait_until,
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -46,19 +47,45 @@ impl<'a> Fleet<'a> {
             crawler_mode: "typed".into(),
             subscriber: SUBSCRIBER.into(),
             kafka: kafka.brokers().to_owned(),
-            more: ["Producer=synthetic", "BatchMaxAge=2s"].iter().chain(more).map(ToString::to_string).collect(),
+            more: ["Producer=synthetic", "BatchMaxAge=2s"]
+                .iter()
+                .chain(more)
+                .map(ToString::to_string)
+                .collect(),
         };
-        let options = StackOptions { folder: folder.clone(), parameters };
+        let options = StackOptions {
+            folder: folder.clone(),
+            parameters,
+        };
         let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
-        Ok(Self { repository, tools, processes, folder, stack, _kafka: kafka })
+        Ok(Self {
+            repository,
+            tools,
+            processes,
+            folder,
+            stack,
+            _kafka: kafka,
+        })
     }
 
     pub(crate) async fn user_data(&self, output: &str) -> Result<String> {
-        latest_user_data(self.tools, &self.stack.ministack.aws, self.stack.deployment.output(output)?).await
+        latest_user_data(
+            self.tools,
+            &self.stack.ministack.aws,
+            self.stack.deployment.output(output)?,
+        )
+        .await
     }
 
     /// Boots an instance in a role.
-    pub(crate) async fn boot(&self, image: &InstanceImage, name: &str, role: &Role, user_data: &str, patience: &str) -> Result<Booted> {
+    pub(crate) async fn boot(
+        &self,
+        image: &InstanceImage,
+        name: &str,
+        role: &Role,
+        user_data: &str,
+        patience: &str,
+    ) -> Result<Booted> {
         let aws = &self.stack.ministack.aws;
         let imds = Imds::start(aws, &format!("i-{name}"), role.name()).await?;
         let folder = self.folder.join(name);
@@ -69,12 +96,28 @@ impl<'a> Fleet<'a> {
             ("TICK_CONSUMER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("PATIENCE", patience.to_owned()),
         ];
-        let instance = image.boot(self.processes, &folder, user_data, &environment, Hardware::default()).await?;
-        Ok(Booted { instance, folder, _imds: imds })
+        let instance = image
+            .boot(
+                self.processes,
+                &folder,
+                user_data,
+                &environment,
+                Hardware::default(),
+            )
+            .await?;
+        Ok(Booted {
+            instance,
+            folder,
+            _imds: imds,
+        })
     }
 
     pub(crate) async fn role(&self, output: &str) -> Result<Role> {
-        Role::read(&self.stack.ministack.aws, self.stack.deployment.output(output)?).await
+        Role::read(
+            &self.stack.ministack.aws,
+            self.stack.deployment.output(output)?,
+        )
+        .await
     }
 }
 
@@ -88,14 +131,19 @@ pub(crate) struct Booted {
 impl Booted {
     /// Waits until the boot has told CloudFormation how it ended.
     async fn signal(&self) -> Result<String> {
-        signal(&self.instance).await.with_context(|| format!("logs in {}", self.folder.join("upper/var/log").display()))
+        signal(&self.instance)
+            .await
+            .with_context(|| format!("logs in {}", self.folder.join("upper/var/log").display()))
     }
 }
 
 /// Waits until a boot has told CloudFormation how it ended; returns what it said.
 pub(crate) async fn signal(instance: &Instance) -> Result<String> {
     let path = "/var/log/ticklake/cfn-signal";
-    wait_until("the boot's signal to CloudFormation", BOOT, || async { Ok(!instance.read(path).await?.is_empty()) }).await?;
+    wait_until("the boot's signal to CloudFormation", BOOT, || async {
+        Ok(!instance.read(path).await?.is_empty())
+    })
+    .await?;
     instance.read(path).await
 }
 
@@ -103,37 +151,81 @@ pub(crate) async fn signal(instance: &Instance) -> Result<String> {
 pub(crate) async fn ready(instance: &Instance) -> Result<()> {
     let signal = signal(instance).await?;
     let log = async || instance.read("/var/log/ticklake/boot.log").await;
-    ensure!(signal.contains("--success true"), "the boot failed: {signal}{}", log().await?);
-    // An instance that its group launches outside a deployment has nobody to tell, which is no failure.
-    wait_until("the boot's end", BOOT, || async { Ok(log().await?.contains("no deployment waits for this instance")) }).await?;
-    ensure!(!log().await?.contains("boot failed"), "a boot that was ready failed: {}", log().await?);
+    ensure!(
+        signal.contains("--success true"),
+        "the boot failed: {signal}{}",
+        log().await?
+    );
+    // An instance that its group launches outside a deployment has nobody to tell, which
+    // is no failure.
+    wait_until("the boot's end", BOOT, || async {
+        Ok(log()
+            .await?
+            .contains("no deployment waits for this instance"))
+    })
+    .await?;
+    ensure!(
+        !log().await?.contains("boot failed"),
+        "a boot that was ready failed: {}",
+        log().await?
+    );
     Ok(())
 }
 
 /// Makes the image that instances boot from.
 pub(crate) async fn image(repository: &Repository, processes: &Processes) -> Result<()> {
-    InstanceImage::prepare(repository, processes).await.map(|_| ())
+    InstanceImage::prepare(repository, processes)
+        .await
+        .map(|_| ())
 }
 
-/// Boots consumer and producer, until ticks land; switches them off, and the lake is whole. Then the boots that fail, and what they say.
-pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+/// Boots consumer and producer, until ticks land; switches them off, and the lake is
+/// whole. Then the boots that fail, and what they say.
+pub(crate) async fn check(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let image = InstanceImage::prepare(repository, processes).await?;
     let fleet = Fleet::deploy(repository, tools, processes, folder.join("instances"), &[]).await?;
-    let (consumer, producer) = (fleet.user_data("ConsumerTemplateId").await?, fleet.user_data("ProducerTemplateId").await?);
+    let (consumer, producer) = (
+        fleet.user_data("ConsumerTemplateId").await?,
+        fleet.user_data("ProducerTemplateId").await?,
+    );
     for (name, text) in [("consumer", &consumer), ("producer", &producer)] {
         shellcheck(tools, processes, &fleet.folder, name, text).await?;
     }
-    ticks_land(&fleet, &image, &consumer, &producer).await.context("boot to lake")?;
-    failures(&fleet, &image, &consumer).await.context("boots that fail")
+    ticks_land(&fleet, &image, &consumer, &producer)
+        .await
+        .context("boot to lake")?;
+    failures(&fleet, &image, &consumer)
+        .await
+        .context("boots that fail")
 }
 
-async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, producer: &str) -> Result<()> {
-    let (consumer_role, producer_role) = (fleet.role("ConsumerRoleName").await?, fleet.role("ProducerRoleName").await?);
-    let consumer = fleet.boot(image, "consumer", &consumer_role, consumer, "60").await?;
-    let producer = fleet.boot(image, "producer", &producer_role, producer, "60").await?;
+async fn ticks_land(
+    fleet: &Fleet<'_>,
+    image: &InstanceImage,
+    consumer: &str,
+    producer: &str,
+) -> Result<()> {
+    let (consumer_role, producer_role) = (
+        fleet.role("ConsumerRoleName").await?,
+        fleet.role("ProducerRoleName").await?,
+    );
+    let consumer = fleet
+        .boot(image, "consumer", &consumer_role, consumer, "60")
+        .await?;
+    let producer = fleet
+        .boot(image, "producer", &producer_role, producer, "60")
+        .await?;
     ready(&consumer.instance).await.context("consumer")?;
     ready(&producer.instance).await.context("producer")?;
-    for (booted, unit) in [(&consumer, "tick-consumer.service"), (&producer, "tick-producer.service")] {
+    for (booted, unit) in [
+        (&consumer, "tick-consumer.service"),
+        (&producer, "tick-producer.service"),
+    ] {
         verify_unit(&booted.instance, unit).await?;
     }
     let bucket = fleet.stack.deployment.output("LakeBucket")?;
@@ -146,14 +238,27 @@ async fn ticks_land(fleet: &Fleet<'_>, image: &InstanceImage, consumer: &str, pr
     .await?;
     producer.instance.switch_off().await.context("producer")?;
     consumer.instance.switch_off().await.context("consumer")?;
-    let log = std::fs::read_to_string(consumer.folder.join("upper/var/log/ticklake/tick-consumer.log"))?;
-    ensure!(log.contains("leaving the group"), "the consumer did not leave its group: {log}");
+    let log = std::fs::read_to_string(
+        consumer
+            .folder
+            .join("upper/var/log/ticklake/tick-consumer.log"),
+    )?;
+    ensure!(
+        log.contains("leaving the group"),
+        "the consumer did not leave its group: {log}"
+    );
     let mut verify = Command::new(fleet.repository.binary("tick-consumer"));
-    verify.args(["--config", "ssm:/ticklake/tick-consumer", "verify"]).envs(consumer_role.environment(aws).await?);
-    fleet.processes.run("verify", &mut verify, &fleet.folder.join("verify.log")).await
+    verify
+        .args(["--config", "ssm:/ticklake/tick-consumer", "verify"])
+        .envs(consumer_role.environment(aws).await?);
+    fleet
+        .processes
+        .run("verify", &mut verify, &fleet.folder.join("verify.log"))
+        .await
 }
 
-/// A boot that fails tells CloudFormation, and says why in a log group that no rollback takes.
+/// A boot that fails tells CloudFormation, and says why in a log group that no rollback
+/// takes.
 async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> Result<()> {
     let role = fleet.role("ConsumerRoleName").await?;
     let aws = &fleet.stack.ministack.aws;
@@ -161,20 +266,35 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
     role.without("lambda:GetLayerVersion").await?;
     let booted = fleet.boot(image, "early", &role, user_data, "60").await?;
     wait_until("an attempt to fetch the layer", BOOT, || async {
-        Ok(booted.instance.read("/var/log/cloud-init-output.log").await?.contains("cannot fetch the layer, attempt 1 of 5"))
+        Ok(booted
+            .instance
+            .read("/var/log/cloud-init-output.log")
+            .await?
+            .contains("cannot fetch the layer, attempt 1 of 5"))
     })
     .await?;
     role.restore().await?;
-    ready(&booted.instance).await.context("a boot before its role")?;
+    ready(&booted.instance)
+        .await
+        .context("a boot before its role")?;
     booted.instance.switch_off().await?;
     let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
     fleet.tools.aws(aws, "ssm", "put_parameter", wrong).await?;
     let told = async |stream: &str| {
         let query = json!({"logGroupName": "/ticklake/failed-boots", "logStreamName": stream});
-        fleet.tools.aws(aws, "logs", "get_log_events", query).await.map(|answer| answer["events"].to_string())
+        fleet
+            .tools
+            .aws(aws, "logs", "get_log_events", query)
+            .await
+            .map(|answer| answer["events"].to_string())
     };
     // The group is made by the first boot that may.
-    let denied = ["logs:CreateLogGroup", "nothing", "logs:CreateLogStream", "logs:PutLogEvents"];
+    let denied = [
+        "logs:CreateLogGroup",
+        "nothing",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    ];
     for (number, action) in denied.into_iter().enumerate() {
         if action != "nothing" {
             role.without(action).await?;
@@ -182,44 +302,83 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
         let name = format!("bad-config-{number}");
         let booted = fleet.boot(image, &name, &role, user_data, "8").await?;
         let signal = booted.signal().await?;
-        ensure!(signal.contains("--success false"), "bad configuration: {signal}");
+        ensure!(
+            signal.contains("--success false"),
+            "bad configuration: {signal}"
+        );
         let log = booted.instance.read("/var/log/ticklake/boot.log").await?;
-        ensure!(log.contains("boot failed: tick-consumer.service is not ready after 8 s"), "bad configuration: {log}");
+        ensure!(
+            log.contains("boot failed: tick-consumer.service is not ready after 8 s"),
+            "bad configuration: {log}"
+        );
         let told = told(&format!("i-{name}")).await;
-        let says_why = told.as_ref().is_ok_and(|events| events.contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`"));
-        ensure!(says_why == (action == "nothing"), "without {action} the log group of failed boots says {told:?}");
+        let says_why = told.as_ref().is_ok_and(|events| {
+            events.contains("ssm:/ticklake/tick-consumer: kafka.tpoic: unknown field `tpoic`")
+        });
+        ensure!(
+            says_why == (action == "nothing"),
+            "without {action} the log group of failed boots says {told:?}"
+        );
         role.restore().await?;
     }
     role.without("lambda:GetLayerVersion").await?;
     let booted = fleet.boot(image, "no-layer", &role, user_data, "8").await?;
     let signal = booted.signal().await?;
-    ensure!(signal.contains("--success false"), "without the layer: {signal}");
+    ensure!(
+        signal.contains("--success false"),
+        "without the layer: {signal}"
+    );
     // Its name in the image.
     let told = told("ticklake").await?;
-    ensure!(told.contains("cannot fetch the layer"), "without the layer the log group of failed boots says {told}");
+    ensure!(
+        told.contains("cannot fetch the layer"),
+        "without the layer the log group of failed boots says {told}"
+    );
     role.restore().await
 }
 
-/// Returns the user data of the newest version of a launch template, as EC2 hands it to an instance.
+/// Returns the user data of the newest version of a launch template, as EC2 hands it to
+/// an instance.
 pub(crate) async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Result<String> {
     let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-    let answer = tools.aws(aws, "ec2", "describe_launch_template_versions", parameters).await?;
+    let answer = tools
+        .aws(aws, "ec2", "describe_launch_template_versions", parameters)
+        .await?;
     let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
-    let decoded = BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
+    let decoded =
+        BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
     Ok(String::from_utf8(decoded)?)
 }
 
 /// Lets systemd look at a unit where it is installed.
 pub(crate) async fn verify_unit(instance: &Instance, unit: &str) -> Result<()> {
-    let said = instance.run(&["systemd-analyze", "verify", &format!("/etc/systemd/system/{unit}")]).await?;
+    let said = instance
+        .run(&[
+            "systemd-analyze",
+            "verify",
+            &format!("/etc/systemd/system/{unit}"),
+        ])
+        .await?;
     // What it only warns of is no failure to it.
     ensure!(!said.contains(unit), "systemd-analyze verify: {said}");
     Ok(())
 }
 
 /// Checks user data as it is deployed.
-pub(crate) async fn shellcheck(tools: &Tools, processes: &Processes, folder: &Path, name: &str, user_data: &str) -> Result<()> {
+pub(crate) async fn shellcheck(
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+    name: &str,
+    user_data: &str,
+) -> Result<()> {
     let file = folder.join(format!("{name}.user-data"));
     std::fs::write(&file, user_data)?;
-    processes.run("shellcheck", Command::new(tools.path("shellcheck")).arg(&file), &folder.join(format!("{name}-shellcheck.log"))).await
+    processes
+        .run(
+            "shellcheck",
+            Command::new(tools.path("shellcheck")).arg(&file),
+            &folder.join(format!("{name}-shellcheck.log")),
+        )
+        .await
 }

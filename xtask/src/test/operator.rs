@@ -1,12 +1,15 @@
-//! What an operator does with a stack, on a local AWS with IAM enforcement and a broker that speaks TLS and SASL/SCRAM: deploys it, runs the agents with the deployed settings in the
-//! deployed roles, loses events and sends them again, changes a parameter, deletes the stack, and takes over its bucket with a new one.
+//! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
+//! that speaks TLS and SASL/SCRAM: deploys it, runs the agents with the deployed settings
+//! in the deployed roles, loses events and sends them again, changes a parameter, deletes
+//! the stack, and takes over its bucket with a new one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use local::{
-    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes, Repository, Role, Stack, StackOptions, Tools, sam_command,
+    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes, Repository, Role,
+    Stack, StackOptions, Tools, sam_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -21,26 +24,53 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
 const TRIED_ELSEWHERE: [(&str, &str); 10] = [
-    ("kms:Decrypt", "by nothing here: the secret is under Secrets Manager's own key"),
+    (
+        "kms:Decrypt",
+        "by nothing here: the secret is under Secrets Manager's own key",
+    ),
     ("lambda:GetLayerVersion", "by the boots"),
     ("logs:CreateLogGroup", "by the boots"),
     ("logs:CreateLogStream", "by the boots"),
     ("logs:PutLogEvents", "by the boots"),
-    ("ssm:UpdateInstanceInformation", "Session Manager, which nothing here is"),
+    (
+        "ssm:UpdateInstanceInformation",
+        "Session Manager, which nothing here is",
+    ),
     ("ssmmessages:CreateControlChannel", "Session Manager"),
     ("ssmmessages:CreateDataChannel", "Session Manager"),
     ("ssmmessages:OpenControlChannel", "Session Manager"),
     ("ssmmessages:OpenDataChannel", "Session Manager"),
 ];
 
-/// Each action of the consumer's role, the command that needs it, and what that says without it.
+/// Each action of the consumer's role, the command that needs it, and what that says
+/// without it.
 const NEEDED: [(&str, &[&str], &str); 6] = [
-    ("ssm:GetParameter", &["check"], "ssm:/ticklake/tick-consumer: cannot read the parameter: AccessDenied"),
-    ("secretsmanager:GetSecretValue", &["check"], "kafka.secret: cannot read "),
-    ("s3:ListBucket", &["check"], "access to bucket \"ticklake-lake\" is denied"),
-    ("s3:GetObject", &["verify"], "GET s3://ticklake-lake/_retention/"),
+    (
+        "ssm:GetParameter",
+        &["check"],
+        "ssm:/ticklake/tick-consumer: cannot read the parameter: AccessDenied",
+    ),
+    (
+        "secretsmanager:GetSecretValue",
+        &["check"],
+        "kafka.secret: cannot read ",
+    ),
+    (
+        "s3:ListBucket",
+        &["check"],
+        "access to bucket \"ticklake-lake\" is denied",
+    ),
+    (
+        "s3:GetObject",
+        &["verify"],
+        "GET s3://ticklake-lake/_retention/",
+    ),
     ("s3:PutObject", &["check"], "PUT s3://ticklake-lake/_probe/"),
-    ("sqs:SendMessage", &["reconcile", "--since", "1h"], "cannot send to "),
+    (
+        "sqs:SendMessage",
+        &["reconcile", "--since", "1h"],
+        "cannot send to ",
+    ),
 ];
 
 struct Operator<'a> {
@@ -52,7 +82,12 @@ struct Operator<'a> {
     secret: String,
 }
 
-pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+pub(crate) async fn check(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let folder = folder.join("operator");
     std::fs::create_dir_all(&folder)?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
@@ -60,49 +95,124 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     kafka.create_topic(TOPIC.0, TOPIC.1).await?;
     let secured = kafka.secured().context("the broker is not secured")?;
     let login = json!({"username": secured.user, "password": secured.password}).to_string();
-    let secret =
-        tools.aws(&ministack.aws, "secretsmanager", "create_secret", json!({"Name": "ticklake/kafka", "SecretString": login})).await?;
-    let secret = secret["ARN"].as_str().context("the secret has no ARN")?.to_owned();
-    let operator = Operator { repository, tools, processes, folder, kafka, secret };
+    let secret = tools
+        .aws(
+            &ministack.aws,
+            "secretsmanager",
+            "create_secret",
+            json!({"Name": "ticklake/kafka", "SecretString": login}),
+        )
+        .await?;
+    let secret = secret["ARN"]
+        .as_str()
+        .context("the secret has no ARN")?
+        .to_owned();
+    let operator = Operator {
+        repository,
+        tools,
+        processes,
+        folder,
+        kafka,
+        secret,
+    };
     let stack = operator.deploy(ministack, &[], "2s").await?;
-    operator.connections(&stack).await.context("connections to Kafka")?;
-    operator.dropped_events(&stack).await.context("events dropped and reconciled")?;
-    operator.permissions(&stack).await.context("roles of the agents")?;
-    let stack = operator.update(stack).await.context("a changed parameter")?;
-    operator.delete_and_take_over(stack).await.context("deleted and taken over")
+    operator
+        .connections(&stack)
+        .await
+        .context("connections to Kafka")?;
+    operator
+        .dropped_events(&stack)
+        .await
+        .context("events dropped and reconciled")?;
+    operator
+        .permissions(&stack)
+        .await
+        .context("roles of the agents")?;
+    let stack = operator
+        .update(stack)
+        .await
+        .context("a changed parameter")?;
+    operator
+        .delete_and_take_over(stack)
+        .await
+        .context("deleted and taken over")
 }
 
 impl Operator<'_> {
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
-        let (secret, max_age) = (format!("KafkaSecretArn={}", self.secret), format!("BatchMaxAge={max_age}"));
-        let own = ["KafkaSecurity=scram", &secret, &max_age, "RawDataDays=30", "Producer=synthetic"];
+        let (secret, max_age) = (
+            format!("KafkaSecretArn={}", self.secret),
+            format!("BatchMaxAge={max_age}"),
+        );
+        let own = [
+            "KafkaSecurity=scram",
+            &secret,
+            &max_age,
+            "RawDataDays=30",
+            "Producer=synthetic",
+        ];
         let parameters = Parameters {
             format: lake::Format::Parquet,
             crawler_mode: "typed".into(),
             subscriber: SUBSCRIBER.into(),
-            kafka: self.kafka.secured().context("the broker is not secured")?.scram.clone(),
+            kafka: self
+                .kafka
+                .secured()
+                .context("the broker is not secured")?
+                .scram
+                .clone(),
             more: own.iter().chain(more).map(ToString::to_string).collect(),
         };
-        let options = StackOptions { folder: self.folder.clone(), parameters };
-        Stack::deploy(ministack, self.repository, self.tools, self.processes, &options).await
+        let options = StackOptions {
+            folder: self.folder.clone(),
+            parameters,
+        };
+        Stack::deploy(
+            ministack,
+            self.repository,
+            self.tools,
+            self.processes,
+            &options,
+        )
+        .await
     }
 
-    /// Returns an agent as its unit starts it, with the credentials of its instance's role.
+    /// Returns an agent as its unit starts it, with the credentials of its instance's
+    /// role.
     async fn agent(&self, stack: &Stack, name: &str, arguments: &[&str]) -> Result<Command> {
-        let role = if name == "tick-consumer" { "ConsumerRoleName" } else { "ProducerRoleName" };
+        let role = if name == "tick-consumer" {
+            "ConsumerRoleName"
+        } else {
+            "ProducerRoleName"
+        };
         let role = Role::read(&stack.ministack.aws, stack.deployment.output(role)?).await?;
         let mut command = Command::new(self.repository.binary(name));
-        command.env_clear().envs(role.environment(&stack.ministack.aws).await?).current_dir(&self.folder);
-        command.args(["--config", &format!("ssm:/ticklake/{name}")]).args(arguments);
-        // The broker's certificate is signed by nobody that the system knows; ports are to be free ones.
-        let ca_file = &self.kafka.secured().context("the broker is not secured")?.ca_file;
-        command.env(format!("{}_KAFKA__CA_FILE", name.replace('-', "_").to_uppercase()), ca_file);
+        command
+            .env_clear()
+            .envs(role.environment(&stack.ministack.aws).await?)
+            .current_dir(&self.folder);
+        command
+            .args(["--config", &format!("ssm:/ticklake/{name}")])
+            .args(arguments);
+        // The broker's certificate is signed by nobody that the system knows; ports are
+        // to be free ones.
+        let ca_file = &self
+            .kafka
+            .secured()
+            .context("the broker is not secured")?
+            .ca_file;
+        command.env(
+            format!("{}_KAFKA__CA_FILE", name.replace('-', "_").to_uppercase()),
+            ca_file,
+        );
         command.env("TICK_CONSUMER_HTTP__LISTEN", "127.0.0.1:0");
         Ok(command)
     }
 
     async fn run(&self, mut command: Command, name: &str) -> Result<()> {
-        self.processes.run(name, &mut command, &self.folder.join(format!("{name}.log"))).await
+        self.processes
+            .run(name, &mut command, &self.folder.join(format!("{name}.log")))
+            .await
     }
 
     /// Expects a command to fail, and to say so.
@@ -110,31 +220,56 @@ impl Operator<'_> {
         let log = self.folder.join(format!("{name}.log"));
         let process = self.processes.start(name, &mut command, &log).await?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        let heard = local::wait_until(wanted, PATIENCE, || async { Ok(said().contains(wanted)) }).await;
-        let status = self.processes.stop(process, Duration::from_secs(10)).await?;
+        let heard =
+            local::wait_until(wanted, PATIENCE, || async { Ok(said().contains(wanted)) }).await;
+        let status = self
+            .processes
+            .stop(process, Duration::from_secs(10))
+            .await?;
         heard.with_context(|| format!("{name} said: {}", said()))?;
         ensure!(!status.success(), "{name} succeeded");
         Ok(())
     }
 
     async fn produce(&self, stack: &Stack) -> Result<()> {
-        let producer = self.agent(stack, "tick-producer", &["--rows", &TICKS.to_string(), "--rate", "100000"]).await?;
+        let producer = self
+            .agent(
+                stack,
+                "tick-producer",
+                &["--rows", &TICKS.to_string(), "--rate", "100000"],
+            )
+            .await?;
         self.run(producer, "produce").await
     }
 
     async fn consume(&self, stack: &Stack, name: &str) -> Result<ProcessId> {
         let mut consumer = self.agent(stack, "tick-consumer", &[]).await?;
-        self.processes.start("tick-consumer", &mut consumer, &self.folder.join(format!("{name}.log"))).await
+        self.processes
+            .start(
+                "tick-consumer",
+                &mut consumer,
+                &self.folder.join(format!("{name}.log")),
+            )
+            .await
     }
 
     /// TLS and SCRAM against a real broker; what is wrong is said.
     async fn connections(&self, stack: &Stack) -> Result<()> {
         let secured = self.kafka.secured().context("the broker is not secured")?;
-        self.run(self.agent(stack, "tick-consumer", &["check"]).await?, "scram").await?;
+        self.run(
+            self.agent(stack, "tick-consumer", &["check"]).await?,
+            "scram",
+        )
+        .await?;
         let plain = |security: &str| {
             let mut command = Command::new(self.repository.binary("tick-consumer"));
-            command.env_clear().envs(stack.ministack.aws.environment()).current_dir(&self.folder);
-            command.env("TICK_CONSUMER_KAFKA__SECURITY", security).env("TICK_CONSUMER_KAFKA__CA_FILE", &secured.ca_file);
+            command
+                .env_clear()
+                .envs(stack.ministack.aws.environment())
+                .current_dir(&self.folder);
+            command
+                .env("TICK_CONSUMER_KAFKA__SECURITY", security)
+                .env("TICK_CONSUMER_KAFKA__CA_FILE", &secured.ca_file);
             command.args(["check", "--bucket", "ticklake-lake"]);
             command
         };
@@ -142,46 +277,99 @@ impl Operator<'_> {
         tls.args(["--brokers", &secured.tls]);
         self.run(tls, "tls").await?;
         let mut unknown = plain("tls");
-        unknown.args(["--brokers", &secured.tls]).env_remove("TICK_CONSUMER_KAFKA__CA_FILE");
-        self.refused(unknown, "unknown-certificate", "certificate verify failed").await?;
-        // Only MSK can take the token. Another broker shows that it came, before any other call: by refusing it.
+        unknown
+            .args(["--brokers", &secured.tls])
+            .env_remove("TICK_CONSUMER_KAFKA__CA_FILE");
+        self.refused(unknown, "unknown-certificate", "certificate verify failed")
+            .await?;
+        // Only MSK can take the token. Another broker shows that it came, before any
+        // other call: by refusing it.
         let mut msk = plain("msk-iam");
         msk.args(["--brokers", &secured.scram]);
         self.refused(msk, "msk-iam", "invalid_token").await?;
         let wrong = json!({"Name": "ticklake/wrong", "SecretString": r#"{"username":"ticklake","password":"guess"}"#});
-        self.tools.aws(&stack.ministack.aws, "secretsmanager", "create_secret", wrong).await?;
+        self.tools
+            .aws(
+                &stack.ministack.aws,
+                "secretsmanager",
+                "create_secret",
+                wrong,
+            )
+            .await?;
         let mut wrong = plain("scram");
-        wrong.args(["--brokers", &secured.scram]).env("TICK_CONSUMER_KAFKA__SECRET", "ticklake/wrong");
-        self.refused(wrong, "wrong-password", "Authentication failed during authentication due to invalid credentials").await
+        wrong
+            .args(["--brokers", &secured.scram])
+            .env("TICK_CONSUMER_KAFKA__SECRET", "ticklake/wrong");
+        self.refused(
+            wrong,
+            "wrong-password",
+            "Authentication failed during authentication due to invalid credentials",
+        )
+        .await
     }
 
-    /// Both rules are off while objects land: nothing is crawled or announced, until `reconcile` sends their events.
+    /// Both rules are off while objects land: nothing is crawled or announced, until
+    /// `reconcile` sends their events.
     async fn dropped_events(&self, stack: &Stack) -> Result<()> {
         let (aws, bucket) = (&stack.ministack.aws, stack.deployment.output("LakeBucket")?);
-        let rules = self.tools.aws(aws, "events", "list_rules", json!({"NamePrefix": "ticklake-"})).await?;
-        let names: Vec<Value> = rules["Rules"].as_array().into_iter().flatten().map(|rule| json!({"Name": rule["Name"]})).collect();
+        let rules = self
+            .tools
+            .aws(
+                aws,
+                "events",
+                "list_rules",
+                json!({"NamePrefix": "ticklake-"}),
+            )
+            .await?;
+        let names: Vec<Value> = rules["Rules"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|rule| json!({"Name": rule["Name"]}))
+            .collect();
         ensure!(names.len() >= 2, "the rules are {rules}");
         for name in &names {
-            self.tools.aws(aws, "events", "disable_rule", name.clone()).await?;
+            self.tools
+                .aws(aws, "events", "disable_rule", name.clone())
+                .await?;
         }
         let consumer = self.consume(stack, "consumer").await?;
         self.produce(stack).await?;
         let mut lake = LakeContents::default();
         all_landed(&mut lake, aws, bucket, TICKS, self.processes, consumer).await?;
-        let stopped = self.processes.stop(consumer, Duration::from_secs(20)).await?;
+        let stopped = self
+            .processes
+            .stop(consumer, Duration::from_secs(20))
+            .await?;
         ensure!(stopped.success(), "the consumer ended with {stopped}");
         tokio::time::sleep(Duration::from_secs(3)).await;
-        ensure!(stack.mailbox.mails().is_empty() && stack.crawls.crawls() == 0, "events came through rules that are off");
+        ensure!(
+            stack.mailbox.mails().is_empty() && stack.crawls.crawls() == 0,
+            "events came through rules that are off"
+        );
         for name in &names {
-            self.tools.aws(aws, "events", "enable_rule", name.clone()).await?;
+            self.tools
+                .aws(aws, "events", "enable_rule", name.clone())
+                .await?;
         }
         // Had it anything to send, it would fail.
         let role = Role::read(aws, stack.deployment.output("ConsumerRoleName")?).await?;
         role.without("sqs:SendMessage").await?;
-        let nothing = self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h", "--dry-run"]).await?;
+        let nothing = self
+            .agent(
+                stack,
+                "tick-consumer",
+                &["reconcile", "--since", "1h", "--dry-run"],
+            )
+            .await?;
         self.run(nothing, "dry-run").await?;
         role.restore().await?;
-        self.run(self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h"]).await?, "reconcile").await?;
+        self.run(
+            self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h"])
+                .await?,
+            "reconcile",
+        )
+        .await?;
         all_crawled(&lake, aws, &stack.deployment).await?;
         all_announced(&lake, bucket, &stack.mailbox).await?;
         Ok(())
@@ -189,21 +377,35 @@ impl Operator<'_> {
 
     /// Takes each action from the agents' roles in turn.
     async fn permissions(&self, stack: &Stack) -> Result<()> {
-        for (output, agent) in [("ConsumerRoleName", "tick-consumer"), ("ProducerRoleName", "tick-producer")] {
+        for (output, agent) in [
+            ("ConsumerRoleName", "tick-consumer"),
+            ("ProducerRoleName", "tick-producer"),
+        ] {
             let role = Role::read(&stack.ministack.aws, stack.deployment.output(output)?).await?;
             let is_known = |action: &String| {
-                NEEDED.iter().any(|(needed, ..)| needed == action) || TRIED_ELSEWHERE.iter().any(|(elsewhere, _)| elsewhere == action)
+                NEEDED.iter().any(|(needed, ..)| needed == action)
+                    || TRIED_ELSEWHERE
+                        .iter()
+                        .any(|(elsewhere, _)| elsewhere == action)
             };
             let unknown = role.actions().into_iter().find(|action| !is_known(action));
-            ensure!(unknown.is_none(), "{output} allows {unknown:?}, and nothing here shows that it is needed");
-            for (action, arguments, said) in NEEDED.iter().filter(|(action, ..)| role.actions().iter().any(|allowed| allowed == action)) {
+            ensure!(
+                unknown.is_none(),
+                "{output} allows {unknown:?}, and nothing here shows that it is needed"
+            );
+            for (action, arguments, said) in NEEDED
+                .iter()
+                .filter(|(action, ..)| role.actions().iter().any(|allowed| allowed == action))
+            {
                 let command = self.agent(stack, agent, arguments).await?;
                 role.without(action).await?;
                 if *action == "s3:PutObject" {
                     self.produce(stack).await?;
                 }
                 let said = said.replace("tick-consumer", agent);
-                self.refused(command, &format!("{agent}-without-{action}"), &said).await.with_context(|| format!("without {action}"))?;
+                self.refused(command, &format!("{agent}-without-{action}"), &said)
+                    .await
+                    .with_context(|| format!("without {action}"))?;
                 role.restore().await?;
                 println!("     {agent} without {action}: {said}");
             }
@@ -216,41 +418,129 @@ impl Operator<'_> {
         let template = stack.deployment.output("ConsumerTemplateId")?.to_owned();
         let stack = self.deploy(stack.ministack, &[], "5s").await?;
         let aws = &stack.ministack.aws;
-        let parameter = self.tools.aws(aws, "ssm", "get_parameter", json!({"Name": "/ticklake/tick-consumer"})).await?;
-        let settings: Value = serde_json::from_str(parameter["Parameter"]["Value"].as_str().unwrap_or_default())?;
-        ensure!(settings["batch"]["max_age"] == "5s" && settings["lake"]["retention_days"] == 30, "the settings are {settings}");
-        let groups = self.tools.aws(aws, "autoscaling", "describe_auto_scaling_groups", json!({})).await?;
-        let groups = groups["AutoScalingGroups"].as_array().cloned().unwrap_or_default();
-        let launches = groups.iter().map(|group| &group["LaunchTemplate"]).find(|launch| launch["LaunchTemplateId"] == template.as_str());
-        ensure!(launches.is_some_and(|launch| launch["Version"] == "2"), "the consumers' groups are {groups:?}");
+        let parameter = self
+            .tools
+            .aws(
+                aws,
+                "ssm",
+                "get_parameter",
+                json!({"Name": "/ticklake/tick-consumer"}),
+            )
+            .await?;
+        let settings: Value =
+            serde_json::from_str(parameter["Parameter"]["Value"].as_str().unwrap_or_default())?;
+        ensure!(
+            settings["batch"]["max_age"] == "5s" && settings["lake"]["retention_days"] == 30,
+            "the settings are {settings}"
+        );
+        let groups = self
+            .tools
+            .aws(
+                aws,
+                "autoscaling",
+                "describe_auto_scaling_groups",
+                json!({}),
+            )
+            .await?;
+        let groups = groups["AutoScalingGroups"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let launches = groups
+            .iter()
+            .map(|group| &group["LaunchTemplate"])
+            .find(|launch| launch["LaunchTemplateId"] == template.as_str());
+        ensure!(
+            launches.is_some_and(|launch| launch["Version"] == "2"),
+            "the consumers' groups are {groups:?}"
+        );
         Ok(stack)
     }
 
-    /// `sam delete` leaves the bucket with all that is in it; a new stack takes it over, and landing goes on where it stood.
+    /// `sam delete` leaves the bucket with all that is in it; a new stack takes it over,
+    /// and landing goes on where it stood.
     async fn delete_and_take_over(&self, stack: Stack) -> Result<()> {
-        let Stack { ministack, crawls, mailbox, .. } = stack;
+        let Stack {
+            ministack,
+            crawls,
+            mailbox,
+            ..
+        } = stack;
         drop((crawls, mailbox));
         let mut delete = sam_command(self.repository, self.tools, &self.folder);
-        delete.args(["delete", "--stack-name", "ticklake", "--no-prompts", "--region", REGION]).envs(ministack.aws.environment());
-        self.processes.run("sam delete", &mut delete, &self.folder.join("sam-delete.log")).await?;
-        if let Ok(parameter) = self.tools.aws(&ministack.aws, "ssm", "get_parameter", json!({"Name": "/ticklake/tick-consumer"})).await {
+        delete
+            .args([
+                "delete",
+                "--stack-name",
+                "ticklake",
+                "--no-prompts",
+                "--region",
+                REGION,
+            ])
+            .envs(ministack.aws.environment());
+        self.processes
+            .run(
+                "sam delete",
+                &mut delete,
+                &self.folder.join("sam-delete.log"),
+            )
+            .await?;
+        if let Ok(parameter) = self
+            .tools
+            .aws(
+                &ministack.aws,
+                "ssm",
+                "get_parameter",
+                json!({"Name": "/ticklake/tick-consumer"}),
+            )
+            .await
+        {
             bail!("the stack is deleted, and its settings are there: {parameter}");
         }
         let mut left = LakeContents::default();
         left.refresh(&ministack.aws, "ticklake-lake").await?;
-        ensure!(left.rows("ticks/") >= TICKS, "the bucket has {} rows left", left.rows("ticks/"));
-        let stack = self.deploy(ministack, &["ExistingBucket=ticklake-lake"], "2s").await?;
-        ensure!(stack.deployment.output("LakeBucket")? == "ticklake-lake", "the stack has another bucket");
+        ensure!(
+            left.rows("ticks/") >= TICKS,
+            "the bucket has {} rows left",
+            left.rows("ticks/")
+        );
+        let stack = self
+            .deploy(ministack, &["ExistingBucket=ticklake-lake"], "2s")
+            .await?;
+        ensure!(
+            stack.deployment.output("LakeBucket")? == "ticklake-lake",
+            "the stack has another bucket"
+        );
         let consumer = self.consume(&stack, "consumer-after").await?;
         self.produce(&stack).await?;
         let mut lake = LakeContents::default();
         // Those that were produced while nobody could write are landed, too.
-        all_landed(&mut lake, &stack.ministack.aws, "ticklake-lake", 3 * TICKS, self.processes, consumer).await?;
-        self.processes.stop(consumer, Duration::from_secs(20)).await?;
-        self.run(self.agent(&stack, "tick-consumer", &["verify", "--deep"]).await?, "verify").await?;
+        all_landed(
+            &mut lake,
+            &stack.ministack.aws,
+            "ticklake-lake",
+            3 * TICKS,
+            self.processes,
+            consumer,
+        )
+        .await?;
+        self.processes
+            .stop(consumer, Duration::from_secs(20))
+            .await?;
+        self.run(
+            self.agent(&stack, "tick-consumer", &["verify", "--deep"])
+                .await?,
+            "verify",
+        )
+        .await?;
         let whole = std::fs::read_to_string(self.folder.join("verify.log"))?;
-        ensure!(whole.contains("whole: every offset is accounted for exactly once"), "{whole}");
+        ensure!(
+            whole.contains("whole: every offset is accounted for exactly once"),
+            "{whole}"
+        );
         // The new objects' events come through the rules of the new stack.
-        all_crawled(&lake, &stack.ministack.aws, &stack.deployment).await.map(|_| ())
+        all_crawled(&lake, &stack.ministack.aws, &stack.deployment)
+            .await
+            .map(|_| ())
     }
 }

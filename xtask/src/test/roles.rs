@@ -23,26 +23,74 @@ const NEEDED: [(&str, &[Needed]); 2] = [
     (
         "StartCrawlerRoleName",
         &[
-            ("glue:GetCrawler", &["GetCrawler ticklake-ticks: ", "not authorized"]),
-            ("glue:BatchGetPartition", &["BatchGetPartition ticklake.ticks: ", "not authorized"]),
-            ("glue:StartCrawler", &["StartCrawler ticklake-ticks: ", "not authorized"]),
-            ("s3:ListBucket", &["cannot look for objects; they count as present", "without-s3:ListBucket.parquet: ", "AccessDenied"]),
+            (
+                "glue:GetCrawler",
+                &["GetCrawler ticklake-ticks: ", "not authorized"],
+            ),
+            (
+                "glue:BatchGetPartition",
+                &["BatchGetPartition ticklake.ticks: ", "not authorized"],
+            ),
+            (
+                "glue:StartCrawler",
+                &["StartCrawler ticklake-ticks: ", "not authorized"],
+            ),
+            (
+                "s3:ListBucket",
+                &[
+                    "cannot look for objects; they count as present",
+                    "without-s3:ListBucket.parquet: ",
+                    "AccessDenied",
+                ],
+            ),
         ],
     ),
     (
         "NotifyRoleName",
         &[
-            ("sqs:ReceiveMessage", &["cannot look for more messages", "ReceiveMessage http", "not authorized"]),
-            ("sqs:DeleteMessage", &["DeleteMessageBatch; their objects will be announced again", "not authorized"]),
-            ("sns:Publish", &["cannot publish, the messages come back later", "not authorized"]),
-            ("sns:GetTopicAttributes", &["cannot count the topic's subscriptions", "not authorized"]),
-            ("s3:GetObject", &["cannot HEAD the object", "without-s3:GetObject.parquet"]),
-            ("s3:GetObjectVersion", &["cannot HEAD the object", "without-s3:GetObjectVersion.parquet"]),
+            (
+                "sqs:ReceiveMessage",
+                &[
+                    "cannot look for more messages",
+                    "ReceiveMessage http",
+                    "not authorized",
+                ],
+            ),
+            (
+                "sqs:DeleteMessage",
+                &[
+                    "DeleteMessageBatch; their objects will be announced again",
+                    "not authorized",
+                ],
+            ),
+            (
+                "sns:Publish",
+                &[
+                    "cannot publish, the messages come back later",
+                    "not authorized",
+                ],
+            ),
+            (
+                "sns:GetTopicAttributes",
+                &["cannot count the topic's subscriptions", "not authorized"],
+            ),
+            (
+                "s3:GetObject",
+                &["cannot HEAD the object", "without-s3:GetObject.parquet"],
+            ),
+            (
+                "s3:GetObjectVersion",
+                &[
+                    "cannot HEAD the object",
+                    "without-s3:GetObjectVersion.parquet",
+                ],
+            ),
         ],
     ),
 ];
 
-/// What Lambda and SNS themselves do in the function's name, which ministack does without asking the role.
+/// What Lambda and SNS themselves do in the function's name, which ministack does without
+/// asking the role.
 const NOT_ASKED: [&str; 7] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -53,9 +101,15 @@ const NOT_ASKED: [&str; 7] = [
     "kms:GenerateDataKey",
 ];
 
-/// Takes each action from the functions' roles in turn, on a stack with IAM enforcement, and looks for the failure that has to follow (G9).
-/// With all of them back, an object is crawled and announced. At last the topic goes, and the function says so.
-pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+/// Takes each action from the functions' roles in turn, on a stack with IAM enforcement,
+/// and looks for the failure that has to follow (G9). With all of them back, an object is
+/// crawled and announced. At last the topic goes, and the function says so.
+pub(crate) async fn check(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let folder = folder.join("roles");
     std::fs::create_dir_all(&folder)?;
     let ministack = Ministack::start(tools, processes, &folder).await?;
@@ -63,13 +117,21 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     let bucket = stack.deployment.output("LakeBucket")?;
     for (hour, (output, needed)) in NEEDED.into_iter().enumerate() {
         let role = Role::read(&stack.ministack.aws, stack.deployment.output(output)?).await?;
-        let is_known = |action: &String| needed.iter().any(|(needed, _)| needed == action) || NOT_ASKED.contains(&action.as_str());
+        let is_known = |action: &String| {
+            needed.iter().any(|(needed, _)| needed == action)
+                || NOT_ASKED.contains(&action.as_str())
+        };
         let unknown = role.actions().into_iter().find(|action| !is_known(action));
-        ensure!(unknown.is_none(), "{output} allows {unknown:?}, and nothing here shows that it is needed");
+        ensure!(
+            unknown.is_none(),
+            "{output} allows {unknown:?}, and nothing here shows that it is needed"
+        );
         for (number, (action, said)) in needed.iter().enumerate() {
             role.without(action).await?;
             let partition = format!("ticks/dt=2026-11-21/hr={:02}", 10 * hour + number);
-            meet(&stack, bucket, &partition, action, said).await.with_context(|| format!("without {action}"))?;
+            meet(&stack, bucket, &partition, action, said)
+                .await
+                .with_context(|| format!("without {action}"))?;
             role.restore().await?;
             println!("     without {action}: {}", said.join(" … "));
         }
@@ -77,19 +139,43 @@ pub(crate) async fn check(repository: &Repository, tools: &Tools, processes: &Pr
     all_is_well(&stack, bucket).await?;
     let topic = stack.deployment.output("NewFilesTopicArn")?;
     let log = Log::from_here(&stack)?;
-    aws_sdk_sns::Client::new(stack.ministack.aws.config()).delete_topic().topic_arn(topic).send().await.context("DeleteTopic")?;
-    sample::put(&stack.ministack.aws, bucket, "ticks/dt=2026-11-21/hr=00/without-topic.parquet").await?;
-    log.wait_for(&[&format!("the topic {topic} does not exist; deploy the stack again")]).await
+    aws_sdk_sns::Client::new(stack.ministack.aws.config())
+        .delete_topic()
+        .topic_arn(topic)
+        .send()
+        .await
+        .context("DeleteTopic")?;
+    sample::put(
+        &stack.ministack.aws,
+        bucket,
+        "ticks/dt=2026-11-21/hr=00/without-topic.parquet",
+    )
+    .await?;
+    log.wait_for(&[&format!(
+        "the topic {topic} does not exist; deploy the stack again"
+    )])
+    .await
 }
 
 /// Does what an action is needed for, and waits until the function says that it cannot.
-async fn meet(stack: &Stack, bucket: &str, partition: &str, action: &str, said: &[&str]) -> Result<()> {
+async fn meet(
+    stack: &Stack,
+    bucket: &str,
+    partition: &str,
+    action: &str,
+    said: &[&str],
+) -> Result<()> {
     let log = Log::from_here(stack)?;
     let key = format!("{partition}/without-{action}.parquet");
     match action {
         "sqs:DeleteMessage" => {
             for n in 0..BURST {
-                sample::put(&stack.ministack.aws, bucket, &format!("{partition}/{n}.parquet")).await?;
+                sample::put(
+                    &stack.ministack.aws,
+                    bucket,
+                    &format!("{partition}/{n}.parquet"),
+                )
+                .await?;
             }
         }
         "s3:ListBucket" => come_back(stack, bucket, &key).await?,
@@ -99,46 +185,88 @@ async fn meet(stack: &Stack, bucket: &str, partition: &str, action: &str, said: 
     log.wait_for(said).await
 }
 
-/// Sends the event of an object that is not there, which no crawl covers, so that the function looks for it when its message comes back.
+/// Sends the event of an object that is not there, which no crawl covers, so that the
+/// function looks for it when its message comes back.
 async fn come_back(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     let queue = stack.deployment.output("CrawlQueueUrl")?;
     load::set(&sqs, queue, QueueAttributeName::VisibilityTimeout, "2").await?;
     let event = sample::event(bucket, key, "e", None).to_string();
-    sqs.send_message().queue_url(queue).message_body(event).send().await.context("SendMessage")?;
+    sqs.send_message()
+        .queue_url(queue)
+        .message_body(event)
+        .send()
+        .await
+        .context("SendMessage")?;
     Ok(())
 }
 
-/// Puts an object into a bucket with versions, and sends the event that S3 sends then: ministack leaves the version out.
+/// Puts an object into a bucket with versions, and sends the event that S3 sends then:
+/// ministack leaves the version out.
 async fn put_version(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
-    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let versioning = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
     let s3 = aws_sdk_s3::Client::new(stack.ministack.aws.config());
-    s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioning).send().await.context("PutBucketVersioning")?;
+    s3.put_bucket_versioning()
+        .bucket(bucket)
+        .versioning_configuration(versioning)
+        .send()
+        .await
+        .context("PutBucketVersioning")?;
     let (etag, version) = sample::put(&stack.ministack.aws, bucket, key).await?;
-    let event = sample::event(bucket, key, &etag, Some(&version.context("the object has no version")?));
+    let event = sample::event(
+        bucket,
+        key,
+        &etag,
+        Some(&version.context("the object has no version")?),
+    );
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     let queue = stack.deployment.output("NotifyQueueUrl")?;
-    sqs.send_message().queue_url(queue).message_body(event.to_string()).send().await.context("SendMessage")?;
+    sqs.send_message()
+        .queue_url(queue)
+        .message_body(event.to_string())
+        .send()
+        .await
+        .context("SendMessage")?;
     Ok(())
 }
 
-/// With every permission in place: the mails know the rows, the partition comes into the catalog, and nothing is refused.
+/// With every permission in place: the mails know the rows, the partition comes into the
+/// catalog, and nothing is refused.
 async fn all_is_well(stack: &Stack, bucket: &str) -> Result<()> {
     let log = Log::from_here(stack)?;
     for n in 0..BURST {
-        sample::put(&stack.ministack.aws, bucket, &format!("ticks/dt=2026-11-22/hr=05/{n}-allowed.parquet")).await?;
+        sample::put(
+            &stack.ministack.aws,
+            bucket,
+            &format!("ticks/dt=2026-11-22/hr=05/{n}-allowed.parquet"),
+        )
+        .await?;
     }
-    wait_until("the mails and the crawl, with all permissions", PATIENCE, async || {
-        let mails = stack.mailbox.mails();
-        let is_told = |n| mails.iter().any(|mail| mail.body.contains(&format!("  {n}-allowed.parquet    1 tick    ")));
-        Ok((0..BURST).all(is_told) && stack.crawls.crawls() > 0)
-    })
+    wait_until(
+        "the mails and the crawl, with all permissions",
+        PATIENCE,
+        async || {
+            let mails = stack.mailbox.mails();
+            let is_told = |n| {
+                mails.iter().any(|mail| {
+                    mail.body
+                        .contains(&format!("  {n}-allowed.parquet    1 tick    "))
+                })
+            };
+            Ok((0..BURST).all(is_told) && stack.crawls.crawls() > 0)
+        },
+    )
     .await?;
     // What follows a mail: the hold, the messages' deletion, and the log of it.
     sleep(Duration::from_secs(3)).await;
     for refusal in ["not authorized", "AccessDenied", "cannot HEAD the object"] {
         let refused = log.line(&[refusal])?;
-        ensure!(refused.is_none(), "refused with all permissions: {refused:?}");
+        ensure!(
+            refused.is_none(),
+            "refused with all permissions: {refused:?}"
+        );
     }
     Ok(())
 }
@@ -152,18 +280,29 @@ struct Log<'a> {
 impl<'a> Log<'a> {
     fn from_here(stack: &'a Stack) -> Result<Self> {
         let path = stack.ministack.log.as_path();
-        Ok(Self { path, from: std::fs::metadata(path)?.len() as usize })
+        Ok(Self {
+            path,
+            from: std::fs::metadata(path)?.len() as usize,
+        })
     }
 
     /// Returns the first line with all of these words.
     fn line(&self, words: &[&str]) -> Result<Option<String>> {
         let text = std::fs::read(self.path)?;
         let new = String::from_utf8_lossy(text.get(self.from..).unwrap_or_default()).into_owned();
-        Ok(new.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned))
+        Ok(new
+            .lines()
+            .find(|line| words.iter().all(|word| line.contains(word)))
+            .map(str::to_owned))
     }
 
     /// Waits for a line with all of these words.
     async fn wait_for(&self, words: &[&str]) -> Result<()> {
-        wait_until(&format!("a line with {words:?} in {}", self.path.display()), PATIENCE, async || Ok(self.line(words)?.is_some())).await
+        wait_until(
+            &format!("a line with {words:?} in {}", self.path.display()),
+            PATIENCE,
+            async || Ok(self.line(words)?.is_some()),
+        )
+        .await
     }
 }

@@ -12,35 +12,73 @@ pub(crate) const REGION: &str = "us-east-1";
 /// Largest zip of a function, in bytes.
 const ZIP: u64 = 3_000_000;
 
-pub(crate) async fn validate(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+pub(crate) async fn validate(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let mut sam = sam_command(repository, tools, folder);
     sam.args(["validate", "--lint", "--region", REGION]);
-    sam.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
-    processes.run("sam validate", &mut sam, &folder.join("sam-validate.log")).await
+    sam.env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    processes
+        .run("sam validate", &mut sam, &folder.join("sam-validate.log"))
+        .await
 }
 
 /// Lints the translated template: in SAM's own source cfn-lint misses most mistakes.
-pub(crate) async fn lint_translated(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+pub(crate) async fn lint_translated(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let translated = translate(repository, tools, processes, folder).await?;
     let mut lint = Command::new(tools.path("cfn-lint"));
-    lint.args(["--regions", REGION, "--template"]).arg(&translated);
-    processes.run("cfn-lint", &mut lint, &folder.join("cfn-lint.log")).await
+    lint.args(["--regions", REGION, "--template"])
+        .arg(&translated);
+    processes
+        .run("cfn-lint", &mut lint, &folder.join("cfn-lint.log"))
+        .await
 }
 
 /// Translates the template as CloudFormation does; returns the file.
-pub(crate) async fn translate(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<PathBuf> {
+pub(crate) async fn translate(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<PathBuf> {
     let translated = folder.join("translated.json");
     let mut translate = Command::new(tools.path("python"));
-    translate.arg(repository.path("local/translate_template.py")).arg(repository.path("template.yaml")).arg(&translated);
-    processes.run("translate", &mut translate, &folder.join("translate.log")).await?;
+    translate
+        .arg(repository.path("local/translate_template.py"))
+        .arg(repository.path("template.yaml"))
+        .arg(&translated);
+    processes
+        .run("translate", &mut translate, &folder.join("translate.log"))
+        .await?;
     Ok(translated)
 }
 
 /// What deployments with various parameters would be, without deploying them.
-pub(crate) async fn deployments(repository: &Repository, tools: &Tools, processes: &Processes, folder: &Path) -> Result<()> {
+pub(crate) async fn deployments(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
     let mut tests = Command::new(tools.path("python"));
     tests.arg(repository.path("local/test_template.py"));
-    processes.run("test_template.py", &mut tests, &folder.join("test-template.log")).await
+    processes
+        .run(
+            "test_template.py",
+            &mut tests,
+            &folder.join("test-template.log"),
+        )
+        .await
 }
 
 /// Measures the functions as they are uploaded.
@@ -48,7 +86,10 @@ pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
     for function in FUNCTIONS {
         let size = zipped(repository, function)?;
         println!("     {function}: {:.2} MB zipped", size as f64 / 1e6);
-        ensure!(size <= ZIP, "{function}: {size} bytes zipped, at most {ZIP} are wanted");
+        ensure!(
+            size <= ZIP,
+            "{function}: {size} bytes zipped, at most {ZIP} are wanted"
+        );
     }
     Ok(())
 }
@@ -57,7 +98,15 @@ pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
 pub(crate) fn zipped(repository: &Repository, function: &str) -> Result<u64> {
     let bootstrap = sample::bootstrap(repository, function);
     // Deflate, as `sam deploy` packs it.
-    let packed = std::process::Command::new("gzip").arg("-c").arg(&bootstrap).output().context("gzip")?;
-    ensure!(packed.status.success() && !packed.stdout.is_empty(), "{}: not there", bootstrap.display());
+    let packed = std::process::Command::new("gzip")
+        .arg("-c")
+        .arg(&bootstrap)
+        .output()
+        .context("gzip")?;
+    ensure!(
+        packed.status.success() && !packed.stdout.is_empty(),
+        "{}: not there",
+        bootstrap.display()
+    );
     Ok(packed.stdout.len() as u64)
 }

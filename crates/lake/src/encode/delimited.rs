@@ -7,15 +7,24 @@ use crate::rows::Rows;
 
 /// Writes the header line.
 pub(super) fn header(mut out: impl Write) -> Result<(), EncodeError> {
-    Ok(writeln!(out, "{}", COLUMNS.map(|column| column.name).join("\t"))?)
+    Ok(writeln!(
+        out,
+        "{}",
+        COLUMNS.map(|column| column.name).join("\t")
+    )?)
 }
 
-/// Tab-delimited text below a header line; an empty field is no value. Nothing is escaped because nothing needs to be: symbols
-/// have no control characters, and `extra` is JSON on one line, which escapes its own.
+/// Tab-delimited text below a header line; an empty field is no value. Nothing is escaped
+/// because nothing needs to be: symbols have no control characters, and `extra` is JSON
+/// on one line, which escapes its own.
 pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
     let mut lines = Vec::with_capacity(2 * PIECE);
     let mut times = LakeText::default();
-    for (block, row) in rows.blocks().iter().flat_map(|block| (0..block.len()).map(move |row| (block, row))) {
+    for (block, row) in rows
+        .blocks()
+        .iter()
+        .flat_map(|block| (0..block.len()).map(move |row| (block, row)))
+    {
         lines.extend_from_slice(block.symbol.get(row).as_bytes());
         lines.push(b'\t');
         times.write(block.event_time[row], &mut lines);

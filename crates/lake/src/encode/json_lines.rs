@@ -6,11 +6,16 @@ use crate::rows::Rows;
 
 const OPTIONAL: [&str; 5] = ["volume", "open", "high", "low", "close"];
 
-/// One object per line with every column, `null` included: readers that infer a schema then see the same columns in every file.
+/// One object per line with every column, `null` included: readers that infer a schema
+/// then see the same columns in every file.
 pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
     let mut lines = Vec::with_capacity(2 * PIECE);
     let mut times = LakeText::default();
-    for (block, row) in rows.blocks().iter().flat_map(|block| (0..block.len()).map(move |row| (block, row))) {
+    for (block, row) in rows
+        .blocks()
+        .iter()
+        .flat_map(|block| (0..block.len()).map(move |row| (block, row)))
+    {
         lines.extend_from_slice(b"{\"symbol\":");
         serde_json::to_writer(&mut lines, block.symbol.get(row))?;
         lines.extend_from_slice(b",\"event_time\":\"");
@@ -28,7 +33,11 @@ pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result
         }
         lines.extend_from_slice(b",\"extra\":");
         serde_json::to_writer(&mut lines, &block.extra_of(row))?;
-        write!(lines, ",\"kafka_partition\":{partition},\"kafka_offset\":{},\"kafka_timestamp\":", block.offset[row])?;
+        write!(
+            lines,
+            ",\"kafka_partition\":{partition},\"kafka_offset\":{},\"kafka_timestamp\":",
+            block.offset[row]
+        )?;
         match block.kafka_timestamp_of(row) {
             Some(time) => {
                 lines.push(b'"');

@@ -2,7 +2,8 @@ use tick::EventTime;
 
 const DAY: i64 = 86_400_000_000;
 
-/// Writes times as `YYYY-MM-DD HH:MM:SS.ffffff`. Rows of an object are mostly of one day, whose date is worked out once.
+/// Writes times as `YYYY-MM-DD HH:MM:SS.ffffff`. Rows of an object are mostly of one day,
+/// whose date is worked out once.
 #[derive(Default)]
 pub(super) struct LakeText {
     day: Option<(i64, String)>,

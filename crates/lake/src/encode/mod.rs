@@ -1,4 +1,5 @@
-//! The encodings. Deterministic: no clock, no random numbers, rows in offset order, fixed levels.
+//! The encodings. Deterministic: no clock, no random numbers, rows in offset order, fixed
+//! levels.
 
 mod delimited;
 mod json_lines;
@@ -39,7 +40,8 @@ pub enum EncodeError {
     },
 }
 
-/// An object's bytes in the making. Rows and dead letters may come in pieces, so that they need not lie in memory together.
+/// An object's bytes in the making. Rows and dead letters may come in pieces, so that
+/// they need not lie in memory together.
 pub(crate) enum Encoder {
     Parquet(Box<parquet::File>),
     Json(GzEncoder<Vec<u8>>),
@@ -72,9 +74,16 @@ impl Encoder {
     }
 
     /// Writes lines of JSON, which is what dead letters are.
-    pub(crate) fn dead_letters(&mut self, topic: &str, partition: i32, letters: &[DeadLetter]) -> Result<(), EncodeError> {
+    pub(crate) fn dead_letters(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        letters: &[DeadLetter],
+    ) -> Result<(), EncodeError> {
         let Self::Json(out) = self else { return Ok(()) };
-        Ok(letters.iter().try_for_each(|letter| writeln!(out, "{}", letter.to_json(topic, partition)))?)
+        Ok(letters
+            .iter()
+            .try_for_each(|letter| writeln!(out, "{}", letter.to_json(topic, partition)))?)
     }
 
     /// Returns how many bytes there are so far.
@@ -93,12 +102,16 @@ impl Encoder {
     }
 }
 
-/// Lines are compressed whenever there are so many bytes of them, so that an object never lies in memory as text.
+/// Lines are compressed whenever there are so many bytes of them, so that an object never
+/// lies in memory as text.
 const PIECE: usize = 32 << 10;
 
-/// Level 1: a fourth of level 6's time on ticks, for files a fifth larger. The header carries no time.
+/// Level 1: a fourth of level 6's time on ticks, for files a fifth larger. The header
+/// carries no time.
 fn gzip() -> GzEncoder<Vec<u8>> {
-    GzBuilder::new().mtime(0).write(Vec::new(), Compression::fast())
+    GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::fast())
 }
 
 /// Writes a number as JSON has it.
@@ -126,16 +139,24 @@ mod tests {
     fn sample() -> Rows {
         let tick = |json: &str| Tick::from_json(json.as_bytes()).expect("a tick");
         let mut rows = Rows::default();
-        let first = tick(r#"{"symbol":"A","event_time":"2010-01-08T09:30:00.5Z","price":1.5,"volume":7,"x":"a,\tb","y":[1]}"#);
+        let first = tick(
+            r#"{"symbol":"A","event_time":"2010-01-08T09:30:00.5Z","price":1.5,"volume":7,"x":"a,\tb","y":[1]}"#,
+        );
         rows.push(&first, 41, EventTime::from_millis(0));
-        rows.push(&tick(r#"{"symbol":"B \"q\"","event_time":0,"price":-2}"#), 42, None);
+        rows.push(
+            &tick(r#"{"symbol":"B \"q\"","event_time":0,"price":-2}"#),
+            42,
+            None,
+        );
         rows
     }
 
     fn text(format: Format) -> String {
         let bytes = rows(format, 3, &sample()).expect("bytes");
         let mut text = String::new();
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("gzip");
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_string(&mut text)
+            .expect("gzip");
         text
     }
 
@@ -170,36 +191,84 @@ mod tests {
             let bytes = rows(format, 3, &sample()).expect("bytes");
             assert_eq!(bytes, rows(format, 3, &sample()).expect("bytes"));
             // RFC 1952: what says that it is gzip, then the time.
-            assert!(!bytes.starts_with(&[0x1f, 0x8b]) || bytes[4..8] == [0; 4], "the time is in the bytes");
+            assert!(
+                !bytes.starts_with(&[0x1f, 0x8b]) || bytes[4..8] == [0; 4],
+                "the time is in the bytes"
+            );
         }
     }
 
     /// Rows lie in blocks of some thousand, and text is written in pieces.
     #[test]
     fn every_row_of_many_has_its_own_values_in_every_format() {
-        let value = |number: i64, column: i64| (number % (column + 2) > 0).then_some((number * 8 + column) as f64 / 8.0);
+        let value = |number: i64, column: i64| {
+            (number % (column + 2) > 0).then_some((number * 8 + column) as f64 / 8.0)
+        };
         let row = |number: i64| {
             let optional = [0, 1, 2, 3, 4].map(|column| value(number, column));
             let extra = (number % 3 > 0).then(|| format!("{{\"n\":{number}}}"));
-            (format!("S{number}"), number * 1_000, number as f64 + 0.5, optional, extra, (number % 5 > 0).then_some(number * 2_000))
+            (
+                format!("S{number}"),
+                number * 1_000,
+                number as f64 + 0.5,
+                optional,
+                extra,
+                (number % 5 > 0).then_some(number * 2_000),
+            )
         };
         let mut many = Rows::default();
         for number in 0..10_000 {
-            let (symbol, event_time, price, [volume, open, high, low, close], extra, kafka_timestamp) = row(number);
+            let (
+                symbol,
+                event_time,
+                price,
+                [volume, open, high, low, close],
+                extra,
+                kafka_timestamp,
+            ) = row(number);
             let symbol = tick::Symbol::parse(&symbol).expect("a symbol");
             let event_time = EventTime::from_micros(event_time).expect("a time");
-            let tick = Tick { symbol, event_time, price, volume, open, high, low, close, extra };
-            many.push(&tick, number, kafka_timestamp.and_then(EventTime::from_micros));
+            let tick = Tick {
+                symbol,
+                event_time,
+                price,
+                volume,
+                open,
+                high,
+                low,
+                close,
+                extra,
+            };
+            many.push(
+                &tick,
+                number,
+                kafka_timestamp.and_then(EventTime::from_micros),
+            );
         }
-        let time = |micros: i64| EventTime::from_micros(micros).expect("a time").to_lake_text();
+        let time = |micros: i64| {
+            EventTime::from_micros(micros)
+                .expect("a time")
+                .to_lake_text()
+        };
         let mut json = String::new();
         let bytes = rows(Format::Json, 3, &many).expect("bytes");
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut json).expect("gzip");
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_string(&mut json)
+            .expect("gzip");
         let mut csv = String::new();
         let bytes = rows(Format::Csv, 3, &many).expect("bytes");
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut csv).expect("gzip");
-        let file = SerializedFileReader::new(bytes::Bytes::from(rows(Format::Parquet, 3, &many).expect("bytes"))).expect("a reader");
-        let (mut json, mut csv, mut parquet) = (json.lines(), csv.lines().skip(1), file.get_row_iter(None).expect("rows"));
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_string(&mut csv)
+            .expect("gzip");
+        let file = SerializedFileReader::new(bytes::Bytes::from(
+            rows(Format::Parquet, 3, &many).expect("bytes"),
+        ))
+        .expect("a reader");
+        let (mut json, mut csv, mut parquet) = (
+            json.lines(),
+            csv.lines().skip(1),
+            file.get_row_iter(None).expect("rows"),
+        );
         for number in 0..10_000 {
             let (symbol, event_time, price, optional, extra, kafka_timestamp) = row(number);
             let wanted = serde_json::json!({
@@ -207,7 +276,11 @@ mod tests {
                 "low": optional[3], "close": optional[4], "extra": extra, "kafka_partition": 3, "kafka_offset": number,
                 "kafka_timestamp": kafka_timestamp.map(time),
             });
-            assert_eq!(serde_json::from_str::<serde_json::Value>(json.next().expect("a line")).expect("JSON"), wanted);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(json.next().expect("a line"))
+                    .expect("JSON"),
+                wanted
+            );
             let text = |name: &str| match &wanted[name] {
                 serde_json::Value::Null => String::new(),
                 serde_json::Value::String(text) => text.clone(),
@@ -216,12 +289,17 @@ mod tests {
             let fields: Vec<&str> = csv.next().expect("a line").split('\t').collect();
             assert_eq!(fields, COLUMNS.map(|column| text(column.name)));
             let text = |name: &str| match &wanted[name] {
-                serde_json::Value::String(text) if name.contains("time") => format!("{name}: {text} +00:00"),
+                serde_json::Value::String(text) if name.contains("time") => {
+                    format!("{name}: {text} +00:00")
+                }
                 serde_json::Value::String(text) => format!("{name}: \"{text}\""),
                 value => format!("{name}: {value}"),
             };
             let found = parquet.next().expect("a row").expect("a row").to_string();
-            assert_eq!(found, format!("{{{}}}", COLUMNS.map(|column| text(column.name)).join(", ")));
+            assert_eq!(
+                found,
+                format!("{{{}}}", COLUMNS.map(|column| text(column.name)).join(", "))
+            );
         }
         assert!(json.next().is_none() && csv.next().is_none() && parquet.next().is_none());
     }

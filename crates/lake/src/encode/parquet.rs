@@ -24,34 +24,60 @@ pub(super) fn begin() -> Result<File, EncodeError> {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("ticklake ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    Ok(SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?)
+    Ok(SerializedFileWriter::new(
+        Vec::new(),
+        schema,
+        Arc::new(properties),
+    )?)
 }
 
-/// Writes a row group. A batch is one: the consumer bounds it far below the size at which more would pay.
+/// Writes a row group. A batch is one: the consumer bounds it far below the size at which
+/// more would pay.
 pub(super) fn encode(partition: i32, rows: &Rows, file: &mut File) -> Result<(), EncodeError> {
     let mut group = file.next_row_group()?;
     // In the order of COLUMNS.
-    column::<ByteArrayType>(&mut group, rows, |block, out| out.required(block.symbol.pieces().map(ByteArray::from)))?;
-    column::<Int64Type>(&mut group, rows, |block, out| out.required(block.event_time.iter().map(|time| time.micros())))?;
-    column::<DoubleType>(&mut group, rows, |block, out| out.required(block.price.iter().copied()))?;
+    column::<ByteArrayType>(&mut group, rows, |block, out| {
+        out.required(block.symbol.pieces().map(ByteArray::from))
+    })?;
+    column::<Int64Type>(&mut group, rows, |block, out| {
+        out.required(block.event_time.iter().map(|time| time.micros()))
+    })?;
+    column::<DoubleType>(&mut group, rows, |block, out| {
+        out.required(block.price.iter().copied())
+    })?;
     for place in 0..Block::OPTIONAL {
-        column::<DoubleType>(&mut group, rows, |block, out| out.optional(block.optional(place)))?;
+        column::<DoubleType>(&mut group, rows, |block, out| {
+            out.optional(block.optional(place))
+        })?;
     }
-    column::<ByteArrayType>(&mut group, rows, |block, out| out.optional(block.extra().map(|extra| extra.map(ByteArray::from))))?;
-    column::<Int32Type>(&mut group, rows, |block, out| out.required(std::iter::repeat_n(partition, block.len())))?;
-    column::<Int64Type>(&mut group, rows, |block, out| out.required(block.offset.iter().copied()))?;
-    column::<Int64Type>(&mut group, rows, |block, out| out.optional(block.kafka_timestamp()))?;
+    column::<ByteArrayType>(&mut group, rows, |block, out| {
+        out.optional(block.extra().map(|extra| extra.map(ByteArray::from)))
+    })?;
+    column::<Int32Type>(&mut group, rows, |block, out| {
+        out.required(std::iter::repeat_n(partition, block.len()))
+    })?;
+    column::<Int64Type>(&mut group, rows, |block, out| {
+        out.required(block.offset.iter().copied())
+    })?;
+    column::<Int64Type>(&mut group, rows, |block, out| {
+        out.optional(block.kafka_timestamp())
+    })?;
     group.close()?;
     Ok(())
 }
 
-/// The schema in Parquet's own words. Timestamps are local-to-UTC (`isAdjustedToUTC` false), which readers without Athena's rules,
-/// DuckDB among them, also take for a `timestamp` without a zone.
+/// The schema in Parquet's own words. Timestamps are local-to-UTC (`isAdjustedToUTC`
+/// false), which readers without Athena's rules, DuckDB among them, also take for a
+/// `timestamp` without a zone.
 fn message_type() -> String {
     let columns: String = COLUMNS
         .iter()
         .map(|column| {
-            let repetition = if column.required { "REQUIRED" } else { "OPTIONAL" };
+            let repetition = if column.required {
+                "REQUIRED"
+            } else {
+                "OPTIONAL"
+            };
             let (physical, logical) = match column.kind {
                 ColumnType::String => ("BYTE_ARRAY", " (STRING)"),
                 ColumnType::Timestamp => ("INT64", " (TIMESTAMP(MICROS,false))"),
@@ -88,15 +114,27 @@ impl<T: DataType> Values<T> {
 }
 
 /// Writes the next column, block by block.
-fn column<T: DataType>(group: &mut Group<'_>, rows: &Rows, take: impl Fn(&Block, &mut Values<T>)) -> Result<(), EncodeError> {
-    // The schema has as many columns as `encode` writes; one too many is refused by the next close.
-    let Some(mut column) = group.next_column()? else { return Ok(()) };
-    let mut out = Values::<T> { values: Vec::new(), levels: None };
+fn column<T: DataType>(
+    group: &mut Group<'_>,
+    rows: &Rows,
+    take: impl Fn(&Block, &mut Values<T>),
+) -> Result<(), EncodeError> {
+    // The schema has as many columns as `encode` writes; one too many is refused by the
+    // next close.
+    let Some(mut column) = group.next_column()? else {
+        return Ok(());
+    };
+    let mut out = Values::<T> {
+        values: Vec::new(),
+        levels: None,
+    };
     for block in rows.blocks() {
         out.values.clear();
         out.levels.iter_mut().for_each(Vec::clear);
         take(block, &mut out);
-        column.typed::<T>().write_batch(&out.values, out.levels.as_deref(), None)?;
+        column
+            .typed::<T>()
+            .write_batch(&out.values, out.levels.as_deref(), None)?;
     }
     Ok(column.close()?)
 }
@@ -111,14 +149,21 @@ mod tests {
 
     #[test]
     fn columns_are_typed_as_athena_wants_them_and_read_back() {
-        let tick = Tick::from_json(br#"{"symbol":"A","event_time":1500,"price":1.5,"volume":7,"x":1}"#).expect("a tick");
+        let tick =
+            Tick::from_json(br#"{"symbol":"A","event_time":1500,"price":1.5,"volume":7,"x":1}"#)
+                .expect("a tick");
         let mut rows = Rows::default();
         rows.push(&tick, 41, EventTime::from_millis(2));
         let mut file = begin().expect("a file");
         encode(3, &rows, &mut file).expect("parquet");
         let bytes = file.into_inner().expect("parquet");
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).expect("reader");
-        let row = reader.get_row_iter(None).expect("rows").next().expect("a row").expect("read");
+        let row = reader
+            .get_row_iter(None)
+            .expect("rows")
+            .next()
+            .expect("a row")
+            .expect("read");
         assert_eq!(
             row.to_string(),
             "{symbol: \"A\", event_time: 1970-01-01 00:00:01.500000 +00:00, price: 1.5, volume: 7.0, open: null, high: null, low: null, close: null, \

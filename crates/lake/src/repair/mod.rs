@@ -14,17 +14,22 @@ use crate::{Manifest, Object, Record};
 /// Rows of one object that take so much memory are worth a row group of their own.
 const PIECE: u64 = 4 << 20;
 
-/// Makes objects of a manifest again from its records, as *it* says: its map decides which record goes where, its keys decide on the encodings. The
-/// configuration and the rules of whoever repairs decide nothing.
+/// Makes objects of a manifest again from its records, as *it* says: its map decides
+/// which record goes where, its keys decide on the encodings. The configuration and the
+/// rules of whoever repairs decide nothing.
 ///
-/// - An object is made whole or not at all: each offset that the map gives it was pushed, or was lost to retention, or was given up by an operator, which
-///   its metadata says. An object is written once, so what it lacked it would lack for good.
-/// - What is held stays within [`Room`], however large the batch was: an object is encoded as soon as its last record has come, large ones piece by piece,
-///   and objects for which there is no room are left for another pass over the log. Each pass makes one object at least.
+/// - An object is made whole or not at all: each offset that the map gives it was pushed,
+///   or was lost to retention, or was given up by an operator, which its metadata says.
+///   An object is written once, so what it lacked it would lack for good.
+/// - What is held stays within [`Room`], however large the batch was: an object is
+///   encoded as soon as its last record has come, large ones piece by piece, and objects
+///   for which there is no room are left for another pass over the log. Each pass makes
+///   one object at least.
 pub struct Repair {
     manifest: Arc<Manifest>,
     how: How,
-    /// Runs of offsets and the part that each goes to, ascending, from the first offset on that has not come.
+    /// Runs of offsets and the part that each goes to, ascending, from the first offset
+    /// on that has not come.
     map: VecDeque<(i64, i64, usize)>,
     parts: Vec<Part>,
     /// The parts that take records.
@@ -38,7 +43,8 @@ pub struct Repair {
 pub struct How {
     /// The log's start: what is below was lost to retention.
     pub log_start: i64,
-    /// Gives up records that do not come or cannot be used, on behalf of an operator; otherwise they are errors.
+    /// Gives up records that do not come or cannot be used, on behalf of an operator;
+    /// otherwise they are errors.
     pub gives_up: bool,
     /// How much memory may be held.
     pub room: Room,
@@ -57,7 +63,9 @@ pub struct Room {
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
     /// A record is no tick for this version, and was one for the manifest's.
-    #[error("offset {offset} was a tick for {writer} and is none for this version ({reason}); run {writer} until the batch is complete")]
+    #[error(
+        "offset {offset} was a tick for {writer} and is none for this version ({reason}); run {writer} until the batch is complete"
+    )]
     Record {
         /// Its offset.
         offset: i64,
@@ -67,7 +75,9 @@ pub enum RepairError {
         writer: String,
     },
     /// The log did not give a record that the manifest has. It may the next time.
-    #[error("offset {offset} is in the batch from {first} to {last}, and the log did not give it when it was read again")]
+    #[error(
+        "offset {offset} is in the batch from {first} to {last}, and the log did not give it when it was read again"
+    )]
     Unread {
         /// Its offset.
         offset: i64,
@@ -104,25 +114,50 @@ impl Repair {
         let mut map = Vec::new();
         let mut parts = Vec::with_capacity(objects.len());
         for index in objects {
-            let Some(object) = manifest.objects.get(*index) else { continue };
+            let Some(object) = manifest.objects.get(*index) else {
+                continue;
+            };
             let due = object.offsets.from(how.log_start);
-            map.extend(due.runs().iter().map(|(first, last)| (*first, *last, parts.len())));
+            map.extend(
+                due.runs()
+                    .iter()
+                    .map(|(first, last)| (*first, *last, parts.len())),
+            );
             let last = due.runs().last().map_or(manifest.last, |(_, last)| *last);
             let pending = Pending::new(object.key.kind());
-            parts.push(Part { index: *index, last, skipped: 0, state: State::Open { pending, draft: None } });
+            parts.push(Part {
+                index: *index,
+                last,
+                skipped: 0,
+                state: State::Open {
+                    pending,
+                    draft: None,
+                },
+            });
         }
         map.sort_unstable();
         let open = (0..parts.len()).collect();
-        Self { manifest, how, map: map.into(), parts, open, made: 0, held: 0 }
+        Self {
+            manifest,
+            how,
+            map: map.into(),
+            parts,
+            open,
+            made: 0,
+            held: 0,
+        }
     }
 
     /// Takes the next record of the manifest's range, in ascending order.
     ///
     /// # Errors
-    /// This version cannot make of it what the manifest says, or records before it did not come.
+    /// This version cannot make of it what the manifest says, or records before it did
+    /// not come.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), RepairError> {
         self.pass_over(record.offset)?;
-        let Some((first, last, at)) = self.map.front_mut() else { return Ok(()) };
+        let Some((first, last, at)) = self.map.front_mut() else {
+            return Ok(());
+        };
         if *first != record.offset {
             return Ok(());
         }
@@ -136,7 +171,11 @@ impl Repair {
         let before = part.memory();
         if let Err(reason) = part.push(record, &self.manifest.writer) {
             if !self.how.gives_up {
-                return Err(RepairError::Record { offset: record.offset, reason, writer: self.manifest.writer.clone() });
+                return Err(RepairError::Record {
+                    offset: record.offset,
+                    reason,
+                    writer: self.manifest.writer.clone(),
+                });
             }
             part.skipped += 1;
         }
@@ -175,9 +214,15 @@ impl Repair {
 
     /// Everything below an offset that is to come and has not come by now will not come.
     fn pass_over(&mut self, offset: i64) -> Result<(), RepairError> {
-        while let Some((first, last, at)) = self.map.front_mut().filter(|(first, ..)| *first < offset) {
+        while let Some((first, last, at)) =
+            self.map.front_mut().filter(|(first, ..)| *first < offset)
+        {
             if !self.how.gives_up {
-                return Err(RepairError::Unread { offset: *first, first: self.manifest.first, last: self.manifest.last });
+                return Err(RepairError::Unread {
+                    offset: *first,
+                    first: self.manifest.first,
+                    last: self.manifest.last,
+                });
             }
             let passed = (offset - 1).min(*last);
             self.parts[*at].skipped += (passed - *first).unsigned_abs() + 1;
@@ -195,7 +240,10 @@ impl Repair {
         let source = source(&self.manifest, &self.how);
         let part = &mut self.parts[at];
         let before = part.memory();
-        if let State::Open { draft: Some(draft), .. } = std::mem::replace(&mut part.state, State::Left) {
+        if let State::Open {
+            draft: Some(draft), ..
+        } = std::mem::replace(&mut part.state, State::Left)
+        {
             part.state = State::Made(draft.finish(&source, part.skipped)?);
         }
         self.open.retain(|open| *open != at);
@@ -226,15 +274,27 @@ impl Repair {
 
     fn make_room(&mut self) -> Result<(), RepairError> {
         while self.held > self.how.room.for_all {
-            let most = |of: fn(&Part) -> u64| self.open.iter().copied().max_by_key(|at| of(&self.parts[*at]));
-            let (Some(fullest), Some(largest)) = (most(Part::pending), most(Part::memory)) else { break };
+            let most = |of: fn(&Part) -> u64| {
+                self.open
+                    .iter()
+                    .copied()
+                    .max_by_key(|at| of(&self.parts[*at]))
+            };
+            let (Some(fullest), Some(largest)) = (most(Part::pending), most(Part::memory)) else {
+                break;
+            };
             if self.parts[fullest].pending() >= PIECE {
                 self.encode(fullest)?;
             } else if self.open.len() + self.made > 1 {
                 self.leave(largest);
             } else if self.parts[largest].memory() > self.how.room.for_one {
-                let key = self.manifest.objects[self.parts[largest].index].key.to_string();
-                return Err(RepairError::TooLarge { key, most: self.how.room.for_one >> 20 });
+                let key = self.manifest.objects[self.parts[largest].index]
+                    .key
+                    .to_string();
+                return Err(RepairError::TooLarge {
+                    key,
+                    most: self.how.room.for_one >> 20,
+                });
             } else {
                 break;
             }
@@ -251,7 +311,22 @@ impl Repair {
 }
 
 fn source<'a>(manifest: &'a Manifest, how: &How) -> Source<'a> {
-    let Manifest { topic, partition, first, last, attempt, .. } = manifest;
-    let lost_below = Some(how.log_start).filter(|start| start > first).map(|start| start.min(last + 1));
-    Source { topic, partition: *partition, range: (*first, *last), attempt, lost_below }
+    let Manifest {
+        topic,
+        partition,
+        first,
+        last,
+        attempt,
+        ..
+    } = manifest;
+    let lost_below = Some(how.log_start)
+        .filter(|start| start > first)
+        .map(|start| start.min(last + 1));
+    Source {
+        topic,
+        partition: *partition,
+        range: (*first, *last),
+        attempt,
+        lost_below,
+    }
 }

@@ -34,15 +34,24 @@ pub(super) enum Pending {
 impl Part {
     /// Takes a record, or says why it is no tick.
     pub(super) fn push(&mut self, record: &Record<'_>, writer: &str) -> Result<(), String> {
-        let State::Open { pending, .. } = &mut self.state else { return Ok(()) };
+        let State::Open { pending, .. } = &mut self.state else {
+            return Ok(());
+        };
         let tick = Tick::from_json(record.value.unwrap_or_default());
         match (pending, tick) {
             (Pending::Rows(rows), tick) => {
                 let tick = tick.map_err(|reason| reason.to_string())?;
-                rows.push(&tick, record.offset, record.timestamp_ms.and_then(EventTime::from_millis));
+                rows.push(
+                    &tick,
+                    record.offset,
+                    record.timestamp_ms.and_then(EventTime::from_millis),
+                );
             }
             (Pending::DeadLetters(letters, memory), tick) => {
-                let reason = tick.err().map_or_else(|| format!("no tick for {writer}"), |error| error.to_string());
+                let reason = tick.err().map_or_else(
+                    || format!("no tick for {writer}"),
+                    |error| error.to_string(),
+                );
                 let letter = DeadLetter::new(record, reason);
                 *memory += letter.memory();
                 letters.push(letter);
@@ -54,15 +63,23 @@ impl Part {
     /// Returns how much memory the records take that are not encoded yet.
     pub(super) fn pending(&self) -> u64 {
         match &self.state {
-            State::Open { pending: Pending::Rows(rows), .. } => rows.memory(),
-            State::Open { pending: Pending::DeadLetters(_, memory), .. } => *memory,
+            State::Open {
+                pending: Pending::Rows(rows),
+                ..
+            } => rows.memory(),
+            State::Open {
+                pending: Pending::DeadLetters(_, memory),
+                ..
+            } => *memory,
             State::Made(_) | State::Left => 0,
         }
     }
 
     pub(super) fn memory(&self) -> u64 {
         match &self.state {
-            State::Open { draft, .. } => self.pending() + draft.as_ref().map_or(0, |draft| draft.memory()),
+            State::Open { draft, .. } => {
+                self.pending() + draft.as_ref().map_or(0, |draft| draft.memory())
+            }
             State::Made(object) => object.body.len() as u64,
             State::Left => 0,
         }

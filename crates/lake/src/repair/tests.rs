@@ -5,32 +5,64 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Batch, Content, Format, Granularity, PartitionBy, Routing, Rules};
 
-const HOW: How = How { log_start: 0, gives_up: false, room: Room { for_all: u64::MAX, for_one: u64::MAX } };
+const HOW: How = How {
+    log_start: 0,
+    gives_up: false,
+    room: Room {
+        for_all: u64::MAX,
+        for_one: u64::MAX,
+    },
+};
 
 /// Records whose lake partitions, dead letters and tombstones are mixed.
 fn values(kinds: &[u8]) -> Vec<Vec<u8>> {
     let value = |kind: &u8| match kind {
         0 => b"poison".to_vec(),
         1 => Vec::new(),
-        kind => format!(r#"{{"symbol":"A","event_time":"20{kind:02}-01-08T00:00:00Z","price":1}}"#).into_bytes(),
+        kind => format!(r#"{{"symbol":"A","event_time":"20{kind:02}-01-08T00:00:00Z","price":1}}"#)
+            .into_bytes(),
     };
     kinds.iter().map(value).collect()
 }
 
 /// Offsets have holes.
 fn record(index: usize, values: &[Vec<u8>]) -> Record<'_> {
-    Record { offset: 7 + index as i64 * 2, timestamp_ms: Some(9), value: Some(&values[index]), ..Record::default() }
+    Record {
+        offset: 7 + index as i64 * 2,
+        timestamp_ms: Some(9),
+        value: Some(&values[index]),
+        ..Record::default()
+    }
 }
 
-fn sealed(values: &[Vec<u8>], skip_tombstones: bool, format: Format) -> (Arc<Manifest>, Vec<Object>) {
-    let routing = Routing { by: PartitionBy::EventTime, granularity: Granularity::Day };
-    let mut batch = Batch::new("t", 1, 5, Rules { routing, max_record_bytes: 2_000, skip_tombstones });
+fn sealed(
+    values: &[Vec<u8>],
+    skip_tombstones: bool,
+    format: Format,
+) -> (Arc<Manifest>, Vec<Object>) {
+    let routing = Routing {
+        by: PartitionBy::EventTime,
+        granularity: Granularity::Day,
+    };
+    let mut batch = Batch::new(
+        "t",
+        1,
+        5,
+        Rules {
+            routing,
+            max_record_bytes: 2_000,
+            skip_tombstones,
+        },
+    );
     for index in 0..values.len() {
         batch.push(&record(index, values), Instant::now());
     }
     let (manifest, objects) = batch.seal(format, "id", "attempt").expect("objects");
     // The manifest as another process reads it.
-    (Arc::new(Manifest::from_json(&manifest.to_json().expect("JSON")).expect("a manifest")), objects)
+    (
+        Arc::new(Manifest::from_json(&manifest.to_json().expect("JSON")).expect("a manifest")),
+        objects,
+    )
 }
 
 fn all(manifest: &Manifest) -> Vec<usize> {
@@ -40,7 +72,11 @@ fn all(manifest: &Manifest) -> Vec<usize> {
 /// Returns the offsets of the rows in an object.
 fn offsets(object: &Object) -> Vec<i64> {
     let content = Content::decode(object.key.kind(), object.body.clone()).expect("rows");
-    content.coordinates.into_iter().map(|(_, offset)| offset).collect()
+    content
+        .coordinates
+        .into_iter()
+        .map(|(_, offset)| offset)
+        .collect()
 }
 
 proptest! {
@@ -94,17 +130,36 @@ proptest! {
 fn a_record_that_is_no_tick_any_more_stops_a_repair_unless_an_operator_gave_it_up() {
     let values = values(&[2, 2, 2]);
     let (manifest, _) = sealed(&values, false, Format::Parquet);
-    let poison = Record { value: Some(b"poison"), ..record(1, &values) };
+    let poison = Record {
+        value: Some(b"poison"),
+        ..record(1, &values)
+    };
     let mut repair = Repair::new(Arc::clone(&manifest), &[0], HOW);
     repair.push(&record(0, &values)).expect("a record");
     let error = repair.push(&poison).expect_err("no tick");
-    assert!(error.is_final() && error.to_string().contains("offset 9 was a tick for ticklake/"), "{error}");
-    let mut repair = Repair::new(Arc::clone(&manifest), &[0], How { gives_up: true, ..HOW });
+    assert!(
+        error.is_final()
+            && error
+                .to_string()
+                .contains("offset 9 was a tick for ticklake/"),
+        "{error}"
+    );
+    let mut repair = Repair::new(
+        Arc::clone(&manifest),
+        &[0],
+        How {
+            gives_up: true,
+            ..HOW
+        },
+    );
     for record in [record(0, &values), poison, record(2, &values)] {
         repair.push(&record).expect("a record");
     }
     let objects = repair.objects().expect("objects");
-    assert_eq!((offsets(&objects[0].1), objects[0].1.metadata.skipped), (vec![7, 11], 1));
+    assert_eq!(
+        (offsets(&objects[0].1), objects[0].1.metadata.skipped),
+        (vec![7, 11], 1)
+    );
 }
 
 /// The batch of a consumer with more memory: its rows take many times the room.
@@ -112,13 +167,20 @@ fn a_record_that_is_no_tick_any_more_stops_a_repair_unless_an_operator_gave_it_u
 fn a_batch_that_is_larger_than_the_room_is_repaired_in_passes_within_it() {
     let note = "x".repeat(1_000);
     let value = |number: usize| {
-        let year = if number < 12_000 { 2001 } else { 2002 + number % 20 };
+        let year = if number < 12_000 {
+            2001
+        } else {
+            2002 + number % 20
+        };
         format!(r#"{{"symbol":"A","event_time":"{year}-01-08T00:00:00Z","price":1,"note":"{note}{number}"}}"#).into_bytes()
     };
     let values: Vec<Vec<u8>> = (0..24_000).map(value).collect();
     for format in Format::ALL {
         let (manifest, objects) = sealed(&values, false, format);
-        let room = Room { for_all: 6 << 20, for_one: 12 << 20 };
+        let room = Room {
+            for_all: 6 << 20,
+            for_one: 12 << 20,
+        };
         let (mut missing, mut passes, mut most) = (all(&manifest), 0, 0);
         while !missing.is_empty() {
             passes += 1;
@@ -133,22 +195,56 @@ fn a_batch_that_is_larger_than_the_room_is_repaired_in_passes_within_it() {
             let made = repair.objects().expect("objects");
             assert!(!made.is_empty(), "{format:?}: a pass made nothing");
             for (index, object) in made {
-                assert_eq!((&object.metadata, offsets(&object)), (&objects[index].metadata, offsets(&objects[index])));
+                assert_eq!(
+                    (&object.metadata, offsets(&object)),
+                    (&objects[index].metadata, offsets(&objects[index]))
+                );
                 missing.retain(|of| *of != index);
             }
         }
         println!("{format:?}: {passes} passes, {most} bytes held at most");
-        assert!(passes > 1 && most <= room.for_all, "{format:?}: {passes} passes, {most} bytes");
+        assert!(
+            passes > 1 && most <= room.for_all,
+            "{format:?}: {passes} passes, {most} bytes"
+        );
     }
 }
 
 #[test]
 fn an_object_that_no_room_is_large_enough_for_is_refused_with_the_remedy() {
-    let note = |seed: usize| (0..1_000).map(|at| char::from(b'a' + ((at * at * seed) % 25) as u8)).collect::<String>();
-    let value = |number| format!(r#"{{"symbol":"A","event_time":0,"price":1,"note":"{}{number}"}}"#, note(number)).into_bytes();
+    let note = |seed: usize| {
+        (0..1_000)
+            .map(|at| char::from(b'a' + ((at * at * seed) % 25) as u8))
+            .collect::<String>()
+    };
+    let value = |number| {
+        format!(
+            r#"{{"symbol":"A","event_time":0,"price":1,"note":"{}{number}"}}"#,
+            note(number)
+        )
+        .into_bytes()
+    };
     let values: Vec<Vec<u8>> = (0..20_000).map(value).collect();
     let (manifest, _) = sealed(&values, false, Format::Json);
-    let mut repair = Repair::new(Arc::clone(&manifest), &[0], How { room: Room { for_all: 64 << 10, for_one: 128 << 10 }, ..HOW });
-    let refused = (0..values.len()).find_map(|index| repair.push(&record(index, &values)).err()).expect("a refusal");
-    assert!(refused.is_final() && refused.to_string().contains("set the limit of the consumer that registered it"), "{refused}");
+    let mut repair = Repair::new(
+        Arc::clone(&manifest),
+        &[0],
+        How {
+            room: Room {
+                for_all: 64 << 10,
+                for_one: 128 << 10,
+            },
+            ..HOW
+        },
+    );
+    let refused = (0..values.len())
+        .find_map(|index| repair.push(&record(index, &values)).err())
+        .expect("a refusal");
+    assert!(
+        refused.is_final()
+            && refused
+                .to_string()
+                .contains("set the limit of the consumer that registered it"),
+        "{refused}"
+    );
 }

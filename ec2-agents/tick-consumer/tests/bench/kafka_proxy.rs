@@ -10,16 +10,28 @@ pub struct KafkaProxy {
 }
 
 impl KafkaProxy {
-    /// Listens on a free port. `change` gets each answer of the broker, without its length, which has to stay.
+    /// Listens on a free port. `change` gets each answer of the broker, without its
+    /// length, which has to stay.
     pub async fn start(broker: &str, change: impl Fn(&mut [u8]) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let (address, broker) = (listener.local_addr().expect("an address"), broker.parse::<SocketAddr>().expect("an address"));
+        let (address, broker) = (
+            listener.local_addr().expect("an address"),
+            broker.parse::<SocketAddr>().expect("an address"),
+        );
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (from_client, to_client) = client.into_split();
-                let (from_broker, to_broker) = TcpStream::connect(broker).await.expect("the broker").into_split();
+                let (from_broker, to_broker) = TcpStream::connect(broker)
+                    .await
+                    .expect("the broker")
+                    .into_split();
                 tokio::spawn(requests(from_client, to_broker));
-                tokio::spawn(answers(from_broker, to_client, (broker.port(), address.port()), change.clone()));
+                tokio::spawn(answers(
+                    from_broker,
+                    to_client,
+                    (broker.port(), address.port()),
+                    change.clone(),
+                ));
             }
         });
         Self { address }
@@ -36,7 +48,12 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
 }
 
 /// Passes answers on whole, as each says how long it is.
-async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, (port, shown): (u16, u16), change: impl Fn(&mut [u8])) {
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    (port, shown): (u16, u16),
+    change: impl Fn(&mut [u8]),
+) {
     let at = |port: u16| [b"127.0.0.1".as_slice(), &u32::from(port).to_be_bytes()].concat();
     while let Ok(length) = from.read_u32().await {
         let mut answer = vec![0; length as usize];
@@ -54,7 +71,12 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, (port, shown):
 
 /// Returns where a text begins.
 pub fn find(answer: &[u8], text: &[u8]) -> Vec<usize> {
-    answer.windows(text.len()).enumerate().filter(|(_, window)| *window == text).map(|(place, _)| place).collect()
+    answer
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, window)| *window == text)
+        .map(|(place, _)| place)
+        .collect()
 }
 
 /// Puts one text in the place of another that is as long.

@@ -1,13 +1,20 @@
 //! A consumer as a process, with a Kafka and an S3 of its own.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use local::{Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy, Tools};
+use local::{
+    Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy,
+    Tools,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -38,8 +45,16 @@ pub struct Bench {
 /// Returns the most memory that a process had so far, in MiB; `None` if it has ended.
 pub fn peak_mebibytes(process: ProcessId) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024)
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number")
+            / 1024,
+    )
 }
 
 impl Bench {
@@ -54,14 +69,40 @@ impl Bench {
     pub async fn with_partitions(kind: KafkaKind, partitions: i32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes).await.expect("the tools in .tools/, which cargo xtask test installs");
-        let kafka = Kafka::start(kind, &repository, &processes, folder.path()).await.expect("Kafka");
-        kafka.create_topic("ticks", partitions).await.expect("a topic");
-        let ministack = Ministack::start(&tools, &processes, folder.path()).await.expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(BUCKET).send().await.expect("a bucket");
-        let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://")).await.expect("a proxy");
-        let producer = ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().expect("a producer");
-        Self { folder, kafka, ministack, s3, processes, producer }
+        let tools = Tools::install(&repository, &processes)
+            .await
+            .expect("the tools in .tools/, which cargo xtask test installs");
+        let kafka = Kafka::start(kind, &repository, &processes, folder.path())
+            .await
+            .expect("Kafka");
+        kafka
+            .create_topic("ticks", partitions)
+            .await
+            .expect("a topic");
+        let ministack = Ministack::start(&tools, &processes, folder.path())
+            .await
+            .expect("ministack");
+        aws_sdk_s3::Client::new(ministack.aws.config())
+            .create_bucket()
+            .bucket(BUCKET)
+            .send()
+            .await
+            .expect("a bucket");
+        let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://"))
+            .await
+            .expect("a proxy");
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.brokers())
+            .create()
+            .expect("a producer");
+        Self {
+            folder,
+            kafka,
+            ministack,
+            s3,
+            processes,
+            producer,
+        }
     }
 
     pub fn log(&self, name: &str) -> PathBuf {
@@ -80,16 +121,31 @@ impl Bench {
     /// Starts a consumer that reaches S3 at an endpoint.
     pub async fn start_at(&self, endpoint: &str, name: &str, arguments: &[&str]) -> ProcessId {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tick-consumer"));
-        command.env_clear().envs(self.ministack.aws.environment()).env("AWS_ENDPOINT_URL", endpoint).current_dir(self.folder.path());
-        command.env("TICK_CONSUMER_KAFKA__BROKERS", self.kafka.brokers()).env("TICK_CONSUMER_LAKE__BUCKET", BUCKET);
-        command.env("TICK_CONSUMER_LAKE__FORMAT", "json").args(arguments);
-        self.processes.start(name, &mut command, &self.log(name)).await.expect("a process")
+        command
+            .env_clear()
+            .envs(self.ministack.aws.environment())
+            .env("AWS_ENDPOINT_URL", endpoint)
+            .current_dir(self.folder.path());
+        command
+            .env("TICK_CONSUMER_KAFKA__BROKERS", self.kafka.brokers())
+            .env("TICK_CONSUMER_LAKE__BUCKET", BUCKET);
+        command
+            .env("TICK_CONSUMER_LAKE__FORMAT", "json")
+            .args(arguments);
+        self.processes
+            .start(name, &mut command, &self.log(name))
+            .await
+            .expect("a process")
     }
 
-    /// Runs a command of the consumer to its end; returns whether it succeeded, and what it said.
+    /// Runs a command of the consumer to its end; returns whether it succeeded, and what
+    /// it said.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let process = self.start("command", arguments).await;
-        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await.expect("an end").expect("a status");
+        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process))
+            .await
+            .expect("an end")
+            .expect("a status");
         (status.success(), self.said("command"))
     }
 
@@ -107,18 +163,26 @@ impl Bench {
         self.refused_at(&self.s3.url(), arguments).await
     }
 
-    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns what it said.
+    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns what
+    /// it said.
     pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start_at(endpoint, "refused", arguments).await;
         let ended = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await;
         let said = self.said("refused");
-        let status = ended.unwrap_or_else(|_| panic!("still running: {said}")).expect("a status");
-        assert!(!status.success() && started.elapsed() < Duration::from_secs(15), "{status} after {:?}: {said}", started.elapsed());
+        let status = ended
+            .unwrap_or_else(|_| panic!("still running: {said}"))
+            .expect("a status");
+        assert!(
+            !status.success() && started.elapsed() < Duration::from_secs(15),
+            "{status} after {:?}: {said}",
+            started.elapsed()
+        );
         said
     }
 
-    /// Expects a consumer to park a partition, to stop at once when told to, and returns what it said.
+    /// Expects a consumer to park a partition, to stop at once when told to, and returns
+    /// what it said.
     pub async fn parked(&self, name: &str, arguments: &[&str]) -> String {
         let process = self.start(name, arguments).await;
         self.wait_for(name, "PARTITION PARKED").await;
@@ -128,7 +192,10 @@ impl Bench {
 
     pub async fn stop(&self, process: ProcessId, name: &str) {
         self.processes.signal(process, Signal::TERM).await;
-        let status = tokio::time::timeout(STOP, self.processes.wait(process)).await.expect("an end").expect("a status");
+        let status = tokio::time::timeout(STOP, self.processes.wait(process))
+            .await
+            .expect("an end")
+            .expect("a status");
         assert!(status.success(), "{status}: {}", self.said(name));
     }
 
@@ -139,13 +206,25 @@ impl Bench {
 
     /// Returns the record's offset.
     pub async fn produce_to(&self, topic: &str, partition: i32, value: &[u8]) -> i64 {
-        let headers = OwnedHeaders::new().insert(Header { key: "origin", value: Some("test") });
-        let record = FutureRecord::to(topic).partition(partition).key("A").payload(value).headers(headers);
-        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).expect("a delivery").offset
+        let headers = OwnedHeaders::new().insert(Header {
+            key: "origin",
+            value: Some("test"),
+        });
+        let record = FutureRecord::to(topic)
+            .partition(partition)
+            .key("A")
+            .payload(value)
+            .headers(headers);
+        self.producer
+            .send(record, PATIENCE)
+            .await
+            .map_err(|(error, _)| error)
+            .expect("a delivery")
+            .offset
     }
 
-    /// Produces a record that is not a valid tick, and waits until a consumer has read it, and so all before it in its partition. It has to be the first
-    /// of its batch.
+    /// Produces a record that is not a valid tick, and waits until a consumer has read
+    /// it, and so all before it in its partition. It has to be the first of its batch.
     pub async fn produce_mark(&self, partition: i32, name: &str) {
         let offset = self.produce_to("ticks", partition, b"mark").await;
         self.wait_for(name, &format!("\"dead letter, the first of its batch\",\"partition\":{partition},\"offset\":{offset},")).await;
@@ -153,11 +232,17 @@ impl Bench {
 
     /// Returns the offset that the group has committed.
     pub async fn committed(&self, partition: i32) -> Option<i64> {
-        let client: BaseConsumer =
-            ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).set("group.id", "tick-consumer").create().expect("a client");
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("group.id", "tick-consumer")
+            .create()
+            .expect("a client");
         let mut asked = TopicPartitionList::new();
         asked.add_partition("ticks", partition);
-        let committed = tokio::task::spawn_blocking(move || client.committed_offsets(asked, PATIENCE)).await.expect("an end");
+        let committed =
+            tokio::task::spawn_blocking(move || client.committed_offsets(asked, PATIENCE))
+                .await
+                .expect("an end");
         match committed.expect("an answer").elements()[0].offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -166,10 +251,17 @@ impl Bench {
 
     /// Returns the topic's id, which manifests have to name.
     pub async fn topic_id(&self, topic: &str) -> String {
-        let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).create().expect("a client");
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .create()
+            .expect("a client");
         let topic = topic.to_owned();
         tokio::task::spawn_blocking(move || {
-            let broker = client.fetch_metadata(None, PATIENCE).expect("metadata").brokers()[0].id();
+            let broker = client
+                .fetch_metadata(None, PATIENCE)
+                .expect("metadata")
+                .brokers()[0]
+                .id();
             kafka_native::topic_id(client.client(), &topic, broker, PATIENCE).expect("an id")
         })
         .await
@@ -178,17 +270,32 @@ impl Bench {
 
     pub async fn put(&self, key: &str, body: Vec<u8>) {
         let s3 = aws_sdk_s3::Client::new(self.ministack.aws.config());
-        s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.expect("an object");
+        s3.put_object()
+            .bucket(BUCKET)
+            .key(key)
+            .body(body.into())
+            .send()
+            .await
+            .expect("an object");
     }
 
-    /// Registers a batch without its objects: what a consumer leaves that dies in between.
+    /// Registers a batch without its objects: what a consumer leaves that dies in
+    /// between.
     pub async fn put_manifest(&self, manifest: &lake::Manifest) {
-        self.put(&manifest.key().to_string(), manifest.to_json().expect("JSON")).await;
+        self.put(
+            &manifest.key().to_string(),
+            manifest.to_json().expect("JSON"),
+        )
+        .await;
     }
 
     pub async fn produce_ticks(&self, partition: i32, count: usize) {
         for number in 0..count {
-            self.produce(partition, format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#).as_bytes()).await;
+            self.produce(
+                partition,
+                format!(r#"{{"symbol":"A","event_time":{number},"price":1}}"#).as_bytes(),
+            )
+            .await;
         }
     }
 
@@ -197,11 +304,17 @@ impl Bench {
         let mut lake = LakeContents::default();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            lake.refresh(&self.ministack.aws, BUCKET).await.expect("a listing");
+            lake.refresh(&self.ministack.aws, BUCKET)
+                .await
+                .expect("a listing");
             if lake.rows("") >= rows {
                 return lake;
             }
-            assert!(Instant::now() < deadline, "{} of {rows} rows have landed", lake.rows(""));
+            assert!(
+                Instant::now() < deadline,
+                "{} of {rows} rows have landed",
+                lake.rows("")
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -211,28 +324,55 @@ impl Bench {
         let s3 = aws_sdk_s3::Client::new(self.ministack.aws.config());
         let mut lines = Vec::new();
         for (key, _) in lake.below(prefix) {
-            let object = s3.get_object().bucket(BUCKET).key(key).send().await.expect("an object");
+            let object = s3
+                .get_object()
+                .bucket(BUCKET)
+                .key(key)
+                .send()
+                .await
+                .expect("an object");
             let bytes = object.body.collect().await.expect("a body").into_bytes();
             let mut text = String::new();
-            flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).expect("gzip");
-            lines.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")));
+            flate2::read::GzDecoder::new(bytes.as_ref())
+                .read_to_string(&mut text)
+                .expect("gzip");
+            lines.extend(
+                text.lines()
+                    .map(|line| serde_json::from_str::<Value>(line).expect("JSON")),
+            );
         }
         lines
     }
 
-    /// Expects each of the first `count` offsets of a partition exactly once in the objects, as a tick or as a dead letter.
+    /// Expects each of the first `count` offsets of a partition exactly once in the
+    /// objects, as a tick or as a dead letter.
     pub async fn expect_once(&self, lake: &LakeContents, partition: i64, count: i64) {
         let lines = self.lines(lake, "").await;
-        let offsets: Vec<i64> =
-            lines.iter().filter(|line| line["kafka_partition"] == partition).filter_map(|line| line["kafka_offset"].as_i64()).collect();
-        assert_eq!(offsets.len() as i64, count, "partition {partition}: {offsets:?}");
-        assert_eq!(offsets.into_iter().collect::<BTreeSet<_>>(), (0..count).collect(), "partition {partition}");
+        let offsets: Vec<i64> = lines
+            .iter()
+            .filter(|line| line["kafka_partition"] == partition)
+            .filter_map(|line| line["kafka_offset"].as_i64())
+            .collect();
+        assert_eq!(
+            offsets.len() as i64,
+            count,
+            "partition {partition}: {offsets:?}"
+        );
+        assert_eq!(
+            offsets.into_iter().collect::<BTreeSet<_>>(),
+            (0..count).collect(),
+            "partition {partition}"
+        );
     }
 
     pub async fn wait_for(&self, name: &str, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.said(name).contains(text) {
-            assert!(Instant::now() < deadline, "{name} never said {text:?}: {}", self.said(name));
+            assert!(
+                Instant::now() < deadline,
+                "{name} never said {text:?}: {}",
+                self.said(name)
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -248,7 +388,12 @@ impl Bench {
     }
 
     /// Asks until the answer is as wanted; returns it.
-    pub async fn get_until(&self, address: &str, path: &str, is_wanted: impl Fn(&str) -> bool) -> String {
+    pub async fn get_until(
+        &self,
+        address: &str,
+        path: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> String {
         let deadline = Instant::now() + 2 * PATIENCE;
         loop {
             let answer = self.get(address, path).await;

@@ -24,14 +24,17 @@ pub(crate) struct CsvFile {
 }
 
 impl CsvFile {
-    /// Opens a file, reads its header and, where its dates have slashes, finds out their order.
+    /// Opens a file, reads its header and, where its dates have slashes, finds out their
+    /// order.
     pub(crate) fn open(path: &Path, order: Option<Order>) -> Result<Self> {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| format!("{name}: cannot open the CSV file"))?;
         let length = file.metadata().with_context(|| name.clone())?.len();
         let mut reader = BufReader::with_capacity(1 << 20, file);
         let mut header = Vec::new();
-        reader.read_until(b'\n', &mut header).with_context(|| format!("{name}: cannot read the CSV file"))?;
+        reader
+            .read_until(b'\n', &mut header)
+            .with_context(|| format!("{name}: cannot read the CSV file"))?;
         let mapping = CsvMapping::from_header(&header).with_context(|| name.clone())?;
         let position = header.len() as u64;
         let order = match order {
@@ -39,13 +42,27 @@ impl CsvFile {
             Some(Order::Mdy) => Some(DateOrder::Mdy),
             None => date_order(path, &mapping)?,
         };
-        Ok(Self { name, reader, mapping, order, splitter: CsvLine::default(), header, line: 1, raw: Vec::new(), position, length })
+        Ok(Self {
+            name,
+            reader,
+            mapping,
+            order,
+            splitter: CsvLine::default(),
+            header,
+            line: 1,
+            raw: Vec::new(),
+            position,
+            length,
+        })
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Item>> {
         self.raw.clear();
         let read = self.reader.read_until(b'\n', &mut self.raw);
-        if read.with_context(|| format!("{}: cannot read on after line {}", self.name, self.line))? == 0 {
+        if read
+            .with_context(|| format!("{}: cannot read on after line {}", self.name, self.line))?
+            == 0
+        {
             return Ok(None);
         }
         self.line += 1;
@@ -53,7 +70,10 @@ impl CsvFile {
         if CsvLine::is_blank(&self.raw) {
             return Ok(Some(Item::Blank));
         }
-        let tick = self.splitter.split(&self.raw).and_then(|row| self.mapping.tick(&row, self.order));
+        let tick = self
+            .splitter
+            .split(&self.raw)
+            .and_then(|row| self.mapping.tick(&row, self.order));
         Ok(Some(match tick {
             Ok(tick) => Item::Tick(tick),
             Err(error) => Item::Rejected(self.reject(Reason::Invalid(error))),
@@ -62,7 +82,11 @@ impl CsvFile {
 
     /// Returns the row that was read last as one that cannot be sent.
     pub(crate) fn reject(&self, reason: Reason) -> RejectedRow {
-        RejectedRow { line: self.line, reason, raw: self.raw.clone() }
+        RejectedRow {
+            line: self.line,
+            reason,
+            raw: self.raw.clone(),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -82,19 +106,31 @@ impl CsvFile {
     }
 }
 
-/// Returns the order that the file's own dates prove, or `None` where its first date has no slashes and none is needed.
+/// Returns the order that the file's own dates prove, or `None` where its first date has
+/// no slashes and none is needed.
 fn date_order(path: &Path, mapping: &CsvMapping) -> Result<Option<DateOrder>> {
     let name = path.display();
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).with_context(|| format!("{name}: cannot open the CSV file"))?);
+    let mut reader = BufReader::with_capacity(
+        1 << 20,
+        File::open(path).with_context(|| format!("{name}: cannot open the CSV file"))?,
+    );
     let (mut splitter, mut line, mut first) = (CsvLine::default(), Vec::new(), true);
     let mut evidence = DateOrderEvidence::default();
     reader.read_until(b'\n', &mut line)?;
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line).with_context(|| format!("{name}: cannot read the CSV file"))? == 0 {
+        if reader
+            .read_until(b'\n', &mut line)
+            .with_context(|| format!("{name}: cannot read the CSV file"))?
+            == 0
+        {
             break;
         }
-        let Some(date) = splitter.split(&line).ok().and_then(|row| mapping.event_time_of(&row)).filter(|date| !date.trim().is_empty())
+        let Some(date) = splitter
+            .split(&line)
+            .ok()
+            .and_then(|row| mapping.event_time_of(&row))
+            .filter(|date| !date.trim().is_empty())
         else {
             continue;
         };

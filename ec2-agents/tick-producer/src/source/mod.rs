@@ -52,8 +52,16 @@ pub(crate) enum Reason {
 impl RejectedRow {
     /// Returns what a person reads of it.
     pub(crate) fn message(&self, file: &str) -> String {
-        let separator = if matches!(self.reason, Reason::Invalid(RowError::Field(_))) { ", " } else { ": " };
-        format!("line {} of {file}{separator}{}", wording::grouped(self.line), self.reason)
+        let separator = if matches!(self.reason, Reason::Invalid(RowError::Field(_))) {
+            ", "
+        } else {
+            ": "
+        };
+        format!(
+            "line {} of {file}{separator}{}",
+            wording::grouped(self.line),
+            self.reason
+        )
     }
 }
 
@@ -74,7 +82,10 @@ impl fmt::Display for Reason {
 impl Source {
     pub(crate) fn open(config: &Config) -> Result<Self> {
         match (config.source, &config.csv.path) {
-            (SourceKind::Csv, Some(path)) => Ok(Self::Csv(Box::new(CsvFile::open(path, config.csv.date_order)?))),
+            (SourceKind::Csv, Some(path)) => Ok(Self::Csv(Box::new(CsvFile::open(
+                path,
+                config.csv.date_order,
+            )?))),
             _ => Ok(Self::Synthetic(RandomWalk::new(&config.synthetic))),
         }
     }
@@ -87,7 +98,8 @@ impl Source {
         }
     }
 
-    /// Returns the row that was read last as one that cannot be sent; `None` if the source has no rows.
+    /// Returns the row that was read last as one that cannot be sent; `None` if the
+    /// source has no rows.
     pub(crate) fn reject(&self, reason: Reason) -> Option<RejectedRow> {
         match self {
             Self::Csv(file) => Some(file.reject(reason)),

@@ -5,7 +5,8 @@ use crate::config::Synthetic;
 /// Ticks a candle of a symbol is made of before the next one opens.
 const TICKS_PER_CANDLE: u32 = 60;
 
-/// A seeded random walk over symbols, in turn. Prices repeat with the seed, event times are the clock's.
+/// A seeded random walk over symbols, in turn. Prices repeat with the seed, event times
+/// are the clock's.
 pub(crate) struct RandomWalk {
     random: fastrand::Rng,
     markets: Vec<Market>,
@@ -28,10 +29,22 @@ impl RandomWalk {
         let mut random = fastrand::Rng::with_seed(config.seed);
         let mut market = |symbol: &Symbol| {
             let price = cents(20.0 + 480.0 * random.f64());
-            Market { symbol: symbol.clone(), price, open: price, high: price, low: price, ticks: 0 }
+            Market {
+                symbol: symbol.clone(),
+                price,
+                open: price,
+                high: price,
+                low: price,
+                ticks: 0,
+            }
         };
         let markets = config.symbols.0.iter().map(&mut market).collect();
-        Self { random, markets, made: 0, total: config.rows }
+        Self {
+            random,
+            markets,
+            made: 0,
+            total: config.rows,
+        }
     }
 
     pub(crate) fn next(&mut self) -> Option<Tick> {
@@ -44,7 +57,8 @@ impl RandomWalk {
         // Up or down by at most half a percent, and never to nothing.
         market.price = cents(market.price * (1.0 + 0.01 * (self.random.f64() - 0.5))).max(0.01);
         if market.ticks == TICKS_PER_CANDLE {
-            (market.open, market.high, market.low, market.ticks) = (market.price, market.price, market.price, 0);
+            (market.open, market.high, market.low, market.ticks) =
+                (market.price, market.price, market.price, 0);
         }
         market.ticks += 1;
         market.high = market.high.max(market.price);
@@ -80,7 +94,11 @@ mod tests {
     use super::*;
 
     fn ticks(seed: u64) -> Vec<Tick> {
-        let mut walk = RandomWalk::new(&Synthetic { rows: Some(5000), seed, ..Synthetic::default() });
+        let mut walk = RandomWalk::new(&Synthetic {
+            rows: Some(5000),
+            seed,
+            ..Synthetic::default()
+        });
         std::iter::from_fn(|| walk.next()).collect()
     }
 
@@ -95,13 +113,23 @@ mod tests {
                 tick.low.unwrap_or(f64::NAN),
                 tick.close.unwrap_or(f64::NAN),
             );
-            assert!(high >= open.max(close).max(tick.price) && low <= open.min(close).min(tick.price) && low > 0.0, "{tick:?}");
+            assert!(
+                high >= open.max(close).max(tick.price)
+                    && low <= open.min(close).min(tick.price)
+                    && low > 0.0,
+                "{tick:?}"
+            );
         }
     }
 
     #[test]
     fn the_seed_decides_the_prices() {
-        let prices = |seed| ticks(seed).iter().map(|tick| tick.price).collect::<Vec<_>>();
+        let prices = |seed| {
+            ticks(seed)
+                .iter()
+                .map(|tick| tick.price)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(prices(7), prices(7));
         assert_ne!(prices(7), prices(8));
     }

@@ -1,4 +1,5 @@
-//! The function as a process behind a runtime API, and what it works on: a lake and a crawler of a local AWS, or a Glue that follows a script.
+//! The function as a process behind a runtime API, and what it works on: a lake and a
+//! crawler of a local AWS, or a Glue that follows a script.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,26 +25,77 @@ impl Bench {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes).await.expect("the tools in .tools/, which cargo xtask test installs");
-        let ministack = Ministack::start(&tools, &processes, folder.path()).await.expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config()).create_bucket().bucket(BUCKET).send().await.expect("a bucket");
+        let tools = Tools::install(&repository, &processes)
+            .await
+            .expect("the tools in .tools/, which cargo xtask test installs");
+        let ministack = Ministack::start(&tools, &processes, folder.path())
+            .await
+            .expect("ministack");
+        aws_sdk_s3::Client::new(ministack.aws.config())
+            .create_bucket()
+            .bucket(BUCKET)
+            .send()
+            .await
+            .expect("a bucket");
         let glue = aws_sdk_glue::Client::new(ministack.aws.config());
-        let database = DatabaseInput::builder().name(NAME).build().expect("a database");
-        glue.create_database().database_input(database).send().await.expect("CreateDatabase");
+        let database = DatabaseInput::builder()
+            .name(NAME)
+            .build()
+            .expect("a database");
+        glue.create_database()
+            .database_input(database)
+            .send()
+            .await
+            .expect("CreateDatabase");
         let table = TableInput::builder().name(NAME).build().expect("a table");
-        glue.create_table().database_name(NAME).table_input(table).send().await.expect("CreateTable");
+        glue.create_table()
+            .database_name(NAME)
+            .table_input(table)
+            .send()
+            .await
+            .expect("CreateTable");
         let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
             "Principal": {"Service": "glue.amazonaws.com"}}]});
-        let role = aws_sdk_iam::Client::new(ministack.aws.config()).create_role().role_name("crawler");
-        let role = role.assume_role_policy_document(trust.to_string()).send().await.expect("CreateRole");
+        let role = aws_sdk_iam::Client::new(ministack.aws.config())
+            .create_role()
+            .role_name("crawler");
+        let role = role
+            .assume_role_policy_document(trust.to_string())
+            .send()
+            .await
+            .expect("CreateRole");
         let role = role.role().expect("a role").arn();
-        let targets = CrawlerTargets::builder().s3_targets(S3Target::builder().path(format!("s3://{BUCKET}/ticks/")).build()).build();
-        glue.create_crawler().name(NAME).role(role).database_name(NAME).targets(targets).send().await.expect("CreateCrawler");
-        Self { folder, processes, ministack, glue }
+        let targets = CrawlerTargets::builder()
+            .s3_targets(
+                S3Target::builder()
+                    .path(format!("s3://{BUCKET}/ticks/"))
+                    .build(),
+            )
+            .build();
+        glue.create_crawler()
+            .name(NAME)
+            .role(role)
+            .database_name(NAME)
+            .targets(targets)
+            .send()
+            .await
+            .expect("CreateCrawler");
+        Self {
+            folder,
+            processes,
+            ministack,
+            glue,
+        }
     }
 
     pub async fn start(&self, more: &[(&str, &str)]) -> FunctionProcess {
-        start(&self.processes, &self.ministack.aws, more, &self.folder.path().join("function.log")).await
+        start(
+            &self.processes,
+            &self.ministack.aws,
+            more,
+            &self.folder.path().join("function.log"),
+        )
+        .await
     }
 
     pub fn said(&self) -> String {
@@ -51,22 +103,57 @@ impl Bench {
     }
 
     pub async fn is_crawling(&self) -> bool {
-        let answer = self.glue.get_crawler().name(NAME).send().await.expect("GetCrawler");
+        let answer = self
+            .glue
+            .get_crawler()
+            .name(NAME)
+            .send()
+            .await
+            .expect("GetCrawler");
         answer.crawler().expect("a crawler").state() == Some(&CrawlerState::Running)
     }
 }
 
 /// Starts the function with the settings that the template gives it, and more variables.
-pub async fn start(processes: &Processes, aws: &Aws, more: &[(&str, &str)], log: &Path) -> FunctionProcess {
-    let settings = [("CRAWLER_NAME", NAME), ("GLUE_DATABASE", NAME), ("GLUE_TABLE", NAME), ("CRAWL_ON", "new-partition")];
-    let environment = aws.environment().into_iter().chain(settings.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())));
-    let environment: Vec<(String, String)> = environment.map(|(name, value)| (name.to_owned(), value)).collect();
-    FunctionProcess::start(processes, Path::new(env!("CARGO_BIN_EXE_start-crawler")), &environment, log).await.expect("a function")
+pub async fn start(
+    processes: &Processes,
+    aws: &Aws,
+    more: &[(&str, &str)],
+    log: &Path,
+) -> FunctionProcess {
+    let settings = [
+        ("CRAWLER_NAME", NAME),
+        ("GLUE_DATABASE", NAME),
+        ("GLUE_TABLE", NAME),
+        ("CRAWL_ON", "new-partition"),
+    ];
+    let environment = aws.environment().into_iter().chain(
+        settings
+            .iter()
+            .chain(more)
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    let environment: Vec<(String, String)> = environment
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    FunctionProcess::start(
+        processes,
+        Path::new(env!("CARGO_BIN_EXE_start-crawler")),
+        &environment,
+        log,
+    )
+    .await
+    .expect("a function")
 }
 
-/// Returns what Lambda hands the function: a message of each object, sent now; its place is its id.
+/// Returns what Lambda hands the function: a message of each object, sent now; its place
+/// is its id.
 pub fn batch(receives: u32, objects: &[(&str, Option<&str>)]) -> Value {
-    let sent = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_millis().to_string();
+    let sent = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time")
+        .as_millis()
+        .to_string();
     let message = |(place, (key, version)): (usize, &(&str, Option<&str>))| {
         let object = json!({"key": key, "size": 3, "etag": "e", "version-id": version});
         let event = json!({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-21T05:00:01Z",
@@ -79,13 +166,25 @@ pub fn batch(receives: u32, objects: &[(&str, Option<&str>)]) -> Value {
 
 /// Returns the places of the messages that the function does not acknowledge.
 pub async fn deferred(function: &mut FunctionProcess, batch: &Value) -> Vec<String> {
-    let answer = function.invoke(batch).await.expect("an answer").expect("a batch response");
+    let answer = function
+        .invoke(batch)
+        .await
+        .expect("an answer")
+        .expect("a batch response");
     let failures = answer["batchItemFailures"].as_array().expect("failures");
-    failures.iter().map(|failure| failure["itemIdentifier"].as_str().expect("an id").to_owned()).collect()
+    failures
+        .iter()
+        .map(|failure| {
+            failure["itemIdentifier"]
+                .as_str()
+                .expect("an id")
+                .to_owned()
+        })
+        .collect()
 }
 
-/// Starts a Glue that gives these answers, each once, to calls of these operations in this order, and refuses every other: for what ministack's never
-/// answers.
+/// Starts a Glue that gives these answers, each once, to calls of these operations in
+/// this order, and refuses every other: for what ministack's never answers.
 pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -94,13 +193,23 @@ pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let head = request(&mut stream).await.expect("a request");
-            let answer =
-                answers.next_if(|(operation, _)| head.contains(&format!("x-amz-target: awsglue.{}\r\n", operation.to_lowercase())));
-            let (status, body) = answer.map_or(("400 Bad Request", json!({})), |(_, body)| ("200 OK", body));
+            let answer = answers.next_if(|(operation, _)| {
+                head.contains(&format!(
+                    "x-amz-target: awsglue.{}\r\n",
+                    operation.to_lowercase()
+                ))
+            });
+            let (status, body) =
+                answer.map_or(("400 Bad Request", json!({})), |(_, body)| ("200 OK", body));
             let body = body.to_string();
             let length = body.len();
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-            stream.write_all(answer.as_bytes()).await.expect("an answer");
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            stream
+                .write_all(answer.as_bytes())
+                .await
+                .expect("an answer");
         }
     });
     url
@@ -112,7 +221,10 @@ async fn request(stream: &mut TcpStream) -> std::io::Result<String> {
     loop {
         let read = String::from_utf8_lossy(&text).to_lowercase();
         if let Some((head, body)) = read.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+                .unwrap_or(0);
             if body.len() >= length {
                 return Ok(format!("{head}\r\n"));
             }
