@@ -7,26 +7,22 @@
 //! [`memory`] keeps the process within its limit (G3).
 
 mod cli;
+mod commands;
 mod config;
-mod dead_letters;
 mod group;
 mod http;
 mod lake_bucket;
 mod landing;
 mod memory;
 mod metrics;
-mod parking;
 mod partition;
 mod read_back;
-mod reconcile;
 mod repairs;
 mod reserved_options;
 mod sealer;
-mod skip;
 mod statistics;
 mod status;
 mod topic;
-mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +31,14 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
+pub use commands::dead_letters::{Choice, Replay};
+pub use commands::reconcile::Reconcile;
+use commands::{dead_letters, reconcile, skip, verify};
 pub use config::{
     Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones,
 };
-pub use dead_letters::{Choice, Replay};
 use group::Setup;
 use lake_bucket::LakeBucket;
-pub use reconcile::Reconcile;
 use status::Status;
 use topic::Topic;
 

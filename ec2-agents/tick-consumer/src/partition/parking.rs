@@ -8,8 +8,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use tracing::{error, info, warn};
 
+use super::{PartitionReader, Queue};
 use crate::landing::Landing;
-use crate::partition::{PartitionReader, Queue};
 
 /// Waits before a parked partition is tried again: doubling from the first to the last.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));

@@ -1,0 +1,4 @@
+mod parking;
+mod reader;
+
+pub(crate) use reader::{PartitionReader, Queue, Stop};
