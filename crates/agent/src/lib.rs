@@ -5,6 +5,7 @@ mod aws;
 mod config_source;
 mod dotenv;
 mod kafka;
+mod kafka_callbacks;
 mod kafka_context;
 mod layers;
 mod logs;
@@ -16,7 +17,7 @@ mod units;
 
 pub use config_source::ConfigSource;
 pub use dotenv::load_dotenv;
-pub use kafka::{Kafka, KafkaError, Security};
+pub use kafka::{KafkaError, KafkaSettings, Security};
 pub use kafka_context::KafkaContext;
 pub use layers::{ConfigError, Layers};
 pub use logs::start_logs;

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use agent::Kafka;
+use agent::KafkaSettings;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tick::Symbol;
 
@@ -10,19 +10,19 @@ use tick::Symbol;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where the ticks go.
-    pub kafka: Kafka,
+    pub kafka: KafkaSettings,
     /// Where the ticks come from.
     #[serde(default, deserialize_with = "agent::word")]
     pub source: SourceKind,
     /// The CSV source.
     #[serde(default)]
-    pub csv: Csv,
+    pub csv: CsvSettings,
     /// The synthetic source.
     #[serde(default)]
-    pub synthetic: Synthetic,
+    pub synthetic: SyntheticSettings,
     /// How ticks are sent.
     #[serde(default)]
-    pub send: Send,
+    pub send: SendSettings,
 }
 
 /// Where ticks come from.
@@ -39,7 +39,7 @@ pub enum SourceKind {
 /// The `csv` section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Csv {
+pub struct CsvSettings {
     /// The file.
     pub path: Option<PathBuf>,
     /// Order of day and month in dates such as 08/01/2010; needed only where the file
@@ -66,7 +66,7 @@ pub enum Order {
 /// The `synthetic` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Synthetic {
+pub struct SyntheticSettings {
     /// Ticks to make; without it, until SIGTERM.
     pub rows: Option<u64>,
     /// Symbols to make ticks of, in turn.
@@ -75,7 +75,7 @@ pub struct Synthetic {
     pub seed: u64,
 }
 
-impl Default for Synthetic {
+impl Default for SyntheticSettings {
     fn default() -> Self {
         let symbols = [
             "HSI", "NYA", "IXIC", "N225", "GDAXI", "SSMI", "TWII", "J203",
@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for Symbols {
 /// The `send` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Send {
+pub struct SendSettings {
     /// Ticks per second; without it, as fast as it goes.
     pub rate: Option<f64>,
     /// Begin anew at the end of the file, until SIGTERM.
@@ -137,7 +137,7 @@ pub struct Send {
     pub compression: Compression,
 }
 
-impl Default for Send {
+impl Default for SendSettings {
     fn default() -> Self {
         Self {
             rate: None,

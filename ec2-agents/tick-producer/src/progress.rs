@@ -7,9 +7,9 @@ use tracing::info;
 use crate::source::Source;
 
 /// Time between two plain lines.
-const PLAIN: Duration = Duration::from_secs(5);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two drawings of the bar; also spares the clock on the way of every tick.
-const BAR: Duration = Duration::from_millis(100);
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A bar on a terminal, plain log lines otherwise.
 pub(crate) struct Progress {
@@ -32,7 +32,12 @@ impl Progress {
                 None => ProgressBar::new_spinner(),
             }
         });
-        let due = Instant::now() + if bar.is_some() { Duration::ZERO } else { PLAIN };
+        let due = Instant::now()
+            + if bar.is_some() {
+                Duration::ZERO
+            } else {
+                LINE_INTERVAL
+            };
         Self { bar, due, calls: 0 }
     }
 
@@ -47,11 +52,11 @@ impl Progress {
             Some(bar) => {
                 bar.set_message(format!("{sent} ticks, {outstanding} on their way"));
                 bar.set_position(position);
-                self.due = Instant::now() + BAR;
+                self.due = Instant::now() + BAR_INTERVAL;
             }
             None => {
                 info!(sent, outstanding, "sending");
-                self.due = Instant::now() + PLAIN;
+                self.due = Instant::now() + LINE_INTERVAL;
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::source::{RejectedRow, Source};
 
 /// Rows whose reason is shown; the file keeps all.
-const SHOWN: u64 = 10;
+const MAX_SHOWN_ROWS: u64 = 10;
 
 /// Keeps rejected rows below their header, unchanged: once they are corrected, the file
 /// can be sent.
@@ -46,7 +46,7 @@ impl Rejects {
 
     /// Keeps a row. The file is made anew at the first one.
     pub(crate) fn keep(&mut self, row: &RejectedRow) -> Result<()> {
-        if self.count < SHOWN {
+        if self.count < MAX_SHOWN_ROWS {
             eprintln!("rejected: {}", row.message(&self.source));
         }
         self.count += 1;
@@ -78,8 +78,8 @@ impl Rejects {
         };
         file.flush()
             .with_context(|| format!("{}: cannot keep the rejected rows", self.path.display()))?;
-        if self.count > SHOWN {
-            eprintln!("rejected: … and {} more", self.count - SHOWN);
+        if self.count > MAX_SHOWN_ROWS {
+            eprintln!("rejected: … and {} more", self.count - MAX_SHOWN_ROWS);
         }
         Ok(Some(self.path))
     }

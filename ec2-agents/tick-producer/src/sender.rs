@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,8 +5,6 @@ use std::time::{Duration, Instant};
 use agent::KafkaContext;
 use anyhow::{Context as _, Result};
 use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -17,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 
 /// Failures whose reason is kept.
-const REASONS: usize = 5;
+const MAX_KEPT_REASONS: usize = 5;
 /// librdkafka's default of `message.max.bytes`.
-const MESSAGE_LIMIT: usize = 1_000_000;
+const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_000_000;
 /// librdkafka settings that the producer makes itself, each with the reason or the
 /// setting to use instead.
 pub(crate) const RESERVED_OPTIONS: [(&str, &str); 8] = [
@@ -43,7 +40,7 @@ pub(crate) const RESERVED_OPTIONS: [(&str, &str); 8] = [
 ];
 const ONCE: &str = "the producer relies on it to send each tick once and in order";
 /// How long what is on its way may take after SIGTERM.
-const GRACE: Duration = Duration::from_secs(20);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 
 /// Counts what Kafka answers.
 #[derive(Default)]
@@ -59,19 +56,7 @@ struct Delivery {
 }
 
 impl ClientContext for Delivery {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = KafkaContext::ENABLE_REFRESH_OAUTH_TOKEN;
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.context.generate_oauth_token(config)
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
+    agent::shared_callbacks!(context);
 }
 
 impl ProducerContext for Delivery {
@@ -90,7 +75,7 @@ impl ProducerContext for Delivery {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 let reason = error.to_string();
-                if reasons.len() < REASONS && !reasons.contains(&reason) {
+                if reasons.len() < MAX_KEPT_REASONS && !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
             }
@@ -143,7 +128,7 @@ impl Sender {
         let message_limit = client
             .get("message.max.bytes")
             .and_then(|bytes| bytes.parse().ok())
-            .unwrap_or(MESSAGE_LIMIT);
+            .unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
         let producer = client
             .create_with_context(Delivery {
                 deliveries: Arc::clone(&deliveries),
@@ -212,7 +197,7 @@ impl Sender {
             let _ = self.producer.flush(Duration::from_millis(200));
             progress(self.outstanding());
             if shutdown.is_cancelled() {
-                give_up.get_or_insert(Instant::now() + GRACE);
+                give_up.get_or_insert(Instant::now() + SHUTDOWN_GRACE);
             }
         }
     }

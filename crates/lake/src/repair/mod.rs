@@ -102,9 +102,9 @@ pub enum RepairError {
 }
 
 impl RepairError {
-    /// Returns true where another attempt would end the same way.
-    pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Unread { .. })
+    /// Returns false if another attempt would end the same way.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unread { .. })
     }
 }
 

@@ -1,35 +1,34 @@
+mod errands;
+mod fault;
+mod remake;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use futures::StreamExt as _;
-use lake::{Answer, Fault, GapReason, Manifest, Object, Protocol, Request, Standing};
+use lake::{Answer, GapReason, Manifest, Object, Protocol, Request, Standing};
 use tracing::{info, warn};
 
-use crate::lake_bucket::{LakeBucket, Put};
+use crate::attempt::attempt;
+use crate::lake_bucket::LakeBucket;
 use crate::memory::Charge;
-use crate::repairs::{Effort, Made, Repairs};
+use crate::metrics;
+use crate::repairs::Repairs;
 use crate::topic::Topic;
+use errands::Errands;
+use fault::explain;
+use remake::remake;
 
-/// Waits between attempts: doubling from the first to the last, for as long as S3 or
-/// Kafka is away.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Attempts to read a batch whole before an operator's `skip` gives up what cannot be
-/// read.
-const WHOLE_ATTEMPTS: u32 = 4;
-/// Requests for objects that are carried out at the same time.
-const AT_ONCE: usize = 16;
+/// Requests that are carried out at the same time.
+const MAX_CONCURRENT_REQUESTS: usize = 16;
 
 /// Where one partition stands in the lake: drives [`Protocol`] against S3 and Kafka, and
 /// does nothing else to either. It may be dropped at any moment: what it began somebody
 /// else completes.
 pub(crate) struct Landing {
-    pub(crate) bucket: LakeBucket,
-    pub(crate) topic: Arc<Topic>,
-    pub(crate) repairs: Repairs,
-    pub(crate) partition: i32,
+    errands: Errands,
+    repairs: Repairs,
     protocol: Protocol,
     /// Objects of the manifest that is being completed, by their place in it.
     objects: BTreeMap<usize, Object>,
@@ -39,10 +38,7 @@ pub(crate) struct Landing {
     /// cannot be read.
     gives_up_below: i64,
     /// How many offsets were given up.
-    given_up: AtomicU64,
-    /// PUTs in a row whose outcome nobody knows. A look at what is there follows each of
-    /// them, so that its success says nothing of the next PUT.
-    unheard: AtomicU32,
+    given_up: u64,
 }
 
 /// What became of a batch.
@@ -58,6 +54,9 @@ pub(crate) enum Sealed {
     },
 }
 
+/// A manifest, and the places in it of objects that are not in the lake.
+type Incomplete = (Arc<Manifest>, Vec<usize>);
+
 impl Landing {
     pub(crate) fn new(
         bucket: LakeBucket,
@@ -66,16 +65,13 @@ impl Landing {
         partition: i32,
     ) -> Self {
         Self {
-            bucket,
-            topic,
+            errands: Errands::new(bucket, topic, partition),
             repairs,
-            partition,
             protocol: Protocol::new(),
             objects: BTreeMap::new(),
             charge: None,
             gives_up_below: 0,
-            given_up: AtomicU64::new(0),
-            unheard: AtomicU32::new(0),
+            given_up: 0,
         }
     }
 
@@ -90,19 +86,19 @@ impl Landing {
 
     /// Returns how many offsets of an incomplete batch were given up.
     pub(crate) fn given_up(&self) -> u64 {
-        self.given_up.load(Ordering::Relaxed)
+        self.given_up
     }
 
-    /// Finds the end of what has landed, completing the newest batch where its consumer
-    /// did not. Returns the offset to go on at.
+    /// Finds the end of what has landed, completing the newest batch if its consumer did
+    /// not. Returns the offset to go on at.
     ///
     /// # Errors
     /// The partition cannot be landed any further; says why.
     pub(crate) async fn establish(&mut self) -> Result<i64> {
         self.protocol.restart();
         loop {
-            while let Some(missing) = self.drive().await? {
-                self.make_again(missing).await?;
+            while let Some(incomplete) = self.drive().await? {
+                self.make_again(incomplete).await?;
             }
             (self.objects, self.charge) = (BTreeMap::new(), None);
             match self.protocol.standing() {
@@ -114,12 +110,11 @@ impl Landing {
                 } => {
                     let offsets = last - first + 1;
                     match reason {
-                        GapReason::BeforeLogStart => info!(
-                            partition = self.partition,
-                            first, last, "the log begins behind these offsets"
-                        ),
+                        GapReason::BeforeLogStart => {
+                            info!(first, last, "the log begins behind these offsets")
+                        }
                         _ => warn!(
-                            partition = self.partition,
+                            event = "offsets_lost",
                             first,
                             last,
                             offsets,
@@ -128,7 +123,7 @@ impl Landing {
                         ),
                     }
                     if self.gap((first, last), reason).await? == Sealed::Own {
-                        crate::metrics::count_lost_offsets(offsets.unsigned_abs());
+                        metrics::LOST_OFFSETS.count(offsets.unsigned_abs());
                     }
                 }
                 _ => {}
@@ -139,9 +134,9 @@ impl Landing {
     /// Registers a gap where the partition stands.
     pub(crate) async fn gap(&mut self, range: (i64, i64), reason: GapReason) -> Result<Sealed> {
         let manifest = Manifest::of_gap(
-            self.topic.name(),
+            self.errands.topic.name(),
             self.topic_id()?,
-            self.partition,
+            self.errands.partition,
             range,
             reason,
             attempt(),
@@ -161,19 +156,19 @@ impl Landing {
         manifest: Manifest,
         objects: Vec<Object>,
     ) -> Result<Sealed> {
+        let partition = self.errands.partition;
         let own = manifest.attempt.clone();
         self.objects = objects.into_iter().enumerate().collect();
         let begun = self.protocol.seal(Arc::new(manifest));
         begun.map_err(|manifest| {
             anyhow!(
-                "offset {} is not where partition {} stands; this is a fault in tick-consumer",
-                manifest.first,
-                self.partition
+                "offset {} is not where partition {partition} stands; this is a fault in tick-consumer",
+                manifest.first
             )
         })?;
-        let missing = self.drive().await?;
+        let incomplete = self.drive().await?;
         self.objects.clear();
-        if let Some((manifest, _)) = missing {
+        if let Some((manifest, _)) = incomplete {
             return Ok(Sealed::Other {
                 next: manifest.last + 1,
             });
@@ -184,8 +179,7 @@ impl Landing {
                 Ok(Sealed::Other { next })
             }
             standing => Err(anyhow!(
-                "partition {} stands at {standing:?}; this is a fault in tick-consumer",
-                self.partition
+                "partition {partition} stands at {standing:?}; this is a fault in tick-consumer"
             )),
         }
     }
@@ -197,7 +191,7 @@ impl Landing {
             .context("the topic's id is not known yet; this is a fault in tick-consumer")
     }
 
-    /// Returns the offset behind what has landed, where the partition stands.
+    /// Returns the offset behind what has landed, if the partition stands.
     pub(crate) fn next(&self) -> Option<i64> {
         match self.protocol.standing() {
             Standing::Ready { next, .. } => Some(next),
@@ -206,161 +200,44 @@ impl Landing {
     }
 
     /// Carries out what the protocol asks for until it stands, or until objects have to
-    /// be made again: returns their manifest and their places in it.
-    async fn drive(&mut self) -> Result<Option<(Arc<Manifest>, Vec<usize>)>> {
+    /// be made again.
+    async fn drive(&mut self) -> Result<Option<Incomplete>> {
         loop {
             match self.protocol.standing() {
                 Standing::Ready { .. } | Standing::Gap { .. } => return Ok(None),
-                Standing::Failed(fault) => return Err(self.explain(fault)),
+                Standing::Failed(fault) => return Err(explain(fault, &self.errands)),
                 Standing::Busy => {}
             }
             let requests = self.protocol.requests();
             if let [Request::ReadBack(manifest, missing)] = requests.as_slice() {
                 return Ok(Some((Arc::clone(manifest), missing.clone())));
             }
+            let (errands, objects) = (&self.errands, &self.objects);
             let carried_out = |request| async {
-                let answer = self.carry_out(&request).await;
+                let answer = errands.carry_out(&request, objects).await;
                 (request, answer)
             };
             let answers: Vec<_> = futures::stream::iter(requests)
                 .map(carried_out)
-                .buffer_unordered(AT_ONCE)
+                .buffer_unordered(MAX_CONCURRENT_REQUESTS)
                 .collect()
                 .await;
             for (request, answer) in answers {
-                self.protocol.answer(&request, answer?);
-            }
-        }
-    }
-
-    async fn carry_out(&self, request: &Request) -> Result<Answer> {
-        let (bucket, topic) = (&self.bucket, &self.topic);
-        Ok(match request {
-            Request::FindTail => Answer::Manifest(
-                self.retried("find the newest manifest", || {
-                    bucket.newest_manifest(topic.name(), self.partition)
-                })
-                .await?,
-            ),
-            Request::LookAtLog => Answer::Log(
-                self.retried("look at the log", || topic.log(self.partition))
-                    .await?,
-            ),
-            Request::CheckTopic => {
-                Answer::TopicId(self.retried("look at the topic", || topic.id()).await?)
-            }
-            Request::ReadManifest(first) => {
-                let key = lake::ManifestKey {
-                    topic: topic.name().to_owned(),
-                    partition: self.partition,
-                    first: *first,
-                };
-                Answer::Manifest(
-                    self.retried("read a manifest", || bucket.manifest(&key))
-                        .await?,
-                )
-            }
-            Request::InspectObject(manifest, index) => {
-                let key = manifest.objects[*index].key.to_string();
-                let head = self
-                    .retried("look at an object", || bucket.head(&key))
-                    .await?;
-                let place = manifest.key();
-                if head.is_none()
-                    && self
-                        .retried("look at the lake's retention", || {
-                            bucket.may_have_expired(&place)
-                        })
-                        .await?
-                {
-                    // It has landed, and its time is over: it is not made again.
-                    return Ok(Answer::Object(Some(manifest.attempt.clone())));
+                let answer = answer?;
+                if let (Request::CreateObject(_, index), Answer::Created) = (&request, &answer) {
+                    let object = self.objects.get(index);
+                    self.given_up += object.map_or(0, |object| object.metadata.skipped);
                 }
-                Answer::Object(head.map(|metadata| {
-                    metadata
-                        .and_then(|metadata| metadata.attempt)
-                        .unwrap_or_default()
-                }))
-            }
-            Request::CreateManifest(manifest) => {
-                self.created(bucket.create_manifest(manifest).await?).await
-            }
-            Request::CreateObject(manifest, index) => {
-                let object = self
-                    .objects
-                    .get(index)
-                    .filter(|object| object.key == manifest.objects[*index].key);
-                let object = object
-                    .context("an object is not the manifest's; this is a fault in tick-consumer")?;
-                let answer = self.created(bucket.create_object(object).await).await;
-                if answer == Answer::Created {
-                    self.given_up
-                        .fetch_add(object.metadata.skipped, Ordering::Relaxed);
-                }
-                answer
-            }
-            Request::ReadBack(..) => {
-                return Err(anyhow!(
-                    "reading back is done alone; this is a fault in tick-consumer"
-                ));
-            }
-        })
-    }
-
-    /// Whatever is not success is answered by a look at what is there, after a while.
-    async fn created(&self, put: Put) -> Answer {
-        match put {
-            Put::Created => {
-                self.unheard.store(0, Ordering::Relaxed);
-                Answer::Created
-            }
-            Put::Refused => {
-                self.unheard.store(0, Ordering::Relaxed);
-                Answer::Refused
-            }
-            Put::Unknown(error) => {
-                let attempts = self.unheard.fetch_add(1, Ordering::Relaxed);
-                self.wait("put an object", attempts, &error).await;
-                Answer::Refused
+                self.protocol.answer(&request, answer);
             }
         }
     }
 
     /// Makes objects again from the log, for which this partition holds nothing else in
     /// memory.
-    async fn make_again(&mut self, (manifest, missing): (Arc<Manifest>, Vec<usize>)) -> Result<()> {
+    async fn make_again(&mut self, (manifest, missing): Incomplete) -> Result<()> {
         (self.objects, self.charge) = (BTreeMap::new(), None);
-        let Manifest {
-            first,
-            last,
-            ref attempt,
-            ..
-        } = *manifest;
-        let (partition, objects) = (self.partition, missing.len());
-        info!(
-            partition,
-            first, last, attempt, objects, "completing a batch that its consumer left incomplete"
-        );
-        let made = match last < self.gives_up_below {
-            false => self.retried("read back", || self.repairs.make(&manifest, &missing, Effort::Whole)).await.map_err(|error| {
-                anyhow!(
-                    "cannot complete offsets {first} to {last} of partition {partition} of topic {:?}: {error:#}\n  \
-                     or give up the records that cannot be read: tick-consumer skip --partition {partition} --to {}",
-                    self.topic.name(),
-                    last + 1
-                )
-            })?,
-            true => self.make_as_far_as_possible(&manifest, &missing).await?,
-        };
-        if let Some(lost_below) = made.lost_below {
-            warn!(
-                partition,
-                first,
-                last,
-                lost_below,
-                "OFFSETS ARE LOST: retention took the beginning of an incomplete batch, which is completed with what is left"
-            );
-        }
+        let made = remake(&self.repairs, &manifest, &missing, self.gives_up_below).await?;
         self.protocol.answer(
             &Request::ReadBack(manifest, missing),
             Answer::Made(made.objects.keys().copied().collect()),
@@ -368,106 +245,4 @@ impl Landing {
         (self.objects, self.charge) = (made.objects, Some(made.charge));
         Ok(())
     }
-
-    /// Makes objects again on behalf of an operator: whole if possible, else with the
-    /// records that can be read, and if that fails, too, without any.
-    async fn make_as_far_as_possible(
-        &self,
-        manifest: &Arc<Manifest>,
-        missing: &[usize],
-    ) -> Result<Made> {
-        let because = |error: anyhow::Error| {
-            warn!(
-                partition = self.partition,
-                error = format!("{error:#}"),
-                "giving up the records that cannot be read"
-            )
-        };
-        for attempt in 0..WHOLE_ATTEMPTS {
-            match self.repairs.make(manifest, missing, Effort::Whole).await {
-                Ok(made) => return Ok(made),
-                // A broker may be away for a moment.
-                Err(error) if !is_final(&error) && attempt + 1 < WHOLE_ATTEMPTS => {
-                    self.wait("read back", attempt, &error).await
-                }
-                Err(error) => {
-                    because(error);
-                    break;
-                }
-            }
-        }
-        match self
-            .retried("read back", || {
-                self.repairs.make(manifest, missing, Effort::Readable)
-            })
-            .await
-            .map_err(because)
-        {
-            Ok(made) => Ok(made),
-            Err(()) => self.repairs.make(manifest, missing, Effort::Nothing).await,
-        }
-    }
-
-    /// Tries until it succeeds. What can never succeed is an error at once.
-    async fn retried<T, F: Future<Output = Result<T>>>(
-        &self,
-        what: &str,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T> {
-        let mut attempts = 0;
-        loop {
-            match attempt().await {
-                Err(error) if !is_final(&error) => self.wait(what, attempts, &error).await,
-                done => return done,
-            }
-            attempts += 1;
-        }
-    }
-
-    async fn wait(&self, what: &str, attempts: u32, error: &anyhow::Error) {
-        let wait = (RETRY.0 * 2u32.saturating_pow(attempts.min(10))).min(RETRY.1);
-        metrics::counter!("ticklake_retries_total", "what" => what.to_owned()).increment(1);
-        warn!(
-            partition = self.partition,
-            error = format!("{error:#}"),
-            retry_in_seconds = wait.as_secs_f64(),
-            "cannot {what}, trying again"
-        );
-        tokio::time::sleep(wait).await;
-    }
-
-    fn explain(&self, fault: &Fault) -> anyhow::Error {
-        let (topic, bucket, partition) = (self.topic.name(), self.bucket.name(), self.partition);
-        match fault {
-            Fault::TopicMadeAnew { was, now, next } => anyhow!(
-                "topic {topic:?} was deleted and made anew since offset {next} of partition {partition} was landed (topic id {was} → {now})\n  \
-                 the lake in s3://{bucket}/ holds the old topic: land the new one into another bucket (setting lake.bucket) or under another topic's name"
-            ),
-            Fault::LogTruncated { next, end } => anyhow!(
-                "the log of partition {partition} of topic {topic:?} ends at {end}, and {next} offsets of it have landed: records that were acknowledged are gone from Kafka\n  \
-                 look for an unclean leader election or restored disks; the lake in s3://{bucket}/ still has them. Once the log is to be trusted again, \
-                 land it under another topic's name or into another bucket (setting lake.bucket)"
-            ),
-            Fault::ForeignObject { key } => anyhow!(
-                "s3://{bucket}/{key} is in the way: another program wrote it where an object of topic {topic:?} has to go\n  move it away"
-            ),
-        }
-    }
-}
-
-/// True for what another attempt cannot mend: a manifest of a later version, a record
-/// that this version cannot read, a foreign key, a panic.
-pub(crate) fn is_final(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.is::<lake::ManifestError>()
-            || cause.is::<tokio::sync::oneshot::error::RecvError>()
-            || cause
-                .downcast_ref::<lake::RepairError>()
-                .is_some_and(lake::RepairError::is_final)
-    })
-}
-
-/// Returns the name of an attempt to seal: no other has it.
-pub(crate) fn attempt() -> String {
-    format!("{:032x}", fastrand::u128(..))
 }

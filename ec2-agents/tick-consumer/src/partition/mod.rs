@@ -1,4 +1,13 @@
-mod parking;
-mod reader;
+//! One partition: a task that finds out where the lake ends, reads on from there into
+//! batches, and hands them to the sealer.
 
-pub(crate) use reader::{PartitionReader, Queue, Stop};
+mod open;
+mod parking;
+mod progress;
+mod reader;
+mod reading;
+mod records;
+mod start;
+
+pub(crate) use progress::Moved;
+pub(crate) use reader::{PartitionReader, Stop};
