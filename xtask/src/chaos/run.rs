@@ -210,7 +210,7 @@ impl Consumers<'_> {
             while Instant::now() < deadline
                 && !std::fs::read_to_string(&log)
                     .unwrap_or_default()
-                    .contains("\"batch sealed\"")
+                    .contains("\"event\":\"batch_sealed\"")
             {
                 sleep(Duration::from_millis(50)).await;
             }
@@ -332,9 +332,9 @@ pub(crate) async fn run(
         aborted: produced.aborted.len() as u64,
         verdict,
         events: plan.events.len() as u64,
-        completed: consumers.said("another consumer landed these offsets")
-            + consumers.said("completing a batch that its consumer left"),
-        parked: consumers.said("PARTITION PARKED"),
+        completed: consumers.said("\"event\":\"batch_overtaken\"")
+            + consumers.said("\"event\":\"batch_incomplete\""),
+        parked: consumers.said("\"event\":\"partition_parked\""),
         faults: proxy.thrown(),
         told,
     };
@@ -407,7 +407,7 @@ async fn torture(
         // Whoever takes a killed consumer's place has its partitions only after the
         // session.
         let deadline = Instant::now() + FROZEN;
-        while consumers.said("PARTITION PARKED") == 0 && Instant::now() < deadline {
+        while consumers.said("\"event\":\"partition_parked\"") == 0 && Instant::now() < deadline {
             sleep(Duration::from_millis(100)).await;
         }
         poison.take_away().await?;
