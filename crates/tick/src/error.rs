@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// Longest piece of the input that an error quotes, in characters.
-const QUOTED: usize = 60;
+const MAX_QUOTED_CHARS: usize = 60;
 
 /// A field whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct FieldError {
 
 impl FieldError {
     pub(crate) fn new(field: &str, got: Option<&str>, wanted: &'static str) -> Self {
-        let got = got.map(|text| match text.char_indices().nth(QUOTED) {
+        let got = got.map(|text| match text.char_indices().nth(MAX_QUOTED_CHARS) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text.to_owned(),
         });

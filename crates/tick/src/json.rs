@@ -8,17 +8,18 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::inexact::{Digits, NUMBERS, keep_digits};
+use crate::json_text::{json_string, push_member};
 use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 
 /// How many fields a tick defines.
-const FIELDS: usize = 8;
+const FIELD_COUNT: usize = 8;
 const NUMBER: &str = "a finite number";
 
 /// The fields of a JSON object, unparsed: those that a tick defines by their place (see
 /// [`place`]), the others as one object.
 #[derive(Default)]
 struct RawTick<'a> {
-    known: [Option<&'a RawValue>; FIELDS],
+    known: [Option<&'a RawValue>; FIELD_COUNT],
     extra: Option<String>,
 }
 
@@ -80,20 +81,6 @@ fn place(key: &str) -> Option<usize> {
     })
 }
 
-/// Appends `"key":value` to the text of a JSON object that is still open.
-pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
-    object.push(if object.is_empty() { '{' } else { ',' });
-    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        object.push('"');
-        object.push_str(key);
-        object.push('"');
-    } else {
-        object.push_str(&json_string(key));
-    }
-    object.push(':');
-    object.push_str(value);
-}
-
 /// Returns a JSON value without line ends and tabs, which a text lake's rows cannot hold.
 /// Control characters stand only between the tokens of an array or object, as strings
 /// escape theirs, so that a blank means the same.
@@ -102,10 +89,6 @@ fn on_one_line(json: &str) -> Cow<'_, str> {
         return json.replace(|c| c < ' ', " ").into();
     }
     json.into()
-}
-
-pub(crate) fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 impl Tick {

@@ -12,6 +12,7 @@ mod events;
 mod functions;
 mod instances;
 mod load;
+mod module_circles;
 mod operator;
 mod queries;
 mod roles;
@@ -44,6 +45,11 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run("dependency edges", edges::check(repository))
+        .await;
+    checks
+        .run("no circles between files", async {
+            module_circles::check(repository)
+        })
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))

@@ -1,6 +1,7 @@
 //! One partition: a task that finds out where the lake ends, reads on from there into
 //! batches, and hands them to the sealer.
 
+mod moved;
 mod open;
 mod parking;
 mod progress;
@@ -9,5 +10,5 @@ mod reading;
 mod records;
 mod start;
 
-pub(crate) use progress::Moved;
+pub(crate) use moved::Moved;
 pub(crate) use reader::{PartitionReader, Stop};

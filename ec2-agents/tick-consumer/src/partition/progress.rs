@@ -2,37 +2,10 @@ use std::time::Instant;
 
 use rdkafka::consumer::Consumer as _;
 
+use super::moved::Moved;
 use super::open::Open;
 use super::reader::PartitionReader;
 use crate::status::Progress;
-
-/// Where a partition stood when it was seen to move last, and when that was. Reading that
-/// begins again at the same offset has not moved.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moved {
-    next: i64,
-    at: Instant,
-}
-
-impl Moved {
-    /// Returns the state of a partition that has not moved yet.
-    pub(crate) fn never() -> Self {
-        Self {
-            next: -1,
-            at: Instant::now(),
-        }
-    }
-
-    /// Notes where the partition begins to be read.
-    pub(super) fn begins(&mut self, next: i64) {
-        if next > self.next {
-            *self = Self {
-                next,
-                at: Instant::now(),
-            };
-        }
-    }
-}
 
 impl PartitionReader {
     /// Shows how far behind the partition is, and for how long it has not moved. While a

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use lake::{Batch, Rules, SealPolicy};
 use tokio_util::sync::CancellationToken;
 
-use super::progress::Moved;
+use super::moved::Moved;
 use crate::lake_bucket::LakeBucket;
 use crate::membership::TickConsumer;
 use crate::memory::Memory;
