@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// The functions' `Timeout` in template.yaml.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// When Lambda ends the invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Deadline {
                 .duration_since(now)
                 .ok()
                 .filter(|left| !left.is_zero())
-                .unwrap_or(TIMEOUT),
+                .unwrap_or(FUNCTION_TIMEOUT),
         )
     }
 

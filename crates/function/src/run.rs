@@ -12,7 +12,7 @@ use crate::{Deadline, metering};
 
 /// One attempt of one AWS call may take so long; the SDK retries within the invocation's
 /// deadline.
-const ATTEMPT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A function that is handed events, in batches of a queue or on their own.
 pub trait EventFunction {
@@ -59,7 +59,7 @@ async fn serve<S, F: EventFunction>(
     let settings = settings()?;
     let collector =
         metering::start(&std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())?;
-    let function = &make(&aws_connect::load(ATTEMPT).await, settings);
+    let function = &make(&aws_connect::load(CALL_TIMEOUT).await, settings);
     let handle = |event: LambdaEvent<Value>| async move {
         let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
         metering::flush(collector, &event.context.request_id);

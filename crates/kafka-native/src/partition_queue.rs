@@ -16,7 +16,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::Notify;
 
 /// Most messages that are taken at once.
-const TAKE: usize = 1_000;
+const MAX_MESSAGES_PER_TAKE: usize = 1_000;
 
 /// A partition's own queue of fetched messages, split off the consumer's. Reading a
 /// thousand messages a call costs a fraction of reading each.
@@ -99,12 +99,21 @@ impl<K> PartitionQueue<K> {
     }
 
     fn take(&mut self) -> Messages<K> {
-        let mut raw: Vec<*mut rd_kafka_message_t> = Vec::with_capacity(TAKE);
+        let mut raw: Vec<*mut rd_kafka_message_t> = Vec::with_capacity(MAX_MESSAGES_PER_TAKE);
         // SAFETY: the queue is alive; the vector has room for as many pointers as the
         // call may write, and is then as long as it says it wrote.
         unsafe {
-            let taken = rd_kafka_consume_batch_queue(self.queue, 0, raw.as_mut_ptr(), TAKE);
-            raw.set_len(usize::try_from(taken).unwrap_or(0).min(TAKE));
+            let taken = rd_kafka_consume_batch_queue(
+                self.queue,
+                0,
+                raw.as_mut_ptr(),
+                MAX_MESSAGES_PER_TAKE,
+            );
+            raw.set_len(
+                usize::try_from(taken)
+                    .unwrap_or(0)
+                    .min(MAX_MESSAGES_PER_TAKE),
+            );
         }
         Messages {
             raw,

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Longest name of an event that is quoted, in characters.
-const QUOTED: usize = 60;
+const MAX_QUOTED_CHARS: usize = 60;
 /// Most reasons that a summary names.
-const NAMED: usize = 10;
+const MAX_NAMED_REASONS: usize = 10;
 
 /// Why something that an event says is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub enum Ignored {
 
 impl Ignored {
     pub(crate) fn other(name: &str) -> Self {
-        Self::OtherEvent(name.chars().take(QUOTED).collect())
+        Self::OtherEvent(name.chars().take(MAX_QUOTED_CHARS).collect())
     }
 
     /// Returns how often each reason is there, for a log line: `2 × folder marker, 1 ×
@@ -39,13 +39,13 @@ impl Ignored {
         }
         let mut said: Vec<String> = counts
             .iter()
-            .take(NAMED)
+            .take(MAX_NAMED_REASONS)
             .map(|(ignored, count)| format!("{count} × {ignored}"))
             .collect();
         said.extend(
             counts
                 .len()
-                .checked_sub(NAMED)
+                .checked_sub(MAX_NAMED_REASONS)
                 .filter(|more| *more > 0)
                 .map(|more| format!("{more} more reasons")),
         );

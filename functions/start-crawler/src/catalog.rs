@@ -11,7 +11,7 @@ use crate::Settings;
 use crate::handling::{CrawlerSeen, Told};
 
 /// Most partitions that one BatchGetPartition takes.
-const PER_CALL: usize = 1000;
+const MAX_PARTITIONS_PER_CALL: usize = 1000;
 
 /// The Glue catalog and the crawler that fills it.
 pub(crate) struct Catalog {
@@ -62,7 +62,7 @@ impl Catalog {
             .map(values)
             .collect::<Result<Vec<_>, _>>()?;
         let mut known = BTreeSet::new();
-        for chunk in keys.chunks(PER_CALL) {
+        for chunk in keys.chunks(MAX_PARTITIONS_PER_CALL) {
             let mut left = chunk.to_vec();
             // What Glue has not come to is asked again, while it comes to anything.
             while !left.is_empty() {

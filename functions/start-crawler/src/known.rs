@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// How long the catalog's word on a partition is taken: one that was dropped is missed
 /// after so long at most.
-const FRESH: Duration = Duration::from_secs(60);
+const KNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// The partitions that a warm function has seen in the catalog of late. Only presence is
 /// remembered: what is missing is looked up again each time.
@@ -18,7 +18,8 @@ pub(crate) struct Known {
 impl Known {
     /// Returns the partitions seen within the last minute, and forgets the others.
     pub(crate) fn fresh(&mut self, now: Instant) -> BTreeSet<LakePartition> {
-        self.seen.retain(|_, at| now.duration_since(*at) < FRESH);
+        self.seen
+            .retain(|_, at| now.duration_since(*at) < KNOWN_FOR);
         self.seen.keys().copied().collect()
     }
 
@@ -40,9 +41,9 @@ mod tests {
         known.learn([partition], asked);
         assert!(
             known
-                .fresh(asked + FRESH - Duration::from_millis(1))
+                .fresh(asked + KNOWN_FOR - Duration::from_millis(1))
                 .contains(&partition)
         );
-        assert!(known.fresh(asked + FRESH).is_empty());
+        assert!(known.fresh(asked + KNOWN_FOR).is_empty());
     }
 }

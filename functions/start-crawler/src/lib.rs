@@ -38,10 +38,10 @@ pub use settings::Settings;
 use want::Want;
 
 /// Left between Glue's last chance to answer and the deadline.
-const MARGIN: Duration = Duration::from_secs(2);
+const GLUE_MARGIN: Duration = Duration::from_secs(2);
 /// Left when S3 is no longer asked for objects: enough to start a crawl, retries
 /// included.
-const LOOKED: Duration = Duration::from_secs(14);
+const LOOK_UP_MARGIN: Duration = Duration::from_secs(14);
 
 /// The function: what it needs to handle one invocation after another.
 pub struct StartCrawler {
@@ -77,9 +77,11 @@ impl StartCrawler {
                     .learn(found.iter().copied(), asked);
                 Told::Partitions(found)
             }
-            Ask::Objects(objects) => {
-                Told::Gone(self.presence.gone(objects, deadline.minus(LOOKED)).await)
-            }
+            Ask::Objects(objects) => Told::Gone(
+                self.presence
+                    .gone(objects, deadline.minus(LOOK_UP_MARGIN))
+                    .await,
+            ),
             Ask::Start => self.catalog.start_crawl().await?,
             Ask::Nothing => return Ok(None),
         }))
@@ -105,7 +107,7 @@ impl EventFunction for StartCrawler {
             .unwrap_or_else(PoisonError::into_inner)
             .fresh(Instant::now());
         let mut handling = Handling::new(self.crawl_on, wants, known);
-        let until = deadline.minus(MARGIN);
+        let until = deadline.minus(GLUE_MARGIN);
         let mut trouble = String::new();
         loop {
             let answer = timeout_at(until, self.answer(handling.ask(), deadline))

@@ -19,8 +19,8 @@ use crate::want::{Want, Wanted};
 
 const SEEDS: u64 = 300;
 /// The queue's settings in template.yaml: milliseconds, receives.
-const VISIBILITY: u64 = 300_000;
-const RECEIVES: u32 = 144;
+const VISIBILITY_MILLIS: u64 = 300_000;
+const MAX_RECEIVES: u32 = 144;
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,11 +348,12 @@ impl World {
                 continue;
             }
             let mut queued = self.queue.swap_remove(place);
-            if queued.receives == RECEIVES {
+            if queued.receives == MAX_RECEIVES {
                 self.dead.insert(queued.object);
                 continue;
             }
-            (queued.visible_at, queued.receives) = (self.now + VISIBILITY, queued.receives + 1);
+            (queued.visible_at, queued.receives) =
+                (self.now + VISIBILITY_MILLIS, queued.receives + 1);
             batch.push(queued);
         }
         if !batch.is_empty() {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 /// Questions in flight at a time.
-const CALLS: usize = 32;
+const MAX_CONCURRENT_CALLS: usize = 32;
 
 /// Tells whether objects are still there.
 pub(crate) struct Presence {
@@ -29,7 +29,7 @@ impl Presence {
     ) -> BTreeSet<ObjectVersion> {
         let asked = futures::stream::iter(objects)
             .map(|object| async move { (object, self.is_gone(object, until).await) });
-        let answers: Vec<_> = asked.buffer_unordered(CALLS).collect().await;
+        let answers: Vec<_> = asked.buffer_unordered(MAX_CONCURRENT_CALLS).collect().await;
         let mut gone = BTreeSet::new();
         let mut unknown = Vec::new();
         for (object, answer) in answers {

@@ -4,7 +4,7 @@ use lake::{LakePartition, ObjectKey};
 use object_event::{Event, EventError, ObjectCreated, ObjectVersion};
 
 /// What the crawler looks at.
-const PREFIXES: [&str; 1] = [ObjectKey::DATA];
+const CRAWLED_PREFIXES: [&str; 1] = [ObjectKey::DATA];
 
 /// What a message asks of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Want {
     /// Reads a message.
     pub(crate) fn read(text: &str) -> Result<Self, EventError> {
         function::panic_if_asked(text);
-        let event = Event::decode(text, &PREFIXES)?;
+        let event = Event::decode(text, &CRAWLED_PREFIXES)?;
         Ok(Self {
             objects: event.created.into_iter().map(Wanted::of).collect(),
             ignored: event.ignored,
