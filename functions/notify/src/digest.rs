@@ -339,7 +339,7 @@ fn moment(time: EventTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lake::ObjectMetadata;
+    use lake_layout::ObjectMetadata;
     use object_event::ObjectCreated;
 
     use super::*;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lake::LakePartition;
+use lake_layout::LakePartition;
 use tokio::time::Instant;
 
 /// How long the catalog's word on a partition is taken: one that was dropped is missed
