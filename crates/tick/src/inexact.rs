@@ -89,10 +89,8 @@ impl<'a> Decimal<'a> {
     fn of(text: &'a str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let (whole, fraction) = (
-            whole.trim_start_matches(['+', '-', '0']),
-            fraction.trim_end_matches('0'),
-        );
+        let whole = whole.trim_start_matches(['+', '-', '0']);
+        let fraction = fraction.trim_end_matches('0');
         let (digits, places) = match (whole, fraction) {
             ("", "") => return Some(Self::ZERO),
             ("", fraction) => {
@@ -129,10 +127,8 @@ fn json_number(text: &str) -> String {
     let (mantissa, exponent) = number.split_at(number.find(['e', 'E']).unwrap_or(number.len()));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let whole = whole.trim_start_matches('0');
-    let (zero, point) = (
-        if whole.is_empty() { "0" } else { "" },
-        if fraction.is_empty() { "" } else { "." },
-    );
+    let zero = if whole.is_empty() { "0" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
     format!("{sign}{zero}{whole}{point}{fraction}{exponent}")
 }
 

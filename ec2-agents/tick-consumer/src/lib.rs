@@ -2,8 +2,8 @@
 //!
 //! One task ([`group`]) owns membership: it serves the group and starts and stops one
 //! task per assigned partition ([`readers`]), which reads that partition's own queue into
-//! a batch ([`partition`]). [`sealer`] encodes a batch, and [`landing`] puts it into the lake as
-//! [`lake::Protocol`] says, which alone decides what happens in which order (G1).
+//! a batch ([`partition`]). [`sealer`] encodes a batch, and [`landing`] puts it into the
+//! lake as [`lake::Protocol`] says, which alone decides what happens in which order (G1).
 //! [`memory`] keeps the process within its limit (G3).
 
 mod attempt;

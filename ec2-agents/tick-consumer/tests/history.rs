@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use bench::kafka_proxy::{KafkaProxy, replace};
-use bench::{Bench, PATIENCE};
+use bench::{Bench, WAIT_TIMEOUT};
 use lake::{Batch, Format, Record, Routing, Rules};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
@@ -180,6 +180,19 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     let said = bench.parked("later", &["--topic", "later"]).await;
     assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
 
+    // Another program wrote among the manifests.
+    bench
+        .kafka
+        .create_topic("shared", 1)
+        .await
+        .expect("a topic");
+    let key = "_manifests/shared/0/0-readme.txt";
+    bench.put(key, b"read me".to_vec()).await;
+    let said = bench.parked("shared", &["--topic", "shared"]).await;
+    let remedy =
+        format!("{key} is not a manifest's key, and another program wrote it: move it away");
+    assert!(said.contains(&remedy), "{said}");
+
     // Compaction takes records at any time.
     let compacted =
         rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1))
@@ -249,18 +262,22 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
         .set("transactional.id", "t")
         .create()
         .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    producer
+        .init_transactions(WAIT_TIMEOUT)
+        .expect("transactions");
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
         for _ in 0..3 {
             let record = FutureRecord::<(), _>::to("ticks")
                 .partition(0)
                 .payload(TICK);
-            producer.send(record, PATIENCE).await.expect("sent");
+            producer.send(record, WAIT_TIMEOUT).await.expect("sent");
         }
         match commit {
-            true => producer.commit_transaction(PATIENCE).expect("committed"),
-            false => producer.abort_transaction(PATIENCE).expect("aborted"),
+            true => producer
+                .commit_transaction(WAIT_TIMEOUT)
+                .expect("committed"),
+            false => producer.abort_transaction(WAIT_TIMEOUT).expect("aborted"),
         }
     }
     let process = bench
@@ -317,7 +334,9 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
         .set("transactional.id", "t")
         .create()
         .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    producer
+        .init_transactions(WAIT_TIMEOUT)
+        .expect("transactions");
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let arguments = ["--max-age", "300ms", "--listen", &address];
     let is_level = |metrics: &str| {
@@ -332,11 +351,13 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
                 FutureRecord::<(), _>::to("ticks")
                     .partition(0)
                     .payload(TICK),
-                PATIENCE,
+                WAIT_TIMEOUT,
             )
             .await
             .expect("sent");
-        producer.commit_transaction(PATIENCE).expect("committed");
+        producer
+            .commit_transaction(WAIT_TIMEOUT)
+            .expect("committed");
         bench.landed(transaction).await;
         let landed = format!(
             "ticklake_next_offset{{partition=\"0\"}} {}\n",
@@ -361,7 +382,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
             FutureRecord::<(), _>::to("ticks")
                 .partition(0)
                 .payload(TICK),
-            PATIENCE,
+            WAIT_TIMEOUT,
         )
         .await
         .expect("sent");
@@ -370,7 +391,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
             metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")
         })
         .await;
-    producer.abort_transaction(PATIENCE).expect("aborted");
+    producer.abort_transaction(WAIT_TIMEOUT).expect("aborted");
     bench.get_until(&address, "/metrics", is_level).await;
     bench.stop(process, "second").await;
     bench.expect_whole().await;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bench::kafka_proxy::{KafkaProxy, find};
-use bench::{Bench, PATIENCE};
+use bench::{Bench, WAIT_TIMEOUT};
 use lake::{Batch, Format, Manifest, Record, Routing, Rules};
 use local::KafkaKind;
 use rdkafka::ClientConfig;
@@ -31,7 +31,7 @@ async fn produce_with_headers(bench: &Bench, topic: &str, values: &[&[u8]]) {
             .headers(headers);
         bench
             .producer
-            .send(record, PATIENCE)
+            .send(record, WAIT_TIMEOUT)
             .await
             .map_err(|(error, _)| error)
             .expect("a delivery");
@@ -240,7 +240,9 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
         .set("transactional.id", "t")
         .create()
         .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    producer
+        .init_transactions(WAIT_TIMEOUT)
+        .expect("transactions");
     producer.begin_transaction().expect("begun");
     for _ in 0..2 {
         producer
@@ -248,17 +250,19 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
                 FutureRecord::<(), _>::to("ticks")
                     .partition(0)
                     .payload(TICK),
-                PATIENCE,
+                WAIT_TIMEOUT,
             )
             .await
             .expect("sent");
     }
-    producer.commit_transaction(PATIENCE).expect("committed");
+    producer
+        .commit_transaction(WAIT_TIMEOUT)
+        .expect("committed");
     // The transaction's marker comes when it likes, and stands at offset 2.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while producer
         .client()
-        .fetch_watermarks("ticks", 0, PATIENCE)
+        .fetch_watermarks("ticks", 0, WAIT_TIMEOUT)
         .expect("bounds")
         .1
         < 3

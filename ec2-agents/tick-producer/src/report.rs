@@ -62,10 +62,8 @@ impl Report {
     /// Ticks were not delivered, or no row could be used.
     pub fn verdict(&self) -> Result<()> {
         if self.delivery_failures + self.unacknowledged > 0 {
-            let (failed, open) = (
-                grouped(self.delivery_failures),
-                grouped(self.unacknowledged),
-            );
+            let failed = grouped(self.delivery_failures);
+            let open = grouped(self.unacknowledged);
             bail!(
                 "{failed} ticks were not delivered, {open} not acknowledged before the end\n  {}",
                 self.failures.join("\n  ")

@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
 const ROW: &str = "HSI,2010-01-08,1,2,0.5,1.5,1.5,10,0.2\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Bench {
     folder: TempDir,
@@ -100,7 +100,7 @@ impl Bench {
     async fn wait_for_ticks(&self) {
         let client = self.client();
         let arrived = tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + WAIT_TIMEOUT;
             while count(&client) == 0 {
                 assert!(Instant::now() < deadline, "no tick has arrived");
                 std::thread::sleep(Duration::from_millis(20));
@@ -123,7 +123,7 @@ impl Bench {
             let (mut received, wanted) = (Vec::new(), count(&client));
             while (received.len() as i64) < wanted {
                 let message = client
-                    .poll(PATIENCE)
+                    .poll(WAIT_TIMEOUT)
                     .expect("a message in time")
                     .expect("a message");
                 let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
@@ -163,7 +163,7 @@ fn count(client: &BaseConsumer) -> i64 {
     (0..4)
         .map(|partition| {
             client
-                .fetch_watermarks("ticks", partition, PATIENCE)
+                .fetch_watermarks("ticks", partition, WAIT_TIMEOUT)
                 .expect("watermarks")
                 .1
         })

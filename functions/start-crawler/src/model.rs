@@ -105,14 +105,12 @@ impl World {
                 let partition =
                     LakePartition::parse("2026-11-21", &format!("{:02}", rng.i8(0..partitions)))
                         .expect("a partition");
-                let (created, fate) = (
-                    rng.u64(0..burst),
-                    if bug == Bug::CatalogFirst {
-                        u8::MAX
-                    } else {
-                        rng.u8(0..12)
-                    },
-                );
+                let created = rng.u64(0..burst);
+                let fate = if bug == Bug::CatalogFirst {
+                    u8::MAX
+                } else {
+                    rng.u8(0..12)
+                };
                 let deleted = (fate == 0).then(|| created + rng.u64(0..600_000));
                 Object {
                     partition,
@@ -427,10 +425,8 @@ impl World {
             }
             Ask::Start if self.crawl.is_some() => Told::AlreadyRunning,
             Ask::Start => {
-                let (lists_at, ends) = (
-                    self.now + self.rng.u64(1..20_000),
-                    self.now + self.rng.u64(20_000..180_000),
-                );
+                let lists_at = self.now + self.rng.u64(1..20_000);
+                let ends = self.now + self.rng.u64(20_000..180_000);
                 self.crawl = Some(RunningCrawl {
                     started: self.now,
                     lists_at,

@@ -29,9 +29,9 @@ use tokio::process::Command;
 pub mod kafka_proxy;
 
 pub const BUCKET: &str = "lake";
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long systemd waits for a consumer to end.
-const STOP: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     pub folder: TempDir,
@@ -142,7 +142,7 @@ impl Bench {
     /// it said.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let process = self.start("command", arguments).await;
-        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process))
+        let status = tokio::time::timeout(WAIT_TIMEOUT, self.processes.wait(process))
             .await
             .expect("an end")
             .expect("a status");
@@ -168,7 +168,7 @@ impl Bench {
     pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start_at(endpoint, "refused", arguments).await;
-        let ended = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await;
+        let ended = tokio::time::timeout(WAIT_TIMEOUT, self.processes.wait(process)).await;
         let said = self.said("refused");
         let status = ended
             .unwrap_or_else(|_| panic!("still running: {said}"))
@@ -193,7 +193,7 @@ impl Bench {
 
     pub async fn stop(&self, process: ProcessId, name: &str) {
         self.processes.signal(process, Signal::TERM).await;
-        let status = tokio::time::timeout(STOP, self.processes.wait(process))
+        let status = tokio::time::timeout(STOP_TIMEOUT, self.processes.wait(process))
             .await
             .expect("an end")
             .expect("a status");
@@ -217,7 +217,7 @@ impl Bench {
             .payload(value)
             .headers(headers);
         self.producer
-            .send(record, PATIENCE)
+            .send(record, WAIT_TIMEOUT)
             .await
             .map_err(|(error, _)| error)
             .expect("a delivery")
@@ -242,7 +242,7 @@ impl Bench {
         let mut asked = TopicPartitionList::new();
         asked.add_partition("ticks", partition);
         let committed =
-            tokio::task::spawn_blocking(move || client.committed_offsets(asked, PATIENCE))
+            tokio::task::spawn_blocking(move || client.committed_offsets(asked, WAIT_TIMEOUT))
                 .await
                 .expect("an end");
         match committed.expect("an answer").elements()[0].offset() {
@@ -260,11 +260,11 @@ impl Bench {
         let topic = topic.to_owned();
         tokio::task::spawn_blocking(move || {
             let broker = client
-                .fetch_metadata(None, PATIENCE)
+                .fetch_metadata(None, WAIT_TIMEOUT)
                 .expect("metadata")
                 .brokers()[0]
                 .id();
-            kafka_native::topic_id(client.client(), &topic, broker, PATIENCE).expect("an id")
+            kafka_native::topic_id(client.client(), &topic, broker, WAIT_TIMEOUT).expect("an id")
         })
         .await
         .expect("an id")
@@ -304,7 +304,7 @@ impl Bench {
     /// Waits until the lake holds this many rows; returns its contents.
     pub async fn landed(&self, rows: u64) -> LakeContents {
         let mut lake = LakeContents::default();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             lake.refresh(&self.ministack.aws, BUCKET)
                 .await
@@ -392,7 +392,7 @@ impl Bench {
 
     /// Waits until a consumer has logged an event with these fields.
     pub async fn wait_for_event(&self, name: &str, event: &str, fields: Value) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         while self.events(name, event, &fields).is_empty() {
             assert!(
                 Instant::now() < deadline,
@@ -420,7 +420,7 @@ impl Bench {
         path: &str,
         is_wanted: impl Fn(&str) -> bool,
     ) -> String {
-        let deadline = Instant::now() + 2 * PATIENCE;
+        let deadline = Instant::now() + 2 * WAIT_TIMEOUT;
         loop {
             let answer = self.get(address, path).await;
             if is_wanted(&answer) {

@@ -107,12 +107,10 @@ mod tests {
         let ticks = ticks(1);
         assert_eq!(ticks.len(), 5000);
         for tick in &ticks {
-            let (open, high, low, close) = (
-                tick.open.unwrap_or(f64::NAN),
-                tick.high.unwrap_or(f64::NAN),
-                tick.low.unwrap_or(f64::NAN),
-                tick.close.unwrap_or(f64::NAN),
-            );
+            let open = tick.open.unwrap_or(f64::NAN);
+            let high = tick.high.unwrap_or(f64::NAN);
+            let low = tick.low.unwrap_or(f64::NAN);
+            let close = tick.close.unwrap_or(f64::NAN);
             assert!(
                 high >= open.max(close).max(tick.price)
                     && low <= open.min(close).min(tick.price)
