@@ -42,8 +42,8 @@ impl Queue {
         }
     }
 
-    /// Fetches what waits in the queue and adds it, until nothing is left, there is enough, or
-    /// the time is up.
+    /// Fetches what waits in the queue and adds it, until nothing is left, there is
+    /// enough, or the time is up.
     pub(crate) async fn drain(&self, arrivals: &mut Arrivals, until: Instant) {
         let mut fetched = 0;
         while fetched < MAX_FETCHED_MESSAGES
