@@ -1,82 +1,43 @@
-use std::path::Path;
+//! `cargo xtask chaos`, as a person runs it.
 
-use anyhow::{Context as _, Result, ensure};
-use local::{Processes, Repository};
-use tokio::process::Command;
+use anyhow::{Result, ensure};
+use system_tests::Workspace;
 
-use super::checks::Counts;
-use super::demos::xtask;
-
-const RUNS: u64 = 10;
+const RUNS: usize = 10;
 /// A run in which every consumer lands every partition: without conditions each
 /// overwrites the others.
 const RIVALS: &str = "7";
 
-/// Runs chaos as a person does, and counts the runs.
-pub(crate) async fn run(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<Counts> {
-    let mut chaos = xtask(repository)?;
-    chaos.args(["chaos", "--runs", &RUNS.to_string(), "--seed", "1"]);
-    let (passed, said) = run_to_end(&mut chaos, processes, &folder.join("chaos.log")).await?;
-    let whole = said
-        .lines()
-        .filter(|line| line.contains(" whole: "))
-        .count() as u64;
-    if !passed {
-        println!("{said}");
-    }
-    ensure!(
-        passed == (whole == RUNS),
-        "chaos says that {whole} of {RUNS} runs are whole, and ended otherwise: {said}"
-    );
-    let has_all =
-        !said.contains(" 0 taken by retention and registered") && !said.contains(" 0 aborted;");
-    ensure!(
-        has_all,
-        "no record was taken by retention before it landed, or none was in an aborted transaction: {said}"
-    );
-    said.lines()
-        .filter(|line| line.contains(" runs: ") || line.starts_with("faults"))
-        .for_each(|line| println!("     {line}"));
-    Ok(Counts {
-        passed: whole,
-        failed: RUNS - whole,
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_runs_are_whole() -> Result<()> {
+    Workspace::run("chaos", async |work| {
+        let mut chaos = work.xtask(&["chaos", "--runs", &RUNS.to_string(), "--seed", "1"]);
+        let said = work.execute("chaos", &mut chaos).await?;
+        let whole = said.lines().filter(|line| line.contains(" whole: ")).count();
+        ensure!(
+            whole == RUNS,
+            "{whole} of {RUNS} runs are whole, and chaos ended with success: {said}"
+        );
+        ensure!(
+            !said.contains(" 0 taken by retention and registered")
+                && !said.contains(" 0 aborted;"),
+            "no record was taken by retention before it landed, or none was in an aborted transaction: {said}"
+        );
+        Ok(())
     })
+    .await
 }
 
-/// Takes the condition from the consumers' PUTs: chaos has to see it.
-pub(crate) async fn unconditional(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let mut chaos = xtask(repository)?;
-    chaos.args(["chaos", "--runs", "1", "--seed", RIVALS, "--unconditional"]);
-    let (passed, said) = run_to_end(
-        &mut chaos,
-        processes,
-        &folder.join("chaos-unconditional.log"),
-    )
-    .await?;
-    ensure!(
-        !passed && said.contains("NOT WHOLE"),
-        "consumers that overwrite each other were not caught: {said}"
-    );
-    Ok(())
-}
-
-async fn run_to_end(
-    command: &mut Command,
-    processes: &Processes,
-    log: &Path,
-) -> Result<(bool, String)> {
-    let process = processes.start("chaos", command, log).await?;
-    let status = processes.wait(process).await?;
-    Ok((
-        status.success(),
-        std::fs::read_to_string(log).with_context(|| log.display().to_string())?,
-    ))
+/// Takes the condition from the consumers' PUTs.
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_that_overwrite_each_other_are_caught() -> Result<()> {
+    Workspace::run("chaos-unconditional", async |work| {
+        let arguments = ["chaos", "--runs", "1", "--seed", RIVALS, "--unconditional"];
+        let caught = work.execute("chaos", &mut work.xtask(&arguments)).await;
+        ensure!(caught.is_err(), "chaos found nothing: {caught:?}");
+        let said = std::fs::read_to_string(work.log("chaos"))?;
+        ensure!(said.contains("NOT WHOLE"), "chaos ended with: {said}");
+        Ok(())
+    })
+    .await
 }

@@ -1,75 +1,93 @@
+//! `cargo xtask demo`, as a person runs it.
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Processes, Repository, without_cargo_variables};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::process::Command;
+use system_tests::Workspace;
 use tokio::time::{Instant, sleep};
 
-/// The demos of a test run: every format, both Kafkas, synthetic ticks.
-pub(crate) const RUNS: [&[&str]; 5] = [
-    &["--format", "parquet"],
-    &["--format", "json"],
-    &["--format", "csv"],
-    &["--kafka", "apache", "--rows", "50000"],
-    &[
-        "--csv",
-        "xtask/testdata/spreadsheet.csv",
-        "--date-order",
-        "dmy",
-    ],
-];
+/// Rows of the sample file that are read, skipped, rejected, sent.
+const HONG_KONG: [u64; 4] = [5_693, 0, 0, 5_693];
 
-/// Runs a demo as a person does and checks the figures that it writes.
-pub(crate) async fn run(
-    arguments: &[&str],
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    // The ports that these services have by default, taken by somebody else (or by these
-    // lines): the demo finds its own.
-    let _taken: Vec<_> = [4566, 8883, 9000, 9092]
-        .into_iter()
-        .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
-        .collect();
-    let name = arguments.join("-").replace(['/', '-'], "_");
-    let summary = folder.join(format!("demo{name}.json"));
-    let log = folder.join(format!("demo{name}.log"));
-    let mut demo = xtask(repository)?;
-    demo.arg("demo")
-        .args(arguments)
-        .arg("--summary")
-        .arg(&summary);
-    processes.run("demo", &mut demo, &log).await?;
-    let figures: Value = serde_json::from_str(&std::fs::read_to_string(&summary)?)
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet() -> Result<()> {
+    demo("parquet", &["--format", "parquet"], HONG_KONG).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json() -> Result<()> {
+    demo("json", &["--format", "json"], HONG_KONG).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv() -> Result<()> {
+    demo("csv", &["--format", "csv"], HONG_KONG).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn synthetic_ticks_through_apache_kafka() -> Result<()> {
+    demo(
+        "synthetic_ticks_through_apache_kafka",
+        &["--kafka", "apache", "--rows", "50000"],
+        [50_000, 0, 0, 50_000],
+    )
+    .await
+}
+
+/// 9 rows, of which 1 is blank and 2 are not valid ticks.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_spreadsheet_has_rewritten() -> Result<()> {
+    let csv = "xtask/testdata/spreadsheet.csv";
+    demo(
+        "spreadsheet",
+        &["--csv", csv, "--date-order", "dmy"],
+        [9, 1, 2, 6],
+    )
+    .await
+}
+
+/// Runs a demo and checks the figures that it writes.
+async fn demo(name: &str, arguments: &[&str], wanted: [u64; 4]) -> Result<()> {
+    Workspace::run(&format!("demo-{name}"), async |work| {
+        // The ports that these services have by default, taken by somebody else (or by
+        // these lines): the demo finds its own.
+        let _taken: Vec<_> = [4566, 8883, 9000, 9092]
+            .into_iter()
+            .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+            .collect();
+        let summary = work.folder.join("summary.json");
+        let mut demo = work.xtask(&["demo"]);
+        demo.args(arguments).arg("--summary").arg(&summary);
+        work.execute("demo", &mut demo).await?;
+        expect_figures(&summary, wanted)
+    })
+    .await
+}
+
+fn expect_figures(summary: &Path, wanted: [u64; 4]) -> Result<()> {
+    let figures: Value = serde_json::from_str(&std::fs::read_to_string(summary)?)
         .with_context(|| summary.display().to_string())?;
     let figure = |name: &str| {
         figures[name]
             .as_u64()
             .with_context(|| format!("{name} is missing in {figures}"))
     };
-    let wanted = match arguments {
-        // 9 rows: 1 blank, 2 that are no ticks.
-        [.., "dmy"] => (9, 1, 2, 6),
-        [.., "50000"] => (50_000, 0, 0, 50_000),
-        _ => (5_693, 0, 0, 5_693),
-    };
-    let got = (
+    let got = [
         figure("rows_read")?,
         figure("rows_skipped")?,
         figure("rows_rejected")?,
         figure("rows_sent")?,
-    );
+    ];
     ensure!(
         got == wanted,
         "rows read, skipped, rejected, sent: wanted {wanted:?}, got {got:?}"
     );
     ensure!(
-        figure("rows_landed")? == wanted.3 && figure("rows_dead_lettered")? == 0,
+        figure("rows_landed")? == wanted[3] && figure("rows_dead_lettered")? == 0,
         "not all rows landed: {figures}"
     );
     ensure!(
@@ -84,80 +102,42 @@ pub(crate) async fn run(
         figures["seconds"]["deploy"].is_number(),
         "no seconds per step: {figures}"
     );
-    println!("     {figures}");
-    Ok(())
-}
-
-/// What a demo refuses before it does anything, with the remedy.
-pub(crate) async fn refusals(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let cases: [(&[&str], &str); 4] = [
-        (&["--rows", "20001"], "run with --kafka apache"),
-        (
-            &["--kafka", "apache"],
-            "on Debian: apt-get install openjdk-17-jre-headless maven",
-        ),
-        (
-            &["--csv", "nowhere.csv"],
-            "nowhere.csv: cannot open the CSV file",
-        ),
-        (&["--csv", "a.csv", "--rows", "5"], "cannot be used with"),
-    ];
-    for (arguments, wanted) in cases {
-        let mut demo = xtask(repository)?;
-        // Nothing on the PATH: no Java, and no tool that it should not have come to.
-        demo.arg("demo").args(arguments).env("PATH", "");
-        let refused = processes
-            .run("demo", &mut demo, &folder.join("refused.log"))
-            .await;
-        let said = refused
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
-        ensure!(
-            said.contains(wanted),
-            "demo {}: wanted {wanted:?}, got: {said}",
-            arguments.join(" ")
-        );
-    }
     Ok(())
 }
 
 /// Interrupts a demo while everything of it runs; nothing may be left.
-pub(crate) async fn interrupted(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let log = folder.join("demo-interrupted.log");
-    let mut demo = xtask(repository)?;
-    demo.args(["demo", "--rows", "1000"]);
-    let process = processes.start("demo", &mut demo, &log).await?;
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !std::fs::read_to_string(&log)?.contains("produce    1,000 rows") {
-        processes.expect_running(process).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_demo_leaves_nothing() -> Result<()> {
+    Workspace::run("demo-interrupted", async |work| {
+        let mut demo = work.xtask(&["demo", "--rows", "1000"]);
+        let process = work
+            .processes
+            .start("demo", &mut demo, &work.log("demo"))
+            .await?;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !std::fs::read_to_string(work.log("demo"))?.contains("produce    1,000 rows") {
+            work.processes.expect_running(process).await?;
+            ensure!(
+                Instant::now() < deadline,
+                "the demo sent nothing within 120 s"
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+        let mark = work.repository.path(format!(".local/demo-{process}"));
         ensure!(
-            Instant::now() < deadline,
-            "the demo sent nothing within 120 s"
+            !left_behind(&mark)?.is_empty(),
+            "found no process of the demo while it runs: this check sees nothing"
         );
-        sleep(Duration::from_millis(50)).await;
-    }
-    let mark = repository.path(format!(".local/demo-{process}"));
-    ensure!(
-        !left_behind(&mark)?.is_empty(),
-        "found no process of the demo while it runs: this check sees nothing"
-    );
-    processes.signal(process, Signal::INT).await;
-    let status = processes.wait(process).await?;
-    ensure!(!status.success(), "an interrupted demo ended with {status}");
-    let left = left_behind(&mark)?;
-    if !left.is_empty() {
-        bail!("left behind: {}", left.join(", "));
-    }
-    Ok(())
+        work.processes.signal(process, Signal::INT).await;
+        let status = work.processes.wait(process).await?;
+        ensure!(!status.success(), "an interrupted demo ended with {status}");
+        let left = left_behind(&mark)?;
+        if !left.is_empty() {
+            bail!("left behind: {}", left.join(", "));
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Returns the processes whose command line, environment or working directory names a
@@ -190,111 +170,4 @@ fn left_behind(folder: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(found)
-}
-
-/// `up` in the background, a second `up` that is refused, `replay` against it, `down`,
-/// and `replay` without a stack.
-pub(crate) async fn up_replay_down(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let log = |name: &str| folder.join(format!("{name}.log"));
-    let outcome = async {
-        processes
-            .run("up", xtask(repository)?.arg("up"), &log("up"))
-            .await?;
-        let second = processes
-            .run("second up", xtask(repository)?.arg("up"), &log("up-second"))
-            .await;
-        ensure!(
-            second.is_err_and(|error| error.to_string().contains("is up already")),
-            "a second up was not refused"
-        );
-        processes
-            .run(
-                "replay",
-                xtask(repository)?.args(["replay", "events/sqs-burst.json"]),
-                &log("replay"),
-            )
-            .await?;
-        let said = std::fs::read_to_string(log("replay"))?;
-        ensure!(
-            said.contains(
-                "→ mail 0001.txt: [ticklake] 40 new files, ticks unknown, 1 dead-letter file"
-            ),
-            "replay said: {said}"
-        );
-        ensure!(said.contains("→ the crawler runs"), "replay said: {said}");
-        readme_replay(repository, processes, &log("replay-readme")).await
-    }
-    .await;
-    processes
-        .run("down", xtask(repository)?.arg("down"), &log("down"))
-        .await?;
-    outcome?;
-    let without = processes
-        .run(
-            "replay without a stack",
-            xtask(repository)?.arg("replay"),
-            &log("replay-without"),
-        )
-        .await;
-    let said = without
-        .err()
-        .map(|error| error.to_string())
-        .unwrap_or_default();
-    ensure!(
-        said.contains("no local stack is running; start it with: cargo xtask up"),
-        "replay without a stack said: {said}"
-    );
-    Ok(())
-}
-
-/// Runs the commands of the README's section on replaying as they stand.
-async fn readme_replay(repository: &Repository, processes: &Processes, log: &Path) -> Result<()> {
-    let readme = std::fs::read_to_string(repository.path("README.md"))?;
-    let section = readme
-        .split("\n## ")
-        .find(|section| section.starts_with("Replay events"))
-        .context("README has no section on replaying")?;
-    let commands: Vec<&str> = section
-        .lines()
-        .filter_map(|line| line.strip_prefix("    "))
-        .collect();
-    ensure!(
-        commands
-            .iter()
-            .any(|command| command.starts_with("cargo lambda invoke")),
-        "README shows no invocation: {commands:?}"
-    );
-    let mut script = String::from("trap 'kill $(jobs -p)' EXIT\nset -e\n");
-    for command in commands {
-        script.push_str(command);
-        // A person takes longer to type the next line than the emulator to listen.
-        script.push_str(if command.ends_with('&') {
-            "\nsleep 5\n"
-        } else {
-            "\n"
-        });
-    }
-    let mut shell = Command::new("bash");
-    without_cargo_variables(&mut shell)
-        .current_dir(repository.root())
-        .args(["-c", &script]);
-    processes.run("README", &mut shell, log).await?;
-    let said = std::fs::read_to_string(log)?;
-    ensure!(
-        said.contains("{\"batchItemFailures\":[]}")
-            && said.contains("Subject: [ticklake] 1 new file"),
-        "README's commands said: {said}"
-    );
-    Ok(())
-}
-
-/// This program again.
-pub(crate) fn xtask(repository: &Repository) -> Result<Command> {
-    let mut xtask = Command::new(std::env::current_exe()?);
-    xtask.current_dir(repository.root());
-    Ok(xtask)
 }

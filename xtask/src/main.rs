@@ -7,7 +7,6 @@ mod chaos;
 mod demo;
 mod prepare;
 mod replay;
-mod sample;
 mod steps;
 mod test;
 mod up;
