@@ -113,7 +113,7 @@ class Template(unittest.TestCase):
 
     def test_no_deployment_forgets_a_parameter(self):
         """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
-        for page in ("README.md", "docs/runbook.md"):
+        for page in ("README.md", "docs/deploy.md", "docs/runbook.md"):
             self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
 
     def test_image_instance_type_and_architecture_agree(self):
@@ -196,7 +196,7 @@ class Template(unittest.TestCase):
         self.assertIn("UnderReplicatedPartitions", watched)
 
     def test_the_cost_table_adds_up(self):
-        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "docs/cost.md").read_text(encoding="utf-8"), re.M)
         *rows, total = [row for row in table if "." in row[2]]
         for column in (1, 2):
             self.assertAlmostEqual(sum(float(row[column]) for row in rows), float(total[column]), places=2)
