@@ -7,6 +7,7 @@ mod chaos;
 mod checks;
 mod demos;
 mod deployment;
+mod documents;
 mod edges;
 mod events;
 mod functions;
@@ -44,6 +45,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run("dependency edges", edges::check(repository))
+        .await;
+    checks
+        .run(
+            "dependencies: licences, bans, sources",
+            documents::dependencies(repository, tools, processes, folder),
+        )
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))
@@ -94,6 +101,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run(
             "build agents",
             prepare::agents(repository, processes, folder),
+        )
+        .await;
+    checks
+        .run(
+            "documents: links and commands",
+            documents::pages(repository, tools, processes, folder),
         )
         .await;
     checks
