@@ -53,6 +53,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         )
         .await;
     checks
+        .run(
+            "documents: spelling",
+            documents::spelling(repository, tools, processes, folder),
+        )
+        .await;
+    checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))
         .await;
     checks
