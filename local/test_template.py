@@ -64,6 +64,20 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed().refusals(), [])
         self.assertEqual(deployed(KafkaSecurity="tls").refusals()[0][:46], "The stack's own Kafka is KafkaSecurity=plainte")
 
+    def test_every_instance_boots_by_the_one_script(self):
+        """EC2 takes 16 KiB of user data, and Fn::Sub what looks like a variable in the script."""
+        script = TEMPLATE["Mappings"]["Scripts"]["Boot"]["FromLayer"]
+        self.assertNotIn("${", script)
+        templates = deployed(KafkaBrokers="3", Producer="synthetic").of_type("AWS::EC2::LaunchTemplate")
+        self.assertEqual(len(templates), 5)
+        for name, template in templates.items():
+            user_data = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+            self.assertTrue(user_data.startswith("#!/bin/bash\n"), name)
+            self.assertTrue(user_data.endswith(script + "\n"), name)
+            self.assertLess(len(user_data), 16 * 1024, name)
+            for variable in set(re.findall(r"\$([A-Z]+)\b", script)):
+                self.assertRegex(user_data, rf"(?m)^export (.* )?{variable}=", name)
+
     def test_no_deployment_replaces_brokers_for_a_newer_image(self):
         """The text that EC2 resolves at launch stays what it is; an image that CloudFormation looks up changes."""
         for name, template in deployed(KafkaBrokers="3").of_type("AWS::EC2::LaunchTemplate").items():
