@@ -6,6 +6,7 @@ mod cargo_tests;
 mod chaos;
 mod checks;
 mod demos;
+mod deployer;
 mod deployment;
 mod edges;
 mod events;
