@@ -8,6 +8,7 @@
 mod apache_kafka;
 pub mod arrivals;
 mod aws;
+mod aws_call;
 mod crawl_worker;
 mod crawled_table;
 mod deployment;
@@ -31,6 +32,7 @@ mod tools;
 
 pub use apache_kafka::Secured;
 pub use aws::{Aws, REGION};
+pub use aws_call::CallError;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
 pub use fault_proxy::{Conditions, Fault, FaultProxy};

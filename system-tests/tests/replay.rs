@@ -66,8 +66,11 @@ async fn readme_replay(work: &Workspace) -> Result<()> {
         .find(|section| section.starts_with("Replay events"))
         .context("README has no section on replaying")?;
     let commands: Vec<&str> = section
+        .split_once("```sh\n")
+        .and_then(|(_, block)| block.split_once("```"))
+        .context("README's section on replaying has no commands")?
+        .0
         .lines()
-        .filter_map(|line| line.strip_prefix("    "))
         .collect();
     ensure!(
         commands

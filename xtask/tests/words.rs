@@ -20,7 +20,16 @@ fn said(arguments: &[&str]) -> String {
 
 #[test]
 fn help() {
-    let commands = ["demo", "test", "up", "down", "replay", "chaos", "bench"];
+    let commands = [
+        "demo",
+        "test",
+        "up",
+        "down",
+        "replay",
+        "chaos",
+        "bench",
+        "aws-check",
+    ];
     let each = commands.iter().map(|command| said(&[*command, "--help"]));
     insta::assert_snapshot!(said(&["--help"]) + &each.collect::<String>());
 }

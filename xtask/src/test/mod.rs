@@ -4,6 +4,7 @@
 mod cargo_tests;
 mod checks;
 mod deployment;
+mod documents;
 mod edges;
 pub(crate) mod template;
 
@@ -35,6 +36,18 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run("dependency edges", edges::check(repository))
+        .await;
+    checks
+        .run(
+            "dependencies: licences, bans, sources",
+            documents::dependencies(repository, tools, processes, folder),
+        )
+        .await;
+    checks
+        .run(
+            "documents: spelling",
+            documents::spelling(repository, tools, processes, folder),
+        )
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))
@@ -79,6 +92,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run(
             "prepare: build agents",
             prepare::agents(repository, processes, folder),
+        )
+        .await;
+    checks
+        .run(
+            "documents: links and commands",
+            documents::pages(repository, tools, processes, folder),
         )
         .await;
     checks

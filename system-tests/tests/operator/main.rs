@@ -1,7 +1,8 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it, runs the agents with the deployed settings
-//! in the deployed roles, loses events and sends them again, changes a parameter, deletes
-//! the stack, and takes over its bucket with a new one.
+//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, runs the
+//! agents with the deployed settings in the deployed roles, loses events and sends them
+//! again, runs the checklist of a first deployment, changes a parameter, deletes the
+//! stack, and takes over its bucket with a new one.
 
 use std::time::Duration;
 
@@ -9,12 +10,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 use local::arrivals::{all_announced, all_crawled, all_landed};
 use local::sample::{SUBSCRIBER, TOPIC};
 use local::{
-    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role, Stack,
-    StackOptions, sam_command,
+    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role,
+    Stack, sam_command,
 };
 use serde_json::{Value, json};
 use system_tests::Workspace;
 use tokio::process::Command;
+
+use deployer::{DEPLOYER_ACTIONS, Deployer};
+
+mod aws_check;
+mod deployer;
 
 /// Ticks that are sent at a time.
 const TICKS: u64 = 500;
@@ -76,6 +82,7 @@ struct Operator<'a> {
     work: &'a Workspace,
     kafka: Kafka,
     secret: String,
+    deployer: Deployer,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +115,17 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
+    let deployer = Deployer::create(&ministack.aws, &work.repository, &work.tools).await?;
     let operator = Operator {
         work,
         kafka,
         secret,
+        deployer,
     };
+    operator
+        .refused_deployments()
+        .await
+        .context("a deployer who lacks an action")?;
     let stack = operator.deploy(ministack, &[], "2s").await?;
     operator
         .connections(&stack)
@@ -122,6 +135,9 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
         .dropped_events(&stack)
         .await
         .context("events dropped and reconciled")?;
+    aws_check::check(&stack, work)
+        .await
+        .context("cargo xtask aws-check")?;
     operator
         .permissions(&stack)
         .await
@@ -137,7 +153,30 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
 }
 
 impl Operator<'_> {
+    /// Without one of its actions the deployer's `sam deploy` fails, and says which.
+    async fn refused_deployments(&self) -> Result<()> {
+        for action in DEPLOYER_ACTIONS {
+            self.deployer.without(action).await?;
+            let refusal = format!("not authorized to perform: {action}");
+            match self.sam_deploy(&[], "2s").await {
+                Ok(_) => bail!("the deployment without {action} succeeded"),
+                Err(error) => ensure!(
+                    format!("{error:#}").contains(&refusal),
+                    "without {action}: got {error:#}, wanted {refusal:?}"
+                ),
+            }
+            self.deployer.restore().await?;
+            println!("     sam deploy without {action}: {refusal}");
+        }
+        Ok(())
+    }
+
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
+        let deployment = self.sam_deploy(more, max_age).await?;
+        Stack::watch(ministack, deployment, &self.work.folder).await
+    }
+
+    async fn sam_deploy(&self, more: &[&str], max_age: &str) -> Result<Deployment> {
         let (secret, max_age) = (
             format!("KafkaSecretArn={}", self.secret),
             format!("BatchMaxAge={max_age}"),
@@ -161,16 +200,13 @@ impl Operator<'_> {
                 .clone(),
             more: own.iter().chain(more).map(ToString::to_string).collect(),
         };
-        let options = StackOptions {
-            folder: self.work.folder.clone(),
-            parameters,
-        };
-        Stack::deploy(
-            ministack,
+        Deployment::deploy(
             &self.work.repository,
             &self.work.tools,
             &self.work.processes,
-            &options,
+            &self.deployer.aws,
+            &self.work.folder,
+            &parameters,
         )
         .await
     }
@@ -497,7 +533,7 @@ impl Operator<'_> {
                 "--region",
                 REGION,
             ])
-            .envs(ministack.aws.environment());
+            .envs(self.deployer.aws.environment());
         self.work
             .processes
             .run(
