@@ -1,9 +1,9 @@
 //! The market tick, as it travels through Kafka and into the lake.
 //!
-//! A [`Tick`] is made from a Kafka value ([`Tick::from_json`]) or from a CSV row
+//! A [`Tick`] is parsed from a Kafka value ([`Tick::from_json`]) or from a CSV row
 //! ([`CsvMapping::tick`]) and is valid by construction: a symbol, an event time between
-//! 1970 and 9999, finite numbers. Fields it does not know are kept in [`Tick::extra`].
-//! Every refusal names the field, what was got and what was wanted.
+//! 1970 and 9999, finite numbers. Unknown fields are kept in [`Tick::extra`]. Every error
+//! names the field, its value and the wanted value.
 
 mod csv_line;
 mod csv_mapping;
@@ -25,9 +25,9 @@ pub use symbol::Symbol;
 /// One market tick.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// What was traded; also the Kafka key.
+    /// The traded instrument; also the Kafka key.
     pub symbol: Symbol,
-    /// When it was traded, to the microsecond, in UTC.
+    /// Time of the trade in UTC, to the microsecond.
     pub event_time: EventTime,
     /// Last price; finite.
     pub price: f64,
@@ -42,8 +42,8 @@ pub struct Tick {
     /// Closing price of the interval; finite.
     pub close: Option<f64>,
     /// The fields that a tick does not define, as the text of one JSON object on one
-    /// line; numbers keep the digits they came with. Before them stand the digits of the
-    /// tick's own numbers that a double does not hold, each under its field's name (see
+    /// line; numbers keep their original digits. The object begins with the digits of the
+    /// tick's own numbers that a double cannot hold, each under its field's name (see
     /// [`inexact_numbers`]).
     pub extra: Option<String>,
 }
