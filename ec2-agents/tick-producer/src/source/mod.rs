@@ -10,19 +10,19 @@ use crate::config::{Config, SourceKind};
 use csv_file::CsvFile;
 use random_walk::RandomWalk;
 
-/// Where ticks come from.
+/// A source of ticks.
 pub(crate) enum Source {
     Csv(Box<CsvFile>),
     Synthetic(RandomWalk),
 }
 
-/// What a source gives next.
+/// The next item of a source.
 pub(crate) enum Item {
     /// A tick.
     Tick(Tick),
-    /// A row without a single value.
+    /// A row without a value.
     Blank,
-    /// A row that is no tick.
+    /// A row that is not a valid tick.
     Rejected(RejectedRow),
 }
 
@@ -30,13 +30,13 @@ pub(crate) enum Item {
 pub(crate) struct RejectedRow {
     /// Its line in the file, from 1 on.
     pub(crate) line: u64,
-    /// Why it cannot be sent.
+    /// The reason why it cannot be sent.
     pub(crate) reason: Reason,
-    /// The line as it stands in the file, line end included.
+    /// The line in the file, line end included.
     pub(crate) raw: Vec<u8>,
 }
 
-/// Why a row cannot be sent.
+/// The reason why a row cannot be sent.
 pub(crate) enum Reason {
     /// It is not a valid tick.
     Invalid(RowError),
@@ -44,13 +44,13 @@ pub(crate) enum Reason {
     TooLarge {
         /// Bytes of the message.
         bytes: usize,
-        /// Most bytes of a message.
+        /// Maximum bytes of a message.
         limit: usize,
     },
 }
 
 impl RejectedRow {
-    /// Returns what a person reads of it.
+    /// Returns the line and the reason in words.
     pub(crate) fn message(&self, file: &str) -> String {
         let separator = if matches!(self.reason, Reason::Invalid(RowError::Field(_))) {
             ", "
@@ -98,8 +98,8 @@ impl Source {
         }
     }
 
-    /// Returns the row that was read last as one that cannot be sent; `None` if the
-    /// source has no rows.
+    /// Returns the last row as one that cannot be sent, or `None` if the source has no
+    /// rows.
     pub(crate) fn reject(&self, reason: Reason) -> Option<RejectedRow> {
         match self {
             Self::Csv(file) => Some(file.reject(reason)),
@@ -107,7 +107,7 @@ impl Source {
         }
     }
 
-    /// Returns the file's path, or what stands for it.
+    /// Returns the file's path, or a name for the synthetic source.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Csv(file) => file.name(),
@@ -115,7 +115,7 @@ impl Source {
         }
     }
 
-    /// Returns the line with which a rejects file begins.
+    /// Returns the first line of a rejects file.
     pub(crate) fn header(&self) -> &[u8] {
         match self {
             Self::Csv(file) => file.header(),
@@ -131,7 +131,7 @@ impl Source {
         }
     }
 
-    /// Returns bytes of the file, or ticks to be made; `None` where there is no end.
+    /// Returns the file's bytes, or the number of ticks; `None` if there is no end.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Csv(file) => Some(file.length()),
