@@ -1,5 +1,4 @@
-//! Objects, events and functions as tests and benchmarks use them, and a stack to try
-//! them on.
+//! Objects, events and functions for tests and benchmarks, and a stack for them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +12,10 @@ use serde_json::{Value, json};
 use crate::demo::SUBSCRIBER;
 use crate::up::function_environment;
 
-/// Brokers of a stack whose agents nobody starts.
+/// Brokers of a stack without running agents.
 pub(crate) const NO_KAFKA: &str = "127.0.0.1:9";
 
-/// Deploys the template as it is by default.
+/// Deploys the template with its defaults.
 pub(crate) async fn deploy(
     ministack: Ministack,
     repository: &Repository,
@@ -44,7 +43,7 @@ pub(crate) async fn deploy(
     .await
 }
 
-/// Returns a function's bootstrap as `sam build` leaves it.
+/// Returns a function's bootstrap from `sam build`.
 pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
     let built = if function == "notify" {
         "NotifyFunction"
@@ -57,8 +56,8 @@ pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
         .join("bootstrap")
 }
 
-/// Starts a function outside of the stack that it works on, with more variables than the
-/// template gives it.
+/// Starts a function as a process outside its stack, with the template's variables and
+/// more.
 pub(crate) async fn function(
     stack: &Stack,
     repository: &Repository,
@@ -82,8 +81,7 @@ pub(crate) async fn function(
     .await
 }
 
-/// Puts a small object with the metadata of one tick; returns its ETag and the version's
-/// id.
+/// Puts a small object with the metadata of one tick. Returns its ETag and version id.
 pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
     let metadata = ObjectMetadata {
         rows: 1,
@@ -120,28 +118,48 @@ pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) 
     if let Some(version) = version {
         object["version-id"] = version.into();
     }
-    json!({"version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": "Object Created", "source": "aws.s3",
-        "account": "000000000000", "time": "2026-11-21T05:00:01Z", "region": "us-east-1", "resources": [format!("arn:aws:s3:::{bucket}")],
-        "detail": {"version": "0", "bucket": {"name": bucket}, "object": object, "reason": "PutObject"}})
+    json!({
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "000000000000",
+        "time": "2026-11-21T05:00:01Z",
+        "region": "us-east-1",
+        "resources": [format!("arn:aws:s3:::{bucket}")],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": bucket},
+            "object": object,
+            "reason": "PutObject",
+        },
+    })
 }
 
-/// Returns what Lambda hands a function for a batch of messages.
+/// Returns the payload that Lambda gives a function for a batch of messages.
 pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
     let records = bodies.into_iter().enumerate().map(|(place, body)| {
-        json!({"messageId": format!("m{place}"), "receiptHandle": format!("r{place}"), "body": body.to_string(), "eventSource": "aws:sqs",
-            "attributes": {"SentTimestamp": "1795237201234"}, "messageAttributes": {}, "awsRegion": "us-east-1"})
+        json!({
+            "messageId": format!("m{place}"),
+            "receiptHandle": format!("r{place}"),
+            "body": body.to_string(),
+            "eventSource": "aws:sqs",
+            "attributes": {"SentTimestamp": "1795237201234"},
+            "messageAttributes": {},
+            "awsRegion": "us-east-1",
+        })
     });
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-/// Returns the messages that an answer fails.
+/// Returns the failed messages in an answer.
 ///
 /// # Errors
-/// It is no batch response.
+/// The answer is not a batch response.
 pub(crate) fn failed(answer: &Value) -> Result<Vec<&str>> {
     let failures = answer["batchItemFailures"]
         .as_array()
-        .with_context(|| format!("no batch response: {answer}"))?;
+        .with_context(|| format!("not a batch response: {answer}"))?;
     Ok(failures
         .iter()
         .filter_map(|failure| failure["itemIdentifier"].as_str())

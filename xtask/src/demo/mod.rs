@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole path on real input, and the proof of what it claims.
+//! `cargo xtask demo`: runs the whole path on real input, and proves its claims.
 
 mod agents;
 mod checks;
@@ -29,13 +29,13 @@ use wording::{count, grouped};
 
 /// Topic and partitions of the local stack.
 pub(crate) const TOPIC: (&str, i32) = ("ticks", 4);
-/// Who the mails are for.
+/// Address of the mails.
 pub(crate) const SUBSCRIBER: &str = "you@example.com";
-/// How long a step waits for progress before it says what is missing.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Limit of a step's wait for progress.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs the demo; with `--keep` in the background, whose output is shown here until it is
-/// done.
+/// Runs the demo. With `--keep` it runs in the background, and its output is printed here
+/// until it is done.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let input = input::Input::of(&options)?;
     KafkaKind::from(options.kafka).check()?;
@@ -69,7 +69,7 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     if options.keep {
         steps.line(
             "kept",
-            "the stack goes on; cargo xtask down ends it and its state",
+            "the stack keeps running; cargo xtask down ends it and its state",
         );
         let (stack, kafka) = kept;
         return State::of(&stack, &kafka)?
@@ -80,7 +80,8 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     processes.stop_all().await;
     std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     println!(
-        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · cargo xtask demo --format csv · README \"Deploy to AWS\""
+        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · \
+         cargo xtask demo --format csv · docs/deploy.md"
     );
     Ok(())
 }
@@ -196,7 +197,7 @@ async fn pipeline(
     steps
         .step(
             "crawl",
-            "start-crawler starts the crawler, it adds the partitions",
+            "start-crawler starts the crawler, which adds the partitions",
             async {
                 let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
                 let table = format!(
@@ -263,7 +264,7 @@ async fn pipeline(
                     folder.display()
                 );
                 Ok((
-                    "tick-consumer sealed what was open and left the group".to_owned(),
+                    "tick-consumer sealed its open batches and left the group".to_owned(),
                     (),
                 ))
             })

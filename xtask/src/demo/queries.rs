@@ -6,8 +6,8 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use local::{Aws, Deployment, Repository, Rows};
 
-/// Rows of a result that are shown.
-const SHOWN: usize = 10;
+/// Maximum number of printed rows of a result.
+const MAX_PRINTED_ROWS: usize = 10;
 
 /// The results of the sample queries.
 pub(crate) struct Shown {
@@ -15,18 +15,16 @@ pub(crate) struct Shown {
     results: Vec<(String, Rows)>,
 }
 
-/// Runs every query of `sql/`. They look back from now; where the newest tick is older
-/// than an hour, they look back from it, as a replay of old data would otherwise give
-/// empty tables.
+/// Runs every query of `sql/`. They look back from now. If the newest tick is older than an
+/// hour, they look back from that tick, as a replay of old data would otherwise give empty
+/// tables.
 pub(crate) async fn all(
     repository: &Repository,
     aws: &Aws,
     deployment: &Deployment,
 ) -> Result<Shown> {
-    let (work_group, database) = (
-        deployment.output("WorkGroupName")?,
-        deployment.output("DatabaseName")?,
-    );
+    let work_group = deployment.output("WorkGroupName")?;
+    let database = deployment.output("DatabaseName")?;
     let newest = Rows::query(
         aws,
         work_group,
@@ -77,7 +75,7 @@ pub(crate) fn statements(repository: &Repository) -> Result<BTreeMap<String, Str
     Ok(statements)
 }
 
-/// Returns a query as it would be answered at another time.
+/// Returns a query that asks as of another time.
 pub(crate) fn at(sql: &str, now: DateTime) -> String {
     sql.replace(
         "current_timestamp",
@@ -89,7 +87,7 @@ pub(crate) fn at(sql: &str, now: DateTime) -> String {
 }
 
 impl Shown {
-    /// Returns which queries were run.
+    /// Returns a line about the queries that were run.
     pub(crate) fn heading(&self) -> String {
         let queries = format!("the {} queries of sql/", self.results.len());
         match self.as_of {
@@ -121,7 +119,7 @@ fn table(result: &Rows) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(&result.columns);
-    for row in result.rows.iter().take(SHOWN) {
+    for row in result.rows.iter().take(MAX_PRINTED_ROWS) {
         table.add_row(row);
     }
     for (place, column) in table.column_iter_mut().enumerate() {
@@ -132,7 +130,7 @@ fn table(result: &Rows) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let more = result.rows.len().saturating_sub(SHOWN);
+    let more = result.rows.len().saturating_sub(MAX_PRINTED_ROWS);
     let more = if more == 0 {
         String::new()
     } else {
