@@ -15,7 +15,7 @@ from rich.text import Text
 
 COMMAND = ["cargo", "xtask", "demo"]
 PICTURE = pathlib.Path("docs/demo.svg")
-WIDTH = 120
+WIDTH = 130
 # A step's line begins with its name; other lines are indented.
 STEP = re.compile(r"^(\w[\w ]{0,9}) +\S")
 

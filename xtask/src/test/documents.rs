@@ -1,4 +1,4 @@
-//! Markdown pages and dependencies, checked by Python scripts beside the template's.
+//! Markdown pages, spelling and dependencies.
 
 use std::path::Path;
 
@@ -27,6 +27,21 @@ pub(crate) async fn dependencies(
     folder: &Path,
 ) -> Result<()> {
     script("test_dependencies", repository, tools, processes, folder).await
+}
+
+/// Checks the spelling of everything that git knows.
+pub(crate) async fn spelling(
+    repository: &Repository,
+    tools: &Tools,
+    processes: &Processes,
+    folder: &Path,
+) -> Result<()> {
+    let mut typos = Command::new(tools.path("typos"));
+    typos
+        .args(["--format", "brief"])
+        .current_dir(repository.root());
+    let log = folder.join("typos.log");
+    processes.run("typos", &mut typos, &log).await
 }
 
 async fn script(

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that checks the project. Every check runs, whatever
 //! became of the one before; the last line counts.
 
+mod aws_check;
 mod brokers;
 mod cargo_tests;
 mod chaos;
@@ -50,6 +51,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run(
             "dependencies: licences, bans, sources",
             documents::dependencies(repository, tools, processes, folder),
+        )
+        .await;
+    checks
+        .run(
+            "documents: spelling",
+            documents::spelling(repository, tools, processes, folder),
         )
         .await;
     checks
@@ -156,7 +163,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     let together: Vec<(_, LocalBoxFuture<'_, _>)> = vec![
         (
-            "operator: secured Kafka, roles, reconcile, update, delete",
+            "operator: secured Kafka, roles, reconcile, aws-check, update, delete",
             Box::pin(operator::check(repository, tools, processes, folder)),
         ),
         (

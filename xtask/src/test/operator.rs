@@ -1,7 +1,8 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
 //! that speaks TLS and SASL/SCRAM: deploys it, runs the agents with the deployed settings
-//! in the deployed roles, loses events and sends them again, changes a parameter, deletes
-//! the stack, and takes over its bucket with a new one.
+//! in the deployed roles, loses events and sends them again, runs the checklist of a
+//! first deployment, changes a parameter, deletes the stack, and takes over its bucket
+//! with a new one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use local::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::aws_check;
 use super::template::REGION;
 use crate::demo::{SUBSCRIBER, TOPIC, all_announced, all_crawled, all_landed};
 
@@ -124,6 +126,9 @@ pub(crate) async fn check(
         .dropped_events(&stack)
         .await
         .context("events dropped and reconciled")?;
+    aws_check::check(&stack, repository, tools, processes, &operator.folder)
+        .await
+        .context("cargo xtask aws-check")?;
     operator
         .permissions(&stack)
         .await
