@@ -7,8 +7,8 @@ use tokio::process::Command;
 
 use crate::{Aws, CallError, Processes, Repository, aws_call};
 
-/// Oldest Python that the pinned packages run on.
-const PYTHON: (u32, u32) = (3, 11);
+/// Oldest Python that supports the pinned packages.
+const MIN_PYTHON: (u32, u32) = (3, 11);
 
 /// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild,
 /// cfn-lint, shellcheck and typos in one virtual environment, checkov in another, Apache
@@ -173,7 +173,7 @@ fn find_python() -> Result<&'static str> {
     let mut found = Vec::new();
     for name in ["python3", "python3.13", "python3.12", "python3.11"] {
         if let Some(version) = python_version(name) {
-            if version >= PYTHON {
+            if version >= MIN_PYTHON {
                 return Ok(name);
             }
             found.push(format!("{name} is {}.{}", version.0, version.1));
@@ -187,8 +187,8 @@ fn find_python() -> Result<&'static str> {
     bail!(
         "the local stack needs Python {}.{} or later: {found}\n  \
          on Debian: apt-get install python3 python3-venv",
-        PYTHON.0,
-        PYTHON.1
+        MIN_PYTHON.0,
+        MIN_PYTHON.1
     )
 }
 

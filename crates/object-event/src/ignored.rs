@@ -16,7 +16,7 @@ pub enum Ignored {
     OtherEvent(String),
     /// The object is below none of the lake's prefixes.
     OutsideLake,
-    /// The object stands for a folder: its key ends in a slash.
+    /// The object is the marker of a folder: its key ends in a slash.
     FolderMarker,
     /// A part of the key begins with `_` or `.`, so neither crawler nor Athena sees the
     /// object.

@@ -21,7 +21,8 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}";
             match source.length() {
-                // The template is a constant. A wrong one would only give the default style.
+                // The template is a constant. A wrong one would only give the default
+                // style.
                 Some(length) => ProgressBar::new(length).with_style(
                     ProgressStyle::with_template(template)
                         .unwrap_or_else(|_| ProgressStyle::default_bar()),

@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
 const ROW: &str = "HSI,2010-01-08,1,2,0.5,1.5,1.5,10,0.2\n";
-const TIMEOUT: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Bench {
     folder: TempDir,
@@ -78,7 +78,7 @@ impl Bench {
             .start("tick-producer", &mut command, &log)
             .await
             .expect("a process");
-        let ended = tokio::time::timeout(TIMEOUT, self.processes.wait(process))
+        let ended = tokio::time::timeout(STEP_TIMEOUT, self.processes.wait(process))
             .await
             .expect("an end within 60 s")
             .expect("a status");
@@ -100,7 +100,7 @@ impl Bench {
     async fn wait_for_ticks(&self) {
         let client = self.client();
         let arrived = tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + TIMEOUT;
+            let deadline = Instant::now() + STEP_TIMEOUT;
             while count(&client) == 0 {
                 assert!(Instant::now() < deadline, "no tick has arrived");
                 std::thread::sleep(Duration::from_millis(20));
@@ -124,7 +124,7 @@ impl Bench {
             let wanted = count(&client);
             while (received.len() as i64) < wanted {
                 let message = client
-                    .poll(TIMEOUT)
+                    .poll(STEP_TIMEOUT)
                     .expect("a message in time")
                     .expect("a message");
                 let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
@@ -164,7 +164,7 @@ fn count(client: &BaseConsumer) -> i64 {
     (0..4)
         .map(|partition| {
             client
-                .fetch_watermarks("ticks", partition, TIMEOUT)
+                .fetch_watermarks("ticks", partition, STEP_TIMEOUT)
                 .expect("watermarks")
                 .1
         })
@@ -543,7 +543,7 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
     bench.kafka.switch(false).expect("switched off");
     tokio::time::sleep(Duration::from_secs(7)).await;
     bench.kafka.switch(true).expect("switched on");
-    let status = tokio::time::timeout(TIMEOUT, bench.processes.wait(process))
+    let status = tokio::time::timeout(STEP_TIMEOUT, bench.processes.wait(process))
         .await
         .expect("an end")
         .expect("a status");
@@ -591,7 +591,7 @@ async fn undelivered_ticks_are_counted_and_decide_the_exit_code() {
         .expect("a process");
     bench.wait_for_ticks().await;
     bench.kafka.switch(false).expect("switched off");
-    let status = tokio::time::timeout(TIMEOUT, bench.processes.wait(process))
+    let status = tokio::time::timeout(STEP_TIMEOUT, bench.processes.wait(process))
         .await
         .expect("an end")
         .expect("a status");
