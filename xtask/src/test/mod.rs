@@ -7,6 +7,7 @@ mod cargo_tests;
 mod chaos;
 mod checks;
 mod demos;
+mod deployer;
 mod deployment;
 mod documents;
 mod edges;

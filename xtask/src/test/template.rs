@@ -63,7 +63,8 @@ pub(crate) async fn translate(
     Ok(translated)
 }
 
-/// What deployments with various parameters would be, without deploying them.
+/// What deployments with various parameters would be, and what whoever deploys may do for
+/// them, without deploying.
 pub(crate) async fn deployments(
     repository: &Repository,
     tools: &Tools,
@@ -71,10 +72,12 @@ pub(crate) async fn deployments(
     folder: &Path,
 ) -> Result<()> {
     let mut tests = Command::new(tools.path("python"));
-    tests.arg(repository.path("local/test_template.py"));
+    tests
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(repository.path("local"));
     processes
         .run(
-            "test_template.py",
+            "tests of the template",
             &mut tests,
             &folder.join("test-template.log"),
         )
