@@ -2,7 +2,7 @@
 
 use crate::csv_line::CsvLine;
 use crate::inexact::keep_digits;
-use crate::json::{json_string, push_member};
+use crate::json_text::{json_string, push_member};
 use crate::{DateOrder, EventTime, FieldError, HeaderError, RowError, Symbol, Tick};
 
 /// The headers of each field of the tick in lower case, the preferred one first.

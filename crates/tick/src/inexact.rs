@@ -2,7 +2,7 @@
 //! [`Tick::extra`](crate::Tick::extra), each under its field's name. No other member has
 //! such a name, as fields with these names are the tick's own.
 
-use crate::json::push_member;
+use crate::json_text::push_member;
 
 /// The fields of a tick that are numbers.
 pub(crate) const NUMBERS: [&str; 6] = ["price", "volume", "open", "high", "low", "close"];

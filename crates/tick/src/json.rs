@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::inexact::{Digits, NUMBERS, keep_digits};
+use crate::json_text::{json_string, push_member};
 use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 
 /// Number of fields that a tick defines.
@@ -80,20 +81,6 @@ fn place(key: &str) -> Option<usize> {
     })
 }
 
-/// Appends `"key":value` to the text of a JSON object that is still open.
-pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
-    object.push(if object.is_empty() { '{' } else { ',' });
-    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        object.push('"');
-        object.push_str(key);
-        object.push('"');
-    } else {
-        object.push_str(&json_string(key));
-    }
-    object.push(':');
-    object.push_str(value);
-}
-
 /// Returns a JSON value without line ends and tabs, which the rows of a text lake cannot
 /// hold. Strings escape control characters, so the others are between the tokens of an
 /// array or object, and a blank means the same there.
@@ -102,10 +89,6 @@ fn on_one_line(json: &str) -> Cow<'_, str> {
         return json.replace(|c| c < ' ', " ").into();
     }
     json.into()
-}
-
-pub(crate) fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 impl Tick {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use agent::Kafka;
+use agent::KafkaSettings;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tick::Symbol;
 
@@ -9,19 +9,19 @@ use tick::Symbol;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The destination of the ticks.
-    pub kafka: Kafka,
+    pub kafka: KafkaSettings,
     /// The source of the ticks.
     #[serde(default, deserialize_with = "agent::word")]
     pub source: SourceKind,
     /// The CSV source.
     #[serde(default)]
-    pub csv: Csv,
+    pub csv: CsvSettings,
     /// The synthetic source.
     #[serde(default)]
-    pub synthetic: Synthetic,
+    pub synthetic: SyntheticSettings,
     /// The settings for sending.
     #[serde(default)]
-    pub send: Send,
+    pub send: SendSettings,
 }
 
 /// The kind of source.
@@ -38,7 +38,7 @@ pub enum SourceKind {
 /// The `csv` section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Csv {
+pub struct CsvSettings {
     /// The file.
     pub path: Option<PathBuf>,
     /// Order of day and month in dates such as 08/01/2010. Needed only if the file does
@@ -65,7 +65,7 @@ pub enum Order {
 /// The `synthetic` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Synthetic {
+pub struct SyntheticSettings {
     /// Number of ticks; without it, until SIGTERM.
     pub rows: Option<u64>,
     /// Symbols of the ticks, in turn.
@@ -74,7 +74,7 @@ pub struct Synthetic {
     pub seed: u64,
 }
 
-impl Default for Synthetic {
+impl Default for SyntheticSettings {
     fn default() -> Self {
         let symbols = [
             "HSI", "NYA", "IXIC", "N225", "GDAXI", "SSMI", "TWII", "J203",
@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for Symbols {
 /// The `send` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Send {
+pub struct SendSettings {
     /// Ticks per second; without it, as fast as possible.
     pub rate: Option<f64>,
     /// Start again at the end of the file, until SIGTERM.
@@ -136,7 +136,7 @@ pub struct Send {
     pub compression: Compression,
 }
 
-impl Default for Send {
+impl Default for SendSettings {
     fn default() -> Self {
         Self {
             rate: None,

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command};
 pub use config::{
-    Compression, Config, Csv, EventTimes, Order, Send, SourceKind, Symbols, Synthetic,
+    Compression, Config, CsvSettings, EventTimes, Order, SendSettings, SourceKind, Symbols,
+    SyntheticSettings,
 };
 use progress::Progress;
 use rejects::Rejects;

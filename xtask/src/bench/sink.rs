@@ -333,10 +333,10 @@ impl Bench<'_> {
             "2s",
         ];
         let process = self.consumer(binary, name, "ticks", &arguments).await?;
-        wait(|| Ok(!lines(&self.log(name), "reading")?.is_empty())).await?;
+        wait(|| Ok(!lines(&self.log(name), "partition_reading")?.is_empty())).await?;
         let begun = Instant::now();
         wait(|| {
-            let sealed = lines(&self.log(name), "batch sealed")?;
+            let sealed = lines(&self.log(name), "batch_sealed")?;
             Ok(sealed
                 .iter()
                 .filter_map(|line| line["rows"].as_u64())
@@ -378,7 +378,8 @@ impl Bench<'_> {
         let first = self
             .consumer(&binary, "first", "steady", &arguments)
             .await?;
-        wait(|| Ok(lines(&self.log("first"), "reading")?.len() == PARTITIONS as usize)).await?;
+        wait(|| Ok(lines(&self.log("first"), "partition_reading")?.len() == PARTITIONS as usize))
+            .await?;
         let producer = self.producer()?;
         let produced = tokio::task::spawn_blocking(move || {
             let begun = std::time::Instant::now();
@@ -402,7 +403,7 @@ impl Bench<'_> {
         let total = produced.await??;
         let rows = |log: &Path| {
             Ok::<_, anyhow::Error>(
-                lines(log, "batch sealed")?
+                lines(log, "batch_sealed")?
                     .iter()
                     .filter_map(|line| line["rows"].as_u64())
                     .sum::<u64>(),
@@ -412,7 +413,7 @@ impl Bench<'_> {
         let mut fresh = Vec::new();
         // The first batch of each partition does not count: its records waited in the
         // producer, which takes a second to connect.
-        for line in lines(&self.log("first"), "batch sealed")?.split_off(PARTITIONS as usize) {
+        for line in lines(&self.log("first"), "batch_sealed")?.split_off(PARTITIONS as usize) {
             let freshness = line["freshness_seconds"]
                 .as_f64()
                 .context("no freshness_seconds")?;
@@ -495,14 +496,14 @@ fn send(
     }
 }
 
-/// Returns a log's lines with this message.
-fn lines(log: &Path, message: &str) -> Result<Vec<Value>> {
+/// Returns a log's lines with this event.
+fn lines(log: &Path, event: &str) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let parsed = text
         .lines()
-        .filter(|line| line.contains(message))
+        .filter(|line| line.contains(event))
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(parsed.filter(|line| line["message"] == message).collect())
+    Ok(parsed.filter(|line| line["event"] == event).collect())
 }
 
 async fn wait(mut ready: impl FnMut() -> Result<bool>) -> Result<()> {

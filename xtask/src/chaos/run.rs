@@ -215,7 +215,7 @@ impl Consumers<'_> {
             while Instant::now() < deadline
                 && !std::fs::read_to_string(&log)
                     .unwrap_or_default()
-                    .contains("\"batch sealed\"")
+                    .contains("\"event\":\"batch_sealed\"")
             {
                 sleep(Duration::from_millis(50)).await;
             }
@@ -337,9 +337,9 @@ pub(crate) async fn run(
         aborted: produced.aborted.len() as u64,
         verdict,
         events: plan.events.len() as u64,
-        completed: consumers.count_in_logs("another consumer landed these offsets")
-            + consumers.count_in_logs("completing a batch that its consumer left"),
-        parked: consumers.count_in_logs("PARTITION PARKED"),
+        completed: consumers.count_in_logs("\"event\":\"batch_overtaken\"")
+            + consumers.count_in_logs("\"event\":\"batch_incomplete\""),
+        parked: consumers.count_in_logs("\"event\":\"partition_parked\""),
         faults: proxy.thrown(),
         problems,
     };
@@ -412,7 +412,9 @@ async fn torture(
     if let Some(poison) = poison {
         // The replacement of a killed consumer gets its partitions only after the session.
         let deadline = Instant::now() + FREEZE_DURATION;
-        while consumers.count_in_logs("PARTITION PARKED") == 0 && Instant::now() < deadline {
+        while consumers.count_in_logs("\"event\":\"partition_parked\"") == 0
+            && Instant::now() < deadline
+        {
             sleep(Duration::from_millis(100)).await;
         }
         poison.take_away().await?;

@@ -15,6 +15,7 @@ mod events;
 mod functions;
 mod instances;
 mod load;
+mod module_circles;
 mod operator;
 mod queries;
 mod roles;
@@ -59,6 +60,11 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             "documents: spelling",
             documents::spelling(repository, tools, processes, folder),
         )
+        .await;
+    checks
+        .run("no circles between files", async {
+            module_circles::check(repository)
+        })
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))

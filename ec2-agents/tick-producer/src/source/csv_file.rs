@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use tick::{CsvLine, CsvMapping, DateOrder, DateOrderEvidence};
 
-use super::{Item, Reason, RejectedRow};
+use super::item::{Item, Reason, RejectedRow};
 use crate::config::Order;
 
 /// A CSV file of ticks, read line by line.

@@ -1,6 +1,6 @@
 use tick::{EventTime, Symbol, Tick};
 
-use crate::config::Synthetic;
+use crate::config::SyntheticSettings;
 
 /// Number of ticks in a symbol's candle before the next one opens.
 const TICKS_PER_CANDLE: u32 = 60;
@@ -25,7 +25,7 @@ struct Market {
 }
 
 impl RandomWalk {
-    pub(crate) fn new(config: &Synthetic) -> Self {
+    pub(crate) fn new(config: &SyntheticSettings) -> Self {
         let mut random = fastrand::Rng::with_seed(config.seed);
         let mut market = |symbol: &Symbol| {
             let price = cents(20.0 + 480.0 * random.f64());
@@ -96,10 +96,10 @@ mod tests {
     use super::*;
 
     fn ticks(seed: u64) -> Vec<Tick> {
-        let mut walk = RandomWalk::new(&Synthetic {
+        let mut walk = RandomWalk::new(&SyntheticSettings {
             rows: Some(5000),
             seed,
-            ..Synthetic::default()
+            ..SyntheticSettings::default()
         });
         std::iter::from_fn(|| walk.next()).collect()
     }
