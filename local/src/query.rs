@@ -1,13 +1,14 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{QueryExecutionState, Row};
+use jiff::civil::DateTime;
 
-use crate::Aws;
+use crate::{Aws, Repository};
 
-/// How long a query may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl Rows {
     /// Runs a query in Athena.
     ///
     /// # Errors
-    /// Athena refuses it or it fails; says why.
+    /// Athena refuses the query or it fails; the error has the reason.
     pub async fn query(aws: &Aws, work_group: &str, database: &str, sql: &str) -> Result<Self> {
         let athena = Client::new(aws.config());
         let context = aws_sdk_athena::types::QueryExecutionContext::builder()
@@ -39,7 +40,7 @@ impl Rows {
         let id = started
             .query_execution_id()
             .context("Athena gave the query no id")?;
-        let deadline = tokio::time::Instant::now() + LIMIT;
+        let deadline = tokio::time::Instant::now() + QUERY_TIMEOUT;
         loop {
             let execution = athena
                 .get_query_execution()
@@ -62,7 +63,7 @@ impl Rows {
                 }
                 _ if tokio::time::Instant::now() > deadline => bail!(
                     "the query has not ended after {} s:\n{sql}",
-                    LIMIT.as_secs()
+                    QUERY_TIMEOUT.as_secs()
                 ),
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -92,4 +93,38 @@ fn texts(row: &Row) -> Vec<String> {
         .iter()
         .map(|datum| datum.var_char_value().unwrap_or_default().to_owned())
         .collect()
+}
+
+/// Returns the queries of `sql/` by file name.
+///
+/// # Errors
+/// One cannot be read.
+pub fn statements(repository: &Repository) -> Result<BTreeMap<String, String>> {
+    let mut statements = BTreeMap::new();
+    for entry in std::fs::read_dir(repository.path("sql"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            statements.insert(
+                name,
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
+            );
+        }
+    }
+    Ok(statements)
+}
+
+/// Returns a query as it would be answered at another time.
+pub fn at(sql: &str, now: DateTime) -> String {
+    sql.replace(
+        "current_timestamp",
+        &format!(
+            "CAST('{}+00' AS timestamp with time zone)",
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        ),
+    )
 }

@@ -12,7 +12,7 @@ pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
     object.push_str(value);
 }
 
-/// Returns a text as JSON has it.
+/// Returns a text as a JSON string.
 pub(crate) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,9 +1,9 @@
 //! The market tick, as it travels through Kafka and into the lake.
 //!
-//! A [`Tick`] is made from a Kafka value ([`Tick::from_json`]) or from a CSV row
+//! A [`Tick`] is parsed from a Kafka value ([`Tick::from_json`]) or from a CSV row
 //! ([`CsvMapping::tick`]) and is valid by construction: a symbol, an event time between
-//! 1970 and 9999, finite numbers. Fields it does not know are kept in [`Tick::extra`].
-//! Every refusal names the field, what was got and what was wanted.
+//! 1970 and 9999, finite numbers. Unknown fields are kept in [`Tick::extra`]. Every error
+//! names the field, its value and the wanted value.
 
 mod csv_line;
 mod csv_mapping;

@@ -3,9 +3,9 @@ use crate::{EventTime, Symbol};
 /// One market tick.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// What was traded; also the Kafka key.
+    /// The traded instrument; also the Kafka key.
     pub symbol: Symbol,
-    /// When it was traded, to the microsecond, in UTC.
+    /// Time of the trade in UTC, to the microsecond.
     pub event_time: EventTime,
     /// Last price; finite.
     pub price: f64,
@@ -20,8 +20,8 @@ pub struct Tick {
     /// Closing price of the interval; finite.
     pub close: Option<f64>,
     /// The fields that a tick does not define, as the text of one JSON object on one
-    /// line; numbers keep the digits they came with. Before them stand the digits of the
-    /// tick's own numbers that a double does not hold, each under its field's name (see
+    /// line; numbers keep their original digits. The object begins with the digits of the
+    /// tick's own numbers that a double cannot hold, each under its field's name (see
     /// [`inexact_numbers`](crate::inexact_numbers)).
     pub extra: Option<String>,
 }

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 use crate::config::Config;
 use crate::source::{RejectedRow, Source};
 
-/// Rows whose reason is shown; the file keeps all.
+/// Maximum number of printed rejections; the file keeps all.
 const MAX_SHOWN_ROWS: u64 = 10;
 
-/// Keeps rejected rows below their header, unchanged: once they are corrected, the file
-/// can be sent.
+/// Keeps rejected rows below their header, unchanged, so that the file can be sent once
+/// they are corrected.
 pub(crate) struct Rejects {
     path: PathBuf,
     source: String,
@@ -44,7 +44,7 @@ impl Rejects {
         }
     }
 
-    /// Keeps a row. The file is made anew at the first one.
+    /// Keeps a row. The first one replaces an existing file.
     pub(crate) fn keep(&mut self, row: &RejectedRow) -> Result<()> {
         if self.count < MAX_SHOWN_ROWS {
             eprintln!("rejected: {}", row.message(&self.source));
@@ -71,7 +71,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// Returns the file, where there are rejected rows.
+    /// Returns the file if there are rejected rows.
     pub(crate) fn finish(self) -> Result<Option<PathBuf>> {
         let Some(mut file) = self.file else {
             return Ok(None);

@@ -2,13 +2,13 @@ use std::fmt;
 
 use tick::{RowError, Tick};
 
-/// What a source gives next.
+/// The next item of a source.
 pub(crate) enum Item {
     /// A tick.
     Tick(Tick),
-    /// A row without a single value.
+    /// A row without a value.
     Blank,
-    /// A row that is no tick.
+    /// A row that is not a valid tick.
     Rejected(RejectedRow),
 }
 
@@ -16,13 +16,13 @@ pub(crate) enum Item {
 pub(crate) struct RejectedRow {
     /// Its line in the file, from 1 on.
     pub(crate) line: u64,
-    /// Why it cannot be sent.
+    /// The reason why it cannot be sent.
     pub(crate) reason: Reason,
-    /// The line as it stands in the file, line end included.
+    /// The line in the file, line end included.
     pub(crate) raw: Vec<u8>,
 }
 
-/// Why a row cannot be sent.
+/// The reason why a row cannot be sent.
 pub(crate) enum Reason {
     /// It is not a valid tick.
     Invalid(RowError),
@@ -30,13 +30,13 @@ pub(crate) enum Reason {
     TooLarge {
         /// Bytes of the message.
         bytes: usize,
-        /// Most bytes of a message.
+        /// Maximum bytes of a message.
         limit: usize,
     },
 }
 
 impl RejectedRow {
-    /// Returns what a person reads of it.
+    /// Returns the line and the reason in words.
     pub(crate) fn message(&self, file: &str) -> String {
         let separator = if matches!(self.reason, Reason::Invalid(RowError::Field(_))) {
             ", "

@@ -9,7 +9,7 @@ use csv_file::CsvFile;
 pub(crate) use item::{Item, Reason, RejectedRow};
 use random_walk::RandomWalk;
 
-/// Where ticks come from.
+/// A source of ticks.
 pub(crate) enum Source {
     Csv(Box<CsvFile>),
     Synthetic(RandomWalk),
@@ -34,8 +34,8 @@ impl Source {
         }
     }
 
-    /// Returns the row that was read last as one that cannot be sent; `None` if the
-    /// source has no rows.
+    /// Returns the last row as one that cannot be sent, or `None` if the source has no
+    /// rows.
     pub(crate) fn reject(&self, reason: Reason) -> Option<RejectedRow> {
         match self {
             Self::Csv(file) => Some(file.reject(reason)),
@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Returns the file's path, or what stands for it.
+    /// Returns the file's path, or a name for the synthetic source.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Csv(file) => file.name(),
@@ -51,7 +51,7 @@ impl Source {
         }
     }
 
-    /// Returns the line with which a rejects file begins.
+    /// Returns the first line of a rejects file.
     pub(crate) fn header(&self) -> &[u8] {
         match self {
             Self::Csv(file) => file.header(),
@@ -67,7 +67,7 @@ impl Source {
         }
     }
 
-    /// Returns bytes of the file, or ticks to be made; `None` where there is no end.
+    /// Returns the file's bytes, or the number of ticks; `None` if there is no end.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Csv(file) => Some(file.length()),

@@ -2,11 +2,11 @@ use tick::{EventTime, Symbol, Tick};
 
 use crate::config::SyntheticSettings;
 
-/// Ticks a candle of a symbol is made of before the next one opens.
+/// Number of ticks in a symbol's candle before the next one opens.
 const TICKS_PER_CANDLE: u32 = 60;
 
-/// A seeded random walk over symbols, in turn. Prices repeat with the seed, event times
-/// are the clock's.
+/// A seeded random walk over symbols, in turn. The same seed gives the same prices. Event
+/// times come from the clock.
 pub(crate) struct RandomWalk {
     random: fastrand::Rng,
     markets: Vec<Market>,
@@ -54,11 +54,13 @@ impl RandomWalk {
         let place = (self.made % self.markets.len() as u64) as usize;
         self.made += 1;
         let market = &mut self.markets[place];
-        // Up or down by at most half a percent, and never to nothing.
+        // Up or down by at most half a percent, and never down to zero.
         market.price = cents(market.price * (1.0 + 0.01 * (self.random.f64() - 0.5))).max(0.01);
         if market.ticks == TICKS_PER_CANDLE {
-            (market.open, market.high, market.low, market.ticks) =
-                (market.price, market.price, market.price, 0);
+            market.open = market.price;
+            market.high = market.price;
+            market.low = market.price;
+            market.ticks = 0;
         }
         market.ticks += 1;
         market.high = market.high.max(market.price);
