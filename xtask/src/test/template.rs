@@ -71,10 +71,12 @@ pub(crate) async fn deployments(
     folder: &Path,
 ) -> Result<()> {
     let mut tests = Command::new(tools.path("python"));
-    tests.arg(repository.path("local/test_template.py"));
+    tests
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(repository.path("local"));
     processes
         .run(
-            "test_template.py",
+            "tests of the template",
             &mut tests,
             &folder.join("test-template.log"),
         )
