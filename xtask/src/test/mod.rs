@@ -5,6 +5,7 @@ mod brokers;
 mod cargo_tests;
 mod chaos;
 mod checks;
+mod controls;
 mod demos;
 mod deployment;
 mod edges;

@@ -1,5 +1,5 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it, runs the agents with the deployed settings
+//! that speaks TLS and SASL/SCRAM: deploys it with a key and a boundary of their own, runs the agents with the deployed settings
 //! in the deployed roles, loses events and sends them again, changes a parameter, deletes
 //! the stack, and takes over its bucket with a new one.
 
@@ -14,6 +14,7 @@ use local::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::controls::Controls;
 use super::template::REGION;
 use crate::demo::{SUBSCRIBER, TOPIC, all_announced, all_crawled, all_landed};
 
@@ -23,11 +24,12 @@ const TICKS: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
-const TRIED_ELSEWHERE: [(&str, &str); 10] = [
+const TRIED_ELSEWHERE: [(&str, &str); 11] = [
     (
         "kms:Decrypt",
-        "by nothing here: the secret is under Secrets Manager's own key",
+        "by nothing here: the local AWS asks for no permission to use a key",
     ),
+    ("kms:GenerateDataKey", "as kms:Decrypt"),
     ("lambda:GetLayerVersion", "by the boots"),
     ("logs:CreateLogGroup", "by the boots"),
     ("logs:CreateLogStream", "by the boots"),
@@ -80,6 +82,7 @@ struct Operator<'a> {
     folder: PathBuf,
     kafka: Kafka,
     secret: String,
+    controls: Controls,
 }
 
 pub(crate) async fn check(
@@ -107,6 +110,7 @@ pub(crate) async fn check(
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
+    let controls = Controls::create(tools, &ministack.aws).await?;
     let operator = Operator {
         repository,
         tools,
@@ -114,8 +118,14 @@ pub(crate) async fn check(
         folder,
         kafka,
         secret,
+        controls,
     };
     let stack = operator.deploy(ministack, &[], "2s").await?;
+    operator
+        .controls
+        .are_seen(tools, &stack)
+        .await
+        .context("key and tag of the operator's own")?;
     operator
         .connections(&stack)
         .await
@@ -161,7 +171,12 @@ impl Operator<'_> {
                 .context("the broker is not secured")?
                 .scram
                 .clone(),
-            more: own.iter().chain(more).map(ToString::to_string).collect(),
+            more: own
+                .iter()
+                .chain(more)
+                .map(ToString::to_string)
+                .chain(self.controls.parameters())
+                .collect(),
         };
         let options = StackOptions {
             folder: self.folder.clone(),
