@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from test_template import MSK, ROOT, actions, deployed, replacing
+from test_template import MSK, ROOT, actions, allowed, deployed, replacing
 
 BOUNDARY = "arn:aws:iam::111122223333:policy/boundary"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/0123abcd"
@@ -74,16 +74,15 @@ class Controls(unittest.TestCase):
 
     def test_every_role_may_use_the_key_for_what_it_does(self):
         deployment = deployed(**WHOLE, KmsKeyArn=KEY)
-        policies = deployment.of_type("AWS::IAM::Role") | {
-            name: {"Policies": [policy]} for name, policy in deployment.of_type("AWS::IAM::ManagedPolicy").items()
-        }
-        for name, role in policies.items():
-            allowed = actions(role)
-            needed = set().union(*(needs for use, needs in USES.items() if use in allowed))
-            self.assertEqual({action for action in allowed if action.startswith("kms:")}, needed, name)
-            for statement in (s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]):
-                if "kms:" in str(statement["Action"]):
-                    self.assertEqual(statement["Resource"], KEY, name)
+        roles, managed = deployment.of_type("AWS::IAM::Role"), deployment.of_type("AWS::IAM::ManagedPolicy")
+        granted = {name: actions(deployment, name) for name in roles} | {name: allowed([policy]) for name, policy in managed.items()}
+        for name, granting in granted.items():
+            needed = set().union(*(needs for use, needs in USES.items() if use in granting))
+            self.assertEqual({action for action in granting if action.startswith("kms:")}, needed, name)
+        policies = [policy for role in roles.values() for policy in role["Policies"]] + list(managed.values())
+        for statement in (s for policy in policies for s in policy["PolicyDocument"]["Statement"]):
+            if "kms:" in str(statement["Action"]):
+                self.assertEqual(statement["Resource"], KEY)
         grant = next(s for s in deployment.properties("KafkaRole")["Policies"][0]["PolicyDocument"]["Statement"] if s["Action"] == "kms:CreateGrant")
         self.assertEqual(grant["Condition"]["Bool"], {"kms:GrantIsForAWSResource": "true"})
 

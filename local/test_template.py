@@ -39,9 +39,16 @@ def deployed(**parameters):
     return EvaluatedTemplate(TEMPLATE, **parameters)
 
 
-def actions(role):
-    """Returns what a role's own policies allow."""
-    statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+def actions(deployment, role):
+    """Returns what a role's own policies and the stack's policies attached to it allow."""
+    properties = deployment.properties(role)
+    policies = properties["Policies"] + [deployment.properties(policy["Ref"]) for policy in properties.get("ManagedPolicyArns", [])]
+    return allowed(policies)
+
+
+def allowed(policies):
+    """Returns the actions that policies allow."""
+    statements = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
     listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
     return {action for actions in listed for action in actions}
 
@@ -64,6 +71,20 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed().refusals(), [])
         self.assertEqual(deployed(KafkaSecurity="tls").refusals()[0][:46], "The stack's own Kafka is KafkaSecurity=plainte")
 
+    def test_every_instance_boots_by_the_one_script(self):
+        """EC2 takes 16 KiB of user data, and Fn::Sub what looks like a variable in the script."""
+        script = TEMPLATE["Mappings"]["Scripts"]["Boot"]["FromLayer"]
+        self.assertNotIn("${", script)
+        templates = deployed(KafkaBrokers="3", Producer="synthetic").of_type("AWS::EC2::LaunchTemplate")
+        self.assertEqual(len(templates), 5)
+        for name, template in templates.items():
+            user_data = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+            self.assertTrue(user_data.startswith("#!/bin/bash\n"), name)
+            self.assertTrue(user_data.endswith(script + "\n"), name)
+            self.assertLess(len(user_data), 16 * 1024, name)
+            for variable in set(re.findall(r"\$([A-Z]+)\b", script)):
+                self.assertRegex(user_data, rf"(?m)^export (.* )?{variable}=", name)
+
     def test_no_deployment_replaces_brokers_for_a_newer_image(self):
         """The text that EC2 resolves at launch stays what it is; an image that CloudFormation looks up changes."""
         for name, template in deployed(KafkaBrokers="3").of_type("AWS::EC2::LaunchTemplate").items():
@@ -84,7 +105,7 @@ class Template(unittest.TestCase):
         self.assertEqual([group for group in groups if "ticklake" not in group], [])
 
     def test_the_crawler_may_make_the_log_group_that_no_stack_has(self):
-        self.assertIn("logs:CreateLogGroup", actions(deployed().properties("CrawlerRole")))
+        self.assertIn("logs:CreateLogGroup", actions(deployed(), "CrawlerRole"))
 
     def test_fewer_consumers_end_instances(self):
         """A group keeps the instances that it has as long as they are not more than MaxSize, if no capacity is desired."""
@@ -113,7 +134,7 @@ class Template(unittest.TestCase):
 
     def test_no_deployment_forgets_a_parameter(self):
         """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
-        for page in ("README.md", "docs/runbook.md"):
+        for page in ("README.md", "docs/deploy.md", "docs/runbook.md"):
             self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
 
     def test_image_instance_type_and_architecture_agree(self):
@@ -148,7 +169,7 @@ class Template(unittest.TestCase):
 
     def test_the_crawler_may_do_what_a_crawl_may_ask_for(self):
         for mode in ("typed", "inferred"):
-            self.assertLessEqual({"glue:GetTables", "glue:UpdateTable"}, actions(deployed(CrawlerMode=mode).properties("CrawlerRole")))
+            self.assertLessEqual({"glue:GetTables", "glue:UpdateTable"}, actions(deployed(CrawlerMode=mode), "CrawlerRole"))
         (inferred,) = deployed(CrawlerMode="inferred").of_type("AWS::Glue::Crawler").values()
         self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
 
@@ -172,9 +193,8 @@ class Template(unittest.TestCase):
                         self.assertNotEqual(own, second.properties(name)[identifier], name)
 
     def test_the_athena_console_lists_for_an_analyst(self):
-        document = deployed().properties("AnalystPolicy")["PolicyDocument"]
         listed = {"athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListDatabases", "athena:ListTableMetadata", "glue:GetDatabases"}
-        self.assertLessEqual(listed, actions({"Policies": [{"PolicyDocument": document}]}))
+        self.assertLessEqual(listed, allowed([deployed().properties("AnalystPolicy")]))
 
     def test_no_alarm_fires_before_anybody_can_tell_anything(self):
         """In every first deployment data are missing at first."""
@@ -196,7 +216,7 @@ class Template(unittest.TestCase):
         self.assertIn("UnderReplicatedPartitions", watched)
 
     def test_the_cost_table_adds_up(self):
-        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "docs/cost.md").read_text(encoding="utf-8"), re.M)
         *rows, total = [row for row in table if "." in row[2]]
         for column in (1, 2):
             self.assertAlmostEqual(sum(float(row[column]) for row in rows), float(total[column]), places=2)
@@ -255,13 +275,30 @@ class Template(unittest.TestCase):
     def test_a_stack_with_brokers_can_be_deleted(self):
         """A hosted zone with records that instances wrote cannot: the stack owns names and addresses."""
         deployment = deployed(KafkaBrokers="3")
-        self.assertEqual([action for action in actions(deployment.properties("KafkaRole")) if action.startswith("route53:")], [])
+        self.assertEqual([action for action in actions(deployment, "KafkaRole") if action.startswith("route53:")], [])
         names = {record["Name"]: record["ResourceRecords"] for record in deployment.of_type("AWS::Route53::RecordSet").values()}
         for number in (1, 2, 3):
             address = {"Fn::GetAtt": [f"KafkaInterface{number}", "PrimaryPrivateIpAddress"]}
             self.assertEqual(names[f"kafka-{number}.ticklake.internal"], [address])
             self.assertIn(f"KafkaInterface{number}", set(references(deployment.properties(f"Kafka{number}Template"))))
             self.assertIn(f"KafkaName{number}", set(references(deployment.properties("NetworkReady"))))
+
+    def test_every_instance_takes_sessions_and_says_why_a_boot_failed(self):
+        """Roles of instances are those that EC2 may assume."""
+        deployment = deployed()
+        roles = [name for name, role in deployment.of_type("AWS::IAM::Role").items() if "ec2.amazonaws.com" in str(role["AssumeRolePolicyDocument"])]
+        self.assertEqual(sorted(roles), ["ConsumerRole", "KafkaRole", "ProducerRole"])
+        for role in roles:
+            needed = {"lambda:GetLayerVersion", "logs:CreateLogGroup", "ssm:UpdateInstanceInformation", "ssmmessages:OpenDataChannel"}
+            self.assertLessEqual(needed, actions(deployment, role), role)
+
+    def test_only_agents_may_read_the_secret_and_reach_msk(self):
+        deployment = deployed(**{**MSK, "KafkaSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:kafka"})
+        for role in ("ConsumerRole", "ProducerRole"):
+            self.assertLessEqual({"secretsmanager:GetSecretValue", "kafka-cluster:Connect", "kafka-cluster:WriteData"}, actions(deployment, role), role)
+        self.assertNotIn("kafka-cluster:ReadData", actions(deployment, "ProducerRole"))
+        topics = [s["Resource"] for s in deployment.properties("AgentPolicy")["PolicyDocument"]["Statement"] if "kafka-cluster:WriteData" in s["Action"]]
+        self.assertEqual(topics, ["arn:aws:kafka:us-east-1:1:topic/c/1/ticks"])
 
     def test_own_brokers_need_no_way_to_the_internet(self):
         deployment = deployed(Endpoints="interface")

@@ -6,6 +6,8 @@ cd "$(dirname "$0")"
 . ./lib.sh
 begin
 
+# The layer was unpacked without its files' modes.
+chmod +x ../bin/*
 packages amazon-cloudwatch-agent logrotate
 install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 "../systemd/$AGENT.service" /etc/systemd/system/

@@ -12,19 +12,32 @@ const KEY: &str = "test";
 #[derive(Debug, Clone)]
 pub struct Aws {
     endpoint: String,
+    key: String,
+    secret: String,
     config: SdkConfig,
 }
 
 impl Aws {
-    /// Returns clients of the local AWS at an endpoint.
+    /// Returns root's clients of the local AWS at an endpoint.
     pub async fn at(endpoint: &str) -> Self {
-        let credentials = Credentials::new(KEY, KEY, None, None, "local");
+        Self::with_key(endpoint, KEY, KEY).await
+    }
+
+    /// Returns the clients of a user of the same local AWS, by the user's access key.
+    pub async fn of_user(&self, key: &str, secret: &str) -> Self {
+        Self::with_key(&self.endpoint, key, secret).await
+    }
+
+    async fn with_key(endpoint: &str, key: &str, secret: &str) -> Self {
+        let credentials = Credentials::new(key, secret, None, None, "local");
         let loader = aws_connect::loader(Duration::from_secs(20)).endpoint_url(endpoint);
         let loader = loader
             .region(Region::new(REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials));
         Self {
             endpoint: endpoint.to_owned(),
+            key: key.to_owned(),
+            secret: secret.to_owned(),
             config: loader.load().await,
         }
     }
@@ -46,8 +59,8 @@ impl Aws {
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", KEY.to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret.clone()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     }

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use crate::Aws;
 use crate::imds::assume;
 
-/// The inline policy of a deployed role: what its component may do.
+/// A deployed role: its inline policy and the policies attached to it are what its
+/// component may do.
 pub struct Role {
     iam: Client,
     name: String,
     policy: String,
     document: Value,
+    attached: Vec<Value>,
 }
 
 /// Name of the policy that [`Role::grant_what_is_misjudged`] adds.
@@ -25,10 +27,10 @@ const JUDGED_BY_ITSELF: [(&str, &str); 3] = [
 ];
 
 impl Role {
-    /// Reads the role's one inline policy of the template.
+    /// Reads the role's one inline policy of the template, and those attached to it.
     ///
     /// # Errors
-    /// There is no such role, or it has not exactly one.
+    /// There is no such role, or it has not exactly one inline policy.
     pub async fn read(aws: &Aws, name: &str) -> Result<Self> {
         let iam = Client::new(aws.config());
         let listed = iam
@@ -57,15 +59,14 @@ impl Role {
             .send()
             .await
             .with_context(|| format!("GetRolePolicy {policy}"))?;
-        // The document comes percent-encoded.
-        let text = percent_decode_str(read.policy_document()).decode_utf8()?;
-        let document = serde_json::from_str(&text)
-            .with_context(|| format!("policy {policy} of {name}: {text}"))?;
+        let document = parsed(read.policy_document(), &policy)?;
+        let attached = attached(&iam, name).await?;
         Ok(Self {
             iam,
             name: name.to_owned(),
             policy,
             document,
+            attached,
         })
     }
 
@@ -97,12 +98,18 @@ impl Role {
         Ok(environment)
     }
 
-    /// Returns every action that the policy allows.
+    /// Returns every action that the policies allow.
     pub fn actions(&self) -> Vec<String> {
-        let statements = self.document["Statement"].as_array().into_iter().flatten();
-        statements
+        self.statements()
             .flat_map(|statement| strings(&statement["Action"]))
             .collect()
+    }
+
+    fn statements(&self) -> impl Iterator<Item = &Value> {
+        std::iter::once(&self.document)
+            .chain(&self.attached)
+            .filter_map(|document| document["Statement"].as_array())
+            .flatten()
     }
 
     /// Takes one action from the role, whatever allows it.
@@ -139,7 +146,7 @@ impl Role {
     /// IAM refuses.
     pub async fn grant_what_is_misjudged(&self) -> Result<()> {
         let mut statements = Vec::new();
-        for statement in self.document["Statement"].as_array().into_iter().flatten() {
+        for statement in self.statements() {
             let resources = strings(&statement["Resource"]);
             let crawlers = resources
                 .iter()
@@ -207,6 +214,41 @@ impl Role {
             .with_context(|| format!("PutRolePolicy {policy} of {}", self.name))?;
         Ok(())
     }
+}
+
+/// Returns the documents of the policies attached to a role.
+async fn attached(iam: &Client, role: &str) -> Result<Vec<Value>> {
+    let listed = iam
+        .list_attached_role_policies()
+        .role_name(role)
+        .send()
+        .await
+        .with_context(|| format!("ListAttachedRolePolicies {role}"))?;
+    let mut documents = Vec::new();
+    for arn in listed
+        .attached_policies()
+        .iter()
+        .filter_map(|policy| policy.policy_arn())
+    {
+        let found = iam.get_policy().policy_arn(arn).send().await;
+        let found = found.with_context(|| format!("GetPolicy {arn}"))?;
+        let version = found
+            .policy()
+            .and_then(|policy| policy.default_version_id())
+            .with_context(|| format!("{arn} has no version"))?;
+        let request = iam.get_policy_version().policy_arn(arn).version_id(version);
+        let read = request.send().await;
+        let read = read.with_context(|| format!("GetPolicyVersion {arn} {version}"))?;
+        let document = read.policy_version().and_then(|version| version.document());
+        documents.push(parsed(document.unwrap_or_default(), arn)?);
+    }
+    Ok(documents)
+}
+
+/// Parses a policy's document, which comes percent-encoded.
+fn parsed(document: &str, policy: &str) -> Result<Value> {
+    let text = percent_decode_str(document).decode_utf8()?;
+    serde_json::from_str(&text).with_context(|| format!("policy {policy}: {text}"))
 }
 
 fn strings(value: &Value) -> Vec<String> {

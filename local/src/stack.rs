@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -51,6 +51,18 @@ impl Stack {
             parameters,
         )
         .await?;
+        Self::watch(ministack, deployment, folder).await
+    }
+
+    /// Starts the workers of a template that is deployed.
+    ///
+    /// # Errors
+    /// Names the part that did not come up.
+    pub async fn watch(
+        ministack: Ministack,
+        deployment: Deployment,
+        folder: &Path,
+    ) -> Result<Self> {
         for role in [
             "StartCrawlerRoleName",
             "NotifyRoleName",

@@ -1,6 +1,7 @@
 //! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`,
-//! `chaos`, `bench`.
+//! `chaos`, `bench`, `aws-check`.
 
+mod aws_check;
 mod background;
 mod bench;
 mod chaos;
@@ -47,6 +48,8 @@ enum Command {
     /// Measure what agents and functions cost and how fast they are
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Check a stack on AWS: the steps of docs/aws-checklist.md, one line for each
+    AwsCheck(aws_check::Options),
 }
 
 fn main() -> ExitCode {
@@ -99,5 +102,6 @@ async fn dispatch(command: Command, processes: &Processes) -> Result<()> {
         Command::Replay(options) => replay::run(options, processes).await,
         Command::Bench(bench) => bench::run(bench, processes).await,
         Command::Chaos(options) => chaos::run(options, processes).await,
+        Command::AwsCheck(options) => aws_check::run(options, processes).await,
     }
 }

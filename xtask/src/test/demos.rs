@@ -259,8 +259,11 @@ async fn readme_replay(repository: &Repository, processes: &Processes, log: &Pat
         .find(|section| section.starts_with("Replay events"))
         .context("README has no section on replaying")?;
     let commands: Vec<&str> = section
+        .split_once("```sh\n")
+        .and_then(|(_, block)| block.split_once("```"))
+        .context("README's section on replaying has no commands")?
+        .0
         .lines()
-        .filter_map(|line| line.strip_prefix("    "))
         .collect();
     ensure!(
         commands

@@ -1,13 +1,16 @@
 //! `cargo xtask test`: everything that checks the project. Every check runs, whatever
 //! became of the one before; the last line counts.
 
+mod aws_check;
 mod brokers;
 mod cargo_tests;
 mod chaos;
 mod checks;
 mod controls;
 mod demos;
+mod deployer;
 mod deployment;
+mod documents;
 mod edges;
 mod events;
 mod functions;
@@ -45,6 +48,18 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run("dependency edges", edges::check(repository))
+        .await;
+    checks
+        .run(
+            "dependencies: licences, bans, sources",
+            documents::dependencies(repository, tools, processes, folder),
+        )
+        .await;
+    checks
+        .run(
+            "documents: spelling",
+            documents::spelling(repository, tools, processes, folder),
+        )
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))
@@ -99,6 +114,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
+            "documents: links and commands",
+            documents::pages(repository, tools, processes, folder),
+        )
+        .await;
+    checks
+        .run(
             "sam build",
             Deployment::build(Build::All, repository, tools, processes, folder),
         )
@@ -144,7 +165,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     let together: Vec<(_, LocalBoxFuture<'_, _>)> = vec![
         (
-            "operator: secured Kafka, roles, reconcile, update, delete",
+            "operator: secured Kafka, roles, reconcile, aws-check, update, delete",
             Box::pin(operator::check(repository, tools, processes, folder)),
         ),
         (

@@ -1,20 +1,24 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it with a key and a boundary of their own, runs the agents with the deployed settings
-//! in the deployed roles, loses events and sends them again, changes a parameter, deletes
-//! the stack, and takes over its bucket with a new one.
+//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, under a key
+//! and a permissions boundary, runs the agents with the deployed settings in the deployed
+//! roles, loses events and sends them
+//! again, runs the checklist of a first deployment, changes a parameter, deletes the
+//! stack, and takes over its bucket with a new one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use local::{
-    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes, Repository, Role,
-    Stack, StackOptions, Tools, sam_command,
+    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes,
+    Repository, Role, Stack, Tools, sam_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::aws_check;
 use super::controls::Controls;
+use super::deployer::{DEPLOYER_ACTIONS, Deployer};
 use super::template::REGION;
 use crate::demo::{SUBSCRIBER, TOPIC, all_announced, all_crawled, all_landed};
 
@@ -82,6 +86,7 @@ struct Operator<'a> {
     folder: PathBuf,
     kafka: Kafka,
     secret: String,
+    deployer: Deployer,
     controls: Controls,
 }
 
@@ -110,6 +115,7 @@ pub(crate) async fn check(
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
+    let deployer = Deployer::create(&ministack.aws, repository, tools).await?;
     let controls = Controls::create(tools, &ministack.aws).await?;
     let operator = Operator {
         repository,
@@ -118,8 +124,13 @@ pub(crate) async fn check(
         folder,
         kafka,
         secret,
+        deployer,
         controls,
     };
+    operator
+        .refused_deployments()
+        .await
+        .context("a deployer who lacks an action")?;
     let stack = operator.deploy(ministack, &[], "2s").await?;
     operator
         .controls
@@ -134,6 +145,9 @@ pub(crate) async fn check(
         .dropped_events(&stack)
         .await
         .context("events dropped and reconciled")?;
+    aws_check::check(&stack, repository, tools, processes, &operator.folder)
+        .await
+        .context("cargo xtask aws-check")?;
     operator
         .permissions(&stack)
         .await
@@ -149,7 +163,30 @@ pub(crate) async fn check(
 }
 
 impl Operator<'_> {
+    /// Without one of its actions the deployer's `sam deploy` fails, and says which.
+    async fn refused_deployments(&self) -> Result<()> {
+        for action in DEPLOYER_ACTIONS {
+            self.deployer.without(action).await?;
+            let refusal = format!("not authorized to perform: {action}");
+            match self.sam_deploy(&[], "2s").await {
+                Ok(_) => bail!("the deployment without {action} succeeded"),
+                Err(error) => ensure!(
+                    format!("{error:#}").contains(&refusal),
+                    "without {action}: got {error:#}, wanted {refusal:?}"
+                ),
+            }
+            self.deployer.restore().await?;
+            println!("     sam deploy without {action}: {refusal}");
+        }
+        Ok(())
+    }
+
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
+        let deployment = self.sam_deploy(more, max_age).await?;
+        Stack::watch(ministack, deployment, &self.folder).await
+    }
+
+    async fn sam_deploy(&self, more: &[&str], max_age: &str) -> Result<Deployment> {
         let (secret, max_age) = (
             format!("KafkaSecretArn={}", self.secret),
             format!("BatchMaxAge={max_age}"),
@@ -178,16 +215,13 @@ impl Operator<'_> {
                 .chain(self.controls.parameters())
                 .collect(),
         };
-        let options = StackOptions {
-            folder: self.folder.clone(),
-            parameters,
-        };
-        Stack::deploy(
-            ministack,
+        Deployment::deploy(
             self.repository,
             self.tools,
             self.processes,
-            &options,
+            &self.deployer.aws,
+            &self.folder,
+            &parameters,
         )
         .await
     }
@@ -492,7 +526,7 @@ impl Operator<'_> {
                 "--region",
                 REGION,
             ])
-            .envs(ministack.aws.environment());
+            .envs(self.deployer.aws.environment());
         self.processes
             .run(
                 "sam delete",

@@ -63,7 +63,8 @@ pub(crate) async fn translate(
     Ok(translated)
 }
 
-/// What deployments with various parameters would be, without deploying them.
+/// What deployments with various parameters would be, and what whoever deploys may do for
+/// them, without deploying.
 pub(crate) async fn deployments(
     repository: &Repository,
     tools: &Tools,
