@@ -56,7 +56,7 @@ def allowed(policies):
 def replacing(kind, before, after):
     """Returns the properties whose change makes CloudFormation replace a resource."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
-    fixed = (path.removeprefix("/properties/") for path in schema["createOnlyProperties"])
+    fixed = (path.removeprefix("/properties/") for path in schema.get("createOnlyProperties", []))
     return {name for name in fixed if before.get(name) != after.get(name)}
 
 

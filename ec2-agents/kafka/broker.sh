@@ -137,11 +137,15 @@ kafka() { timeout 120 java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/l
 # The cluster id is the same on every broker of the stack: it comes from the stack's id.
 cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
 print(base64.urlsafe_b64encode(hashlib.sha256(sys.stdin.buffer.read()).digest()[:16]).decode().rstrip("="))')
-is_new=false
 if [[ ! -e $DATA/log/meta.properties ]]; then
-  is_new=true
   kafka kafka.tools.StorageTool format --cluster-id "$cluster" --config /etc/ticklake/kafka.properties
   chown -R kafka:kafka "$DATA"
+fi
+# Whether the volume is new to this stack. One that was made from a snapshot has data, too.
+is_new=false
+if ! grep --quiet --no-messages --line-regexp --fixed-strings "$STACK_ID" "$DATA/stack"; then
+  is_new=true
+  echo "$STACK_ID" > "$DATA/stack"
 fi
 
 watch kafka.cloudwatch.json

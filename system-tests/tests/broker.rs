@@ -47,7 +47,6 @@ struct Loop(PathBuf);
 
 impl Loop {
     async fn of(file: &Path) -> Result<Self> {
-        std::fs::File::create(file)?.set_len(VOLUME)?;
         let made = Command::new("losetup")
             .args(["--find", "--show"])
             .arg(file)
@@ -157,8 +156,10 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     let user_data =
         latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
     shellcheck(tools, &work.processes, &work.folder, "broker", &user_data).await?;
-    let disk = Loop::of(&work.folder.join("volume.img")).await?;
-    let cluster = Cluster {
+    let file = work.folder.join("volume.img");
+    std::fs::File::create(&file)?.set_len(VOLUME)?;
+    let disk = Loop::of(&file).await?;
+    let mut cluster = Cluster {
         work,
         image,
         ministack,
@@ -170,7 +171,11 @@ async fn scenarios(work: &Workspace) -> Result<()> {
         user_data,
     };
     cluster.permissions().await.context("the brokers' role")?;
-    cluster.boots_and_is_replaced().await
+    cluster.boots_and_is_replaced().await?;
+    cluster
+        .begins_with_a_snapshot()
+        .await
+        .context("a volume made from a snapshot")
 }
 
 /// Deploys the template with a broker of its own, as far as the local AWS takes it.
@@ -251,7 +256,8 @@ impl Cluster<'_> {
         ];
         // In place of Route 53's resolver: the name has the interface's address.
         let hosts = format!(
-            "127.0.0.1 localhost ticklake\n{} kafka-1.ticklake.internal\n",
+            "127.0.0.1 localhost ticklake\n{} kafka-1.ticklake.internal\n\
+             192.0.2.1 kafka-2.ticklake.internal kafka-3.ticklake.internal\n",
             self.address
         );
         let files = [
@@ -484,6 +490,7 @@ impl Cluster<'_> {
             .context("a record")?;
         self.reboot(&mut first).await?;
         first.keeps_the_record().await.context("after a reboot")?;
+        self.take_snapshot(&first).await.context("a snapshot")?;
         self.switch_off(&first).await?;
         drop(first);
         let kafka = first_log(&self.work.folder.join("first"))?;
@@ -517,6 +524,53 @@ impl Cluster<'_> {
             "the topic was created anew: {topic}"
         );
         self.switch_off(&second).await
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.work.folder.join("snapshot.img")
+    }
+
+    /// Copies the volume of a broker that runs, as it is at a moment: Kafka has not closed
+    /// its log.
+    async fn take_snapshot(&self, broker: &Broker) -> Result<()> {
+        let freeze = |option| ["fsfreeze", option, "/var/lib/kafka"];
+        broker.instance.run(&freeze("--freeze")).await?;
+        let copied = Command::new("cp")
+            .arg("--sparse=always")
+            .args([self.work.folder.join("volume.img"), self.snapshot()])
+            .status()
+            .await;
+        broker.instance.run(&freeze("--unfreeze")).await?;
+        ensure!(copied.context("cp")?.success(), "cp failed");
+        Ok(())
+    }
+
+    /// The first of three brokers of another stack, whose volume was made from a snapshot,
+    /// does not wait for those that are launched after it, and formats nothing. Kafka has
+    /// the record.
+    async fn begins_with_a_snapshot(&mut self) -> Result<()> {
+        self.disk = Loop::of(&self.snapshot()).await?;
+        let (_, rest) = self
+            .user_data
+            .split_once(" STACK_ID=")
+            .context("the user data have no STACK_ID")?;
+        let stack = rest.split_whitespace().next().unwrap_or_default();
+        self.user_data = self
+            .user_data
+            .replace(stack, &format!("{stack}-another"))
+            .replace(" NODES=1", " NODES=3");
+        let broker = self.boot("from-a-snapshot").await?;
+        ready(&broker.instance).await?;
+        let log = broker.instance.read("/var/log/ticklake/boot.log").await?;
+        ensure!(
+            log.contains("broker 1 is ready") && !log.contains("Formatting metadata directory"),
+            "the broker formatted the volume: {log}"
+        );
+        // Nobody else of the three is launched here.
+        let alone = "sed -i '/^controller.quorum.voters=/s/,.*//' /etc/ticklake/kafka.properties && systemctl restart kafka.service";
+        broker.instance.run(&["bash", "-c", alone]).await?;
+        broker.keeps_the_record().await?;
+        self.switch_off(&broker).await
     }
 
     /// A changed parameter reaches the topic of a broker that runs; the timer is not

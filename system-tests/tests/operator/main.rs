@@ -1,8 +1,8 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, runs the
-//! agents with the deployed settings in the deployed roles, loses events and sends them
-//! again, runs the checklist of a first deployment, changes a parameter, deletes the
-//! stack, and takes over its bucket with a new one.
+//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, under a key
+//! and a permissions boundary, runs the agents with the deployed settings in the deployed
+//! roles, loses events and sends them again, runs the checklist of a first deployment,
+//! changes a parameter, deletes the stack, and takes over its bucket with a new one.
 
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ use serde_json::{Value, json};
 use system_tests::Workspace;
 use tokio::process::Command;
 
+use controls::Controls;
 use deployer::{DEPLOYER_ACTIONS, Deployer};
 
 mod aws_check;
+mod controls;
 mod deployer;
 
 /// Ticks that are sent at a time.
@@ -28,11 +30,12 @@ const TICKS: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
-const TRIED_ELSEWHERE: [(&str, &str); 10] = [
+const TRIED_ELSEWHERE: [(&str, &str); 11] = [
     (
         "kms:Decrypt",
-        "by nothing here: the secret is under Secrets Manager's own key",
+        "by nothing here: the local AWS asks for no permission to use a key",
     ),
+    ("kms:GenerateDataKey", "as kms:Decrypt"),
     ("lambda:GetLayerVersion", "by the boots"),
     ("logs:CreateLogGroup", "by the boots"),
     ("logs:CreateLogStream", "by the boots"),
@@ -83,6 +86,7 @@ struct Operator<'a> {
     kafka: Kafka,
     secret: String,
     deployer: Deployer,
+    controls: Controls,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,17 +120,24 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
         .context("the secret has no ARN")?
         .to_owned();
     let deployer = Deployer::create(&ministack.aws, &work.repository, &work.tools).await?;
+    let controls = Controls::create(&work.tools, &ministack.aws).await?;
     let operator = Operator {
         work,
         kafka,
         secret,
         deployer,
+        controls,
     };
     operator
         .refused_deployments()
         .await
         .context("a deployer who lacks an action")?;
     let stack = operator.deploy(ministack, &[], "2s").await?;
+    operator
+        .controls
+        .are_seen(&work.tools, &stack)
+        .await
+        .context("key and tag of the operator's own")?;
     operator
         .connections(&stack)
         .await
@@ -198,7 +209,12 @@ impl Operator<'_> {
                 .context("the broker is not secured")?
                 .scram
                 .clone(),
-            more: own.iter().chain(more).map(ToString::to_string).collect(),
+            more: own
+                .iter()
+                .chain(more)
+                .map(ToString::to_string)
+                .chain(self.controls.parameters())
+                .collect(),
         };
         Deployment::deploy(
             &self.work.repository,
