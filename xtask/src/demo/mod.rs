@@ -1,10 +1,9 @@
 //! `cargo xtask demo`: runs the whole path on real input, and proves its claims.
 
 mod agents;
-mod checks;
 mod input;
 mod options;
-pub(crate) mod queries;
+mod queries;
 mod summary;
 
 use std::path::Path;
@@ -12,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytesize::ByteSize;
+use local::sample::{SUBSCRIBER, TOPIC};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack,
-    StackOptions, Tools,
+    StackOptions, Tools, arrivals,
 };
 
 use crate::background::Background;
@@ -22,17 +22,9 @@ use crate::prepare;
 use crate::steps::Steps;
 use crate::up::State;
 use agents::Produced;
-pub(crate) use checks::{all_announced, all_crawled, all_landed, listed};
 pub(crate) use options::{FormatName, KafkaName, Options};
 use summary::Summary;
 use wording::{count, grouped};
-
-/// Topic and partitions of the local stack.
-pub(crate) const TOPIC: (&str, i32) = ("ticks", 4);
-/// Address of the mails.
-pub(crate) const SUBSCRIBER: &str = "you@example.com";
-/// Limit of a step's wait for progress.
-const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the demo. With `--keep` it runs in the background, and its output is printed here
 /// until it is done.
@@ -163,7 +155,7 @@ async fn pipeline(
     let mut lake = LakeContents::default();
     steps
         .step("consume", "tick-consumer lands in S3", async {
-            checks::all_landed(
+            arrivals::all_landed(
                 &mut lake,
                 aws,
                 bucket,
@@ -180,7 +172,7 @@ async fn pipeline(
             };
             let size = ByteSize::b(lake.bytes("ticks/"));
             let objects = count(lake.below("ticks/").count() as u64, "object");
-            let places = checks::folders(&lake)
+            let places = arrivals::folders(&lake)
                 .into_iter()
                 .map(|folder| format!("s3://{bucket}/{folder}/"))
                 .collect::<Vec<_>>()
@@ -199,7 +191,7 @@ async fn pipeline(
             "crawl",
             "start-crawler starts the crawler, which adds the partitions",
             async {
-                let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+                let (new, all) = arrivals::all_crawled(&lake, aws, &stack.deployment).await?;
                 let table = format!(
                     "{}.{}",
                     stack.deployment.output("DatabaseName")?,
@@ -219,7 +211,7 @@ async fn pipeline(
         .await?;
     let mails = steps
         .step("mail", "notify mails the digests", async {
-            let mails = checks::all_announced(&lake, bucket, &stack.mailbox).await?;
+            let mails = arrivals::all_announced(&lake, bucket, &stack.mailbox).await?;
             Ok((
                 format!("{} to {SUBSCRIBER}:", count(mails.len() as u64, "digest")),
                 mails,
@@ -240,7 +232,7 @@ async fn pipeline(
     let (landed, shown) = steps
         .step("query", "the queries of sql/ in Athena", async {
             let shown = queries::all(repository, aws, &stack.deployment).await?;
-            let landed = checks::rows_by_query(aws, &stack.deployment).await?;
+            let landed = arrivals::rows_by_query(aws, &stack.deployment).await?;
             Ok((shown.heading(), (landed, shown)))
         })
         .await?;

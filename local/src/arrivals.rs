@@ -1,29 +1,34 @@
-//! Checks the demo's claims in the places where users look: S3, the catalog, the mails,
-//! Athena.
+//! Waits for ticks in the places where users look: S3, the catalog, the mails, Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lake::LakePartition;
-use local::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
 use tokio::time::{Instant, sleep};
 
-use super::PROGRESS_TIMEOUT;
 use wording::grouped;
 
+use crate::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
+
+/// Limit of a wait for progress.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Athena's count of the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Landed {
-    pub(crate) rows: u64,
+pub struct Landed {
+    /// Rows.
+    pub rows: u64,
     /// Rows with the same partition and offset as another row.
-    pub(crate) duplicates: u64,
+    pub duplicates: u64,
 }
 
 /// Waits until the objects hold as many rows as were sent. Gives up if no more rows come.
-pub(crate) async fn all_landed(
+///
+/// # Errors
+/// No more rows come for a minute, or the consumer has ended.
+pub async fn all_landed(
     lake: &mut LakeContents,
     aws: &Aws,
     bucket: &str,
@@ -57,7 +62,7 @@ pub(crate) async fn all_landed(
 }
 
 /// Returns the folders of the data objects.
-pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
+pub fn folders(lake: &LakeContents) -> BTreeSet<&str> {
     lake.below("ticks/")
         .filter_map(|(key, _)| Some(key.rsplit_once('/')?.0))
         .collect()
@@ -65,7 +70,10 @@ pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
 
 /// Waits until the table has the partition of every data object. Returns the number of
 /// those partitions and the number of all partitions of the table.
-pub(crate) async fn all_crawled(
+///
+/// # Errors
+/// A partition is missing after a minute; the error names it.
+pub async fn all_crawled(
     lake: &LakeContents,
     aws: &Aws,
     deployment: &Deployment,
@@ -115,7 +123,10 @@ pub(crate) async fn all_crawled(
 }
 
 /// Waits until every object is listed in a mail. Returns the mails.
-pub(crate) async fn all_announced(
+///
+/// # Errors
+/// An object is in no mail after a minute; the error names it.
+pub async fn all_announced(
     lake: &LakeContents,
     bucket: &str,
     mailbox: &Mailbox,
@@ -145,7 +156,7 @@ pub(crate) async fn all_announced(
 }
 
 /// Returns the number of times that the mails list each object.
-pub(crate) fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
+pub fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
     let mut listed = BTreeMap::new();
     for (url, times) in mails.iter().flat_map(Mail::listed) {
         *listed.entry(url).or_default() += times;
@@ -154,7 +165,10 @@ pub(crate) fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
 }
 
 /// Counts the rows in Athena.
-pub(crate) async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed> {
+///
+/// # Errors
+/// The query fails.
+pub async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed> {
     let sql = "SELECT count(*) AS landed, \
                count(DISTINCT CAST(kafka_partition AS varchar) || '-' \
                || CAST(kafka_offset AS varchar)) AS distinct_rows FROM ticks";

@@ -4,19 +4,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lake::{Format, ObjectMetadata};
-use local::{
-    Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
-};
 use serde_json::{Value, json};
 
-use crate::demo::SUBSCRIBER;
-use crate::up::function_environment;
+use crate::{
+    Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
+};
 
+/// Topic and partitions of the local stack.
+pub const TOPIC: (&str, i32) = ("ticks", 4);
+/// Address of the mails.
+pub const SUBSCRIBER: &str = "you@example.com";
 /// Brokers of a stack without running agents.
-pub(crate) const NO_KAFKA: &str = "127.0.0.1:9";
+pub const NO_KAFKA: &str = "127.0.0.1:9";
 
 /// Deploys the template with its defaults.
-pub(crate) async fn deploy(
+///
+/// # Errors
+/// The deployment fails.
+pub async fn deploy(
     ministack: Ministack,
     repository: &Repository,
     tools: &Tools,
@@ -44,7 +49,7 @@ pub(crate) async fn deploy(
 }
 
 /// Returns a function's bootstrap from `sam build`.
-pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
+pub fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
     let built = if function == "notify" {
         "NotifyFunction"
     } else {
@@ -58,7 +63,10 @@ pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
 
 /// Starts a function as a process outside its stack, with the template's variables and
 /// more.
-pub(crate) async fn function(
+///
+/// # Errors
+/// It cannot be started.
+pub async fn function(
     stack: &Stack,
     repository: &Repository,
     processes: &Processes,
@@ -66,7 +74,7 @@ pub(crate) async fn function(
     more: &[(&str, &str)],
     log: &Path,
 ) -> Result<FunctionProcess> {
-    let mut environment = function_environment(stack)?;
+    let mut environment = stack.function_environment()?;
     environment.extend(
         more.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
@@ -82,7 +90,10 @@ pub(crate) async fn function(
 }
 
 /// Puts a small object with the metadata of one tick. Returns its ETag and version id.
-pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
+///
+/// # Errors
+/// S3 refuses.
+pub async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
     let metadata = ObjectMetadata {
         rows: 1,
         event_times: None,
@@ -112,7 +123,7 @@ pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, O
 }
 
 /// Returns EventBridge's event of an object.
-pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Value {
+pub fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Value {
     let mut object =
         json!({"key": key, "size": 3, "etag": etag, "sequencer": "0061A7C3A2B4D5E6F7"});
     if let Some(version) = version {
@@ -137,7 +148,7 @@ pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) 
 }
 
 /// Returns the payload that Lambda gives a function for a batch of messages.
-pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
+pub fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
     let records = bodies.into_iter().enumerate().map(|(place, body)| {
         json!({
             "messageId": format!("m{place}"),
@@ -156,7 +167,7 @@ pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
 ///
 /// # Errors
 /// The answer is not a batch response.
-pub(crate) fn failed(answer: &Value) -> Result<Vec<&str>> {
+pub fn failed(answer: &Value) -> Result<Vec<&str>> {
     let failures = answer["batchItemFailures"]
         .as_array()
         .with_context(|| format!("not a batch response: {answer}"))?;
