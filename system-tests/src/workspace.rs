@@ -1,9 +1,9 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::FutureExt as _;
-use local::{Ministack, Processes, Repository, Stack, Tools, sample};
+use local::{InstanceImage, Ministack, Processes, Repository, Stack, Tools, sample};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,13 +50,7 @@ impl Workspace {
             repository.binary("tick-producer"),
             repository.binary("xtask"),
         ];
-        for path in built {
-            ensure!(
-                path.exists(),
-                "{}: not built; run: cargo xtask test prepare",
-                path.display()
-            );
-        }
+        built.iter().try_for_each(|path| expect_built(path))?;
         let tools = Tools::install(&repository, &processes).await?;
         let folder = repository.path(".local/test").join(name);
         match std::fs::remove_dir_all(&folder) {
@@ -71,6 +65,18 @@ impl Workspace {
             processes,
             folder,
         })
+    }
+
+    /// Returns the image that instances boot from.
+    ///
+    /// # Errors
+    /// It cannot be made, or the layers that instances fetch are not built: `cargo xtask
+    /// demo` and `up` build the functions alone, and the layers have to be built again.
+    pub async fn instance_image(&self) -> Result<InstanceImage> {
+        for layer in ["AgentLayer", "KafkaLayer"] {
+            expect_built(&self.repository.path(".aws-sam/build").join(layer))?;
+        }
+        InstanceImage::prepare(&self.repository, &self.processes).await
     }
 
     /// Starts a local AWS.
@@ -117,4 +123,13 @@ impl Workspace {
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.log"))
     }
+}
+
+fn expect_built(path: &Path) -> Result<()> {
+    ensure!(
+        path.exists(),
+        "{}: not built; run: cargo xtask test prepare",
+        path.display()
+    );
+    Ok(())
 }

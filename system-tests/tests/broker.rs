@@ -125,7 +125,7 @@ async fn a_broker_of_the_stacks_own_boots_and_is_replaced() -> Result<()> {
 
 async fn scenarios(work: &Workspace) -> Result<()> {
     let tools = &work.tools;
-    let image = InstanceImage::prepare(&work.repository, &work.processes).await?;
+    let image = work.instance_image().await?;
     let ministack = work.ministack().await?;
     let tags = json!([{"ResourceType": "volume", "Tags": [{"Key": "ticklake:stack", "Value": "ticklake"}]}]);
     let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});

@@ -141,7 +141,7 @@ async fn agents_boot_from_the_deployed_user_data() -> Result<()> {
 }
 
 async fn boots(work: &Workspace) -> Result<()> {
-    let image = InstanceImage::prepare(&work.repository, &work.processes).await?;
+    let image = work.instance_image().await?;
     let fleet = Fleet::deploy(work).await?;
     let (consumer, producer) = (
         fleet.user_data("ConsumerTemplateId").await?,

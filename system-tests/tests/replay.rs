@@ -10,8 +10,9 @@ use tokio::process::Command;
 async fn every_sample_event_gets_its_answer() -> Result<()> {
     Workspace::run("replay", async |work| {
         let outcome = with_a_stack(work).await;
+        // The stack is in the background: nobody else stops it.
         work.execute("down", &mut work.xtask(&["down"])).await?;
-        outcome?;
+        insta::assert_snapshot!("every_sample_event", without_numbers(&outcome?));
         let without = refusal(work, "replay").await;
         ensure!(
             without.contains("no local stack is running; start it with: cargo xtask up"),
@@ -22,14 +23,15 @@ async fn every_sample_event_gets_its_answer() -> Result<()> {
     .await
 }
 
-async fn with_a_stack(work: &Workspace) -> Result<()> {
+/// Returns what replay says of every sample event.
+async fn with_a_stack(work: &Workspace) -> Result<String> {
     work.execute("up", &mut work.xtask(&["up"])).await?;
     let second = refusal(work, "up").await;
     ensure!(second.contains("is up already"), "a second up: {second}");
     let said = work.execute("replay", &mut work.xtask(&["replay"])).await?;
     ensure!(said.contains("→ the crawler runs"), "no crawl: {said}");
-    insta::assert_snapshot!(without_numbers(&said));
-    readme_replay(work).await
+    readme_replay(work).await?;
+    Ok(said)
 }
 
 /// A command that has to fail; returns its error.

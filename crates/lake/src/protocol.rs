@@ -152,7 +152,8 @@ pub enum Fault {
 /// protocol.answer(&Request::LookAtLog, Answer::Log(log));
 /// assert_eq!(protocol.standing(), Standing::Ready { next: 0, tail: None });
 ///
-/// let rules = Rules { routing: Routing::default(), max_record_bytes: 1000, skip_tombstones: false };
+/// let routing = Routing::default();
+/// let rules = Rules { routing, max_record_bytes: 1000, skip_tombstones: false };
 /// let mut batch = Batch::new("ticks", 0, 0, rules);
 /// batch.push(&Record::default(), std::time::Instant::now());
 /// let (manifest, _) = batch.seal(Format::Parquet, "id", "attempt")?;
