@@ -1,6 +1,6 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, runs the agents with the deployed settings
-//! in the deployed roles, loses events and sends them again, changes a parameter, deletes
+//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, runs the
+//! agents with the deployed settings in the deployed roles, loses events and sends them again, changes a parameter, deletes
 //! the stack, and takes over its bucket with a new one.
 
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use local::{
-    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes,
-    Repository, Role, Stack, Tools, sam_command,
+    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes, Repository, Role,
+    Stack, StackOptions, Tools, sam_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::deployer::{DEPLOYER_ACTIONS, Deployer};
+use super::deployer;
 use super::template::REGION;
 use crate::demo::{SUBSCRIBER, TOPIC, all_announced, all_crawled, all_landed};
 
@@ -81,7 +81,6 @@ struct Operator<'a> {
     folder: PathBuf,
     kafka: Kafka,
     secret: String,
-    deployer: Deployer,
 }
 
 pub(crate) async fn check(
@@ -92,7 +91,10 @@ pub(crate) async fn check(
 ) -> Result<()> {
     let folder = folder.join("operator");
     std::fs::create_dir_all(&folder)?;
-    let ministack = Ministack::start(tools, processes, &folder).await?;
+    let mut ministack = Ministack::start(tools, processes, &folder).await?;
+    deployer::name(&mut ministack, repository, tools, processes, &folder)
+        .await
+        .context("docs/deployer-policy")?;
     let kafka = Kafka::start(KafkaKind::ApacheSecured, repository, processes, &folder).await?;
     kafka.create_topic(TOPIC.0, TOPIC.1).await?;
     let secured = kafka.secured().context("the broker is not secured")?;
@@ -109,7 +111,6 @@ pub(crate) async fn check(
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
-    let deployer = Deployer::create(&ministack.aws, repository, tools).await?;
     let operator = Operator {
         repository,
         tools,
@@ -117,12 +118,7 @@ pub(crate) async fn check(
         folder,
         kafka,
         secret,
-        deployer,
     };
-    operator
-        .refused_deployments()
-        .await
-        .context("a deployer who lacks an action")?;
     let stack = operator.deploy(ministack, &[], "2s").await?;
     operator
         .connections(&stack)
@@ -147,30 +143,7 @@ pub(crate) async fn check(
 }
 
 impl Operator<'_> {
-    /// Without one of its actions the deployer's `sam deploy` fails, and says which.
-    async fn refused_deployments(&self) -> Result<()> {
-        for action in DEPLOYER_ACTIONS {
-            self.deployer.without(action).await?;
-            let refusal = format!("not authorized to perform: {action}");
-            match self.sam_deploy(&[], "2s").await {
-                Ok(_) => bail!("the deployment without {action} succeeded"),
-                Err(error) => ensure!(
-                    format!("{error:#}").contains(&refusal),
-                    "without {action}: got {error:#}, wanted {refusal:?}"
-                ),
-            }
-            self.deployer.restore().await?;
-            println!("     sam deploy without {action}: {refusal}");
-        }
-        Ok(())
-    }
-
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
-        let deployment = self.sam_deploy(more, max_age).await?;
-        Stack::watch(ministack, deployment, &self.folder).await
-    }
-
-    async fn sam_deploy(&self, more: &[&str], max_age: &str) -> Result<Deployment> {
         let (secret, max_age) = (
             format!("KafkaSecretArn={}", self.secret),
             format!("BatchMaxAge={max_age}"),
@@ -194,13 +167,16 @@ impl Operator<'_> {
                 .clone(),
             more: own.iter().chain(more).map(ToString::to_string).collect(),
         };
-        Deployment::deploy(
+        let options = StackOptions {
+            folder: self.folder.clone(),
+            parameters,
+        };
+        Stack::deploy(
+            ministack,
             self.repository,
             self.tools,
             self.processes,
-            &self.deployer.aws,
-            &self.folder,
-            &parameters,
+            &options,
         )
         .await
     }
@@ -505,7 +481,7 @@ impl Operator<'_> {
                 "--region",
                 REGION,
             ])
-            .envs(self.deployer.aws.environment());
+            .envs(ministack.deployer.environment());
         self.processes
             .run(
                 "sam delete",
