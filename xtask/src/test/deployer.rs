@@ -25,9 +25,9 @@ const PLACEHOLDERS: [(&str, &str); 5] = [
 const SAM_STACK: &str = "aws-sam-cli-managed-default";
 const SAM_BUCKET: &str = "aws-sam-cli-managed-default-local";
 
-/// Makes the user whoever deploys, as docs/deploying-with-least-privilege.md does, once it
-/// is shown that a deployment without one of the actions is refused.
-pub(super) async fn name(
+/// Creates the user, as docs/deploying-with-least-privilege.md does, and makes it the one
+/// who deploys. Without one of the actions its `sam deploy` has to be refused.
+pub(super) async fn appoint(
     ministack: &mut Ministack,
     repository: &Repository,
     tools: &Tools,
@@ -74,9 +74,9 @@ pub(super) async fn name(
         let mut policy = without.clone();
         policy["PolicyDocument"] = deny.to_string().into();
         iam("put_user_policy", policy).await?;
-        let nothing = parameters();
+        let parameters = unused_parameters();
         let deployed =
-            Deployment::deploy(repository, tools, processes, ministack, folder, &nothing).await;
+            Deployment::deploy(repository, tools, processes, ministack, folder, &parameters).await;
         let Err(refusal) = deployed else {
             bail!("sam deploy succeeded without {action}");
         };
@@ -106,8 +106,8 @@ fn sam_stack() -> Value {
     })
 }
 
-/// Parameters of deployments that do not get as far as to use them.
-fn parameters() -> Parameters {
+/// Parameters of deployments that are refused before they are used.
+fn unused_parameters() -> Parameters {
     Parameters {
         format: lake::Format::Parquet,
         crawler_mode: "typed".into(),

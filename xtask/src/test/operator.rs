@@ -1,7 +1,8 @@
 //! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
 //! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, runs the
-//! agents with the deployed settings in the deployed roles, loses events and sends them again, changes a parameter, deletes
-//! the stack, and takes over its bucket with a new one.
+//! agents with the deployed settings in the deployed roles, loses events and sends them
+//! again, changes a parameter, deletes the stack, and takes over its bucket with a new
+//! one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,7 +93,7 @@ pub(crate) async fn check(
     let folder = folder.join("operator");
     std::fs::create_dir_all(&folder)?;
     let mut ministack = Ministack::start(tools, processes, &folder).await?;
-    deployer::name(&mut ministack, repository, tools, processes, &folder)
+    deployer::appoint(&mut ministack, repository, tools, processes, &folder)
         .await
         .context("docs/deployer-policy")?;
     let kafka = Kafka::start(KafkaKind::ApacheSecured, repository, processes, &folder).await?;
