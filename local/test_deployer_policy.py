@@ -40,7 +40,7 @@ BESIDE = {
     "SAM's stacks": [
         f"cloudformation:{call}"
         for call in """CreateChangeSet DescribeChangeSet ListChangeSets ExecuteChangeSet DescribeStacks DescribeStackEvents
-            GetTemplate GetTemplateSummary DeleteStack""".split()
+            GetTemplate GetTemplateSummary DeleteStack TagResource UntagResource""".split()
     ],
     # `sam delete` looks for a stack of images, which there is none of.
     "SAM's stack of images": ["cloudformation:DescribeStacks"],
@@ -139,7 +139,8 @@ ARNS = {
     "AWS::Route53::HostedZone": ["*"],
     "AWS::Route53::RecordSet": ["arn:aws:route53:::hostedzone/1"],
     "AWS::S3::*": ["arn:aws:s3:::LAKE"],
-    "AWS::SNS::*": ["arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
+    "AWS::SNS::Subscription": ["*", "arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
+    "AWS::SNS::Topic*": ["arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
     "AWS::SQS::*": ["arn:aws:sqs:REGION:ACCOUNT:STACK-CrawlQueue-1"],
     "AWS::SSM::Parameter": ["arn:aws:ssm:REGION:ACCOUNT:parameter/STACK/lake-bucket"],
     "SAM's stacks": ["arn:aws:cloudformation:REGION:ACCOUNT:stack/STACK/1", "arn:aws:cloudformation:REGION:ACCOUNT:stack/aws-sam-cli-managed-default/1"],

@@ -9,7 +9,7 @@ from translate_template import translate
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-GUIDES = ["deploying-with-least-privilege.md", "lake-formation.md", "msk-serverless.md", "alternatives.md", "adr/0003-how-the-crawl-grows.md"]
+GUIDES = ["deploying-with-least-privilege.md", "lake-formation.md", "msk-serverless.md", "alternatives.md", "graviton.md", "adr/0003-how-the-crawl-grows.md"]
 TEMPLATE = translate(ROOT / "template.yaml")
 
 

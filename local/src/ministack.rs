@@ -12,8 +12,10 @@ use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Tools};
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with
 /// the process.
 pub struct Ministack {
-    /// Its clients.
+    /// Its clients, as root.
     pub aws: Aws,
+    /// Whoever deploys there: root, unless a test names somebody who may do less.
+    pub deployer: Aws,
     /// Its process.
     pub process: ProcessId,
     /// Its log, which has the functions' output.
@@ -84,7 +86,12 @@ impl Ministack {
             Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok())
         })
         .await?;
-        Ok(Self { aws, process, log })
+        Ok(Self {
+            deployer: aws.clone(),
+            aws,
+            process,
+            log,
+        })
     }
 }
 

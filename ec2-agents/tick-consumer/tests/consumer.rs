@@ -7,9 +7,52 @@ use std::time::Duration;
 
 use bench::{BUCKET, Bench, PATIENCE};
 use local::{Conditions, Fault, FaultProxy, KafkaKind, free_port};
+use rdkafka::ClientConfig;
+use rdkafka::types::RDKafkaApiKey;
 use serde_json::json;
 
 mod bench;
+
+/// The versions that MSK Serverless answers, as far as the mock cluster has them:
+/// docs/msk-serverless.md says where they are from.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_calls_of_msk_serverless_are_enough() {
+    let mut bench = Bench::new().await;
+    for (call, versions) in [
+        (RDKafkaApiKey::Produce, 7..=9),
+        (RDKafkaApiKey::Fetch, 10..=12),
+        (RDKafkaApiKey::ListOffsets, 5..=6),
+        (RDKafkaApiKey::Metadata, 7..=11),
+        (RDKafkaApiKey::OffsetCommit, 6..=8),
+        (RDKafkaApiKey::OffsetFetch, 5..=6),
+        (RDKafkaApiKey::FindCoordinator, 2..=3),
+        (RDKafkaApiKey::JoinGroup, 4..=6),
+        (RDKafkaApiKey::Heartbeat, 2..=4),
+        (RDKafkaApiKey::LeaveGroup, 2..=4),
+        (RDKafkaApiKey::SyncGroup, 2..=4),
+        (RDKafkaApiKey::InitProducerId, 1..=4),
+    ] {
+        bench
+            .kafka
+            .answer_versions(call, versions)
+            .expect("a mock cluster");
+    }
+    // The bench's own has asked for the versions before.
+    bench.producer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("enable.idempotence", "true")
+        .create()
+        .expect("a producer");
+    let (is_ok, said) = bench.command(&["check"]).await;
+    assert!(is_ok, "{said}");
+    let consumer = bench.start("consumer", &["--max-age", "1s"]).await;
+    bench.produce_ticks(0, 20).await;
+    bench.landed(20).await;
+    bench.stop(consumer, "consumer").await;
+    assert_eq!(bench.committed(0).await, Some(20));
+    bench.expect_whole().await;
+    bench.end().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_reached_or_does_not_exist_is_named_at_the_start() {

@@ -10,15 +10,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use local::arrivals::{all_announced, all_crawled, all_landed};
 use local::sample::{SUBSCRIBER, TOPIC};
 use local::{
-    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role,
-    Stack, sam_command,
+    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role, Stack,
+    StackOptions, sam_command,
 };
 use serde_json::{Value, json};
 use system_tests::Workspace;
 use tokio::process::Command;
 
 use controls::Controls;
-use deployer::{DEPLOYER_ACTIONS, Deployer};
 
 mod aws_check;
 mod controls;
@@ -85,7 +84,6 @@ struct Operator<'a> {
     work: &'a Workspace,
     kafka: Kafka,
     secret: String,
-    deployer: Deployer,
     controls: Controls,
 }
 
@@ -95,7 +93,16 @@ async fn secured_kafka_roles_reconcile_update_delete() -> Result<()> {
 }
 
 async fn life_of_a_stack(work: &Workspace) -> Result<()> {
-    let ministack = work.ministack().await?;
+    let mut ministack = work.ministack().await?;
+    deployer::appoint(
+        &mut ministack,
+        &work.repository,
+        &work.tools,
+        &work.processes,
+        &work.folder,
+    )
+    .await
+    .context("docs/deployer-policy")?;
     let kafka = Kafka::start(
         KafkaKind::ApacheSecured,
         &work.repository,
@@ -119,19 +126,13 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
-    let deployer = Deployer::create(&ministack.aws, &work.repository, &work.tools).await?;
     let controls = Controls::create(&work.tools, &ministack.aws).await?;
     let operator = Operator {
         work,
         kafka,
         secret,
-        deployer,
         controls,
     };
-    operator
-        .refused_deployments()
-        .await
-        .context("a deployer who lacks an action")?;
     let stack = operator.deploy(ministack, &[], "2s").await?;
     operator
         .controls
@@ -164,30 +165,7 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
 }
 
 impl Operator<'_> {
-    /// Without one of its actions the deployer's `sam deploy` fails, and says which.
-    async fn refused_deployments(&self) -> Result<()> {
-        for action in DEPLOYER_ACTIONS {
-            self.deployer.without(action).await?;
-            let refusal = format!("not authorized to perform: {action}");
-            match self.sam_deploy(&[], "2s").await {
-                Ok(_) => bail!("the deployment without {action} succeeded"),
-                Err(error) => ensure!(
-                    format!("{error:#}").contains(&refusal),
-                    "without {action}: got {error:#}, wanted {refusal:?}"
-                ),
-            }
-            self.deployer.restore().await?;
-            println!("     sam deploy without {action}: {refusal}");
-        }
-        Ok(())
-    }
-
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
-        let deployment = self.sam_deploy(more, max_age).await?;
-        Stack::watch(ministack, deployment, &self.work.folder).await
-    }
-
-    async fn sam_deploy(&self, more: &[&str], max_age: &str) -> Result<Deployment> {
         let (secret, max_age) = (
             format!("KafkaSecretArn={}", self.secret),
             format!("BatchMaxAge={max_age}"),
@@ -216,13 +194,16 @@ impl Operator<'_> {
                 .chain(self.controls.parameters())
                 .collect(),
         };
-        Deployment::deploy(
+        let options = StackOptions {
+            folder: self.work.folder.clone(),
+            parameters,
+        };
+        Stack::deploy(
+            ministack,
             &self.work.repository,
             &self.work.tools,
             &self.work.processes,
-            &self.deployer.aws,
-            &self.work.folder,
-            &parameters,
+            &options,
         )
         .await
     }
@@ -549,7 +530,7 @@ impl Operator<'_> {
                 "--region",
                 REGION,
             ])
-            .envs(self.deployer.aws.environment());
+            .envs(ministack.deployer.environment());
         self.work
             .processes
             .run(
