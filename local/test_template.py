@@ -296,6 +296,7 @@ class Template(unittest.TestCase):
         deployment = deployed(**{**MSK, "KafkaSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:kafka"})
         for role in ("ConsumerRole", "ProducerRole"):
             self.assertLessEqual({"secretsmanager:GetSecretValue", "kafka-cluster:Connect", "kafka-cluster:WriteData"}, actions(deployment, role), role)
+        self.assertIn("kafka-cluster:ReadData", actions(deployment, "ConsumerRole"))
         self.assertNotIn("kafka-cluster:ReadData", actions(deployment, "ProducerRole"))
         topics = [s["Resource"] for s in deployment.properties("AgentPolicy")["PolicyDocument"]["Statement"] if "kafka-cluster:WriteData" in s["Action"]]
         self.assertEqual(topics, ["arn:aws:kafka:us-east-1:1:topic/c/1/ticks"])
