@@ -4,7 +4,7 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
 /// Region of the local AWS.
-const REGION: &str = "us-east-1";
+pub const REGION: &str = "us-east-1";
 /// Access key and secret of the local AWS's root.
 const KEY: &str = "test";
 

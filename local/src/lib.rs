@@ -6,6 +6,7 @@
 //! crawler does when it runs, [`Mailbox`] is the subscriber's inbox.
 
 mod apache_kafka;
+pub mod arrivals;
 mod aws;
 mod aws_call;
 mod crawl_worker;
@@ -24,12 +25,13 @@ mod query;
 mod repository;
 mod role;
 mod runtime_api;
+pub mod sample;
 mod stack;
 mod switchable_proxy;
 mod tools;
 
 pub use apache_kafka::Secured;
-pub use aws::Aws;
+pub use aws::{Aws, REGION};
 pub use aws_call::CallError;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
@@ -42,7 +44,7 @@ pub use mailbox::{Mail, Mailbox};
 pub use ministack::{Ministack, free_port};
 pub use network::Network;
 pub use processes::{ProcessId, Processes, wait_until};
-pub use query::Rows;
+pub use query::{Rows, at, statements};
 pub use repository::{Repository, without_cargo_variables};
 pub use role::Role;
 pub use runtime_api::{FunctionAnswer, FunctionProcess};

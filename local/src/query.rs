@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{QueryExecutionState, Row};
+use jiff::civil::DateTime;
 
-use crate::Aws;
+use crate::{Aws, Repository};
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -92,4 +94,38 @@ fn texts(row: &Row) -> Vec<String> {
         .iter()
         .map(|datum| datum.var_char_value().unwrap_or_default().to_owned())
         .collect()
+}
+
+/// Returns the queries of `sql/` by file name.
+///
+/// # Errors
+/// One cannot be read.
+pub fn statements(repository: &Repository) -> Result<BTreeMap<String, String>> {
+    let mut statements = BTreeMap::new();
+    for entry in std::fs::read_dir(repository.path("sql"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            statements.insert(
+                name,
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
+            );
+        }
+    }
+    Ok(statements)
+}
+
+/// Returns a query as it would be answered at another time.
+pub fn at(sql: &str, now: DateTime) -> String {
+    sql.replace(
+        "current_timestamp",
+        &format!(
+            "CAST('{}+00' AS timestamp with time zone)",
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        ),
+    )
 }

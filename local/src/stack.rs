@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -88,5 +89,31 @@ impl Stack {
             crawls,
             mailbox,
         })
+    }
+
+    /// Returns the environment of a function that runs outside of the stack: the endpoint
+    /// and the template's settings.
+    ///
+    /// # Errors
+    /// The stack lacks an output.
+    pub fn function_environment(&self) -> Result<BTreeMap<String, String>> {
+        let deployment = &self.deployment;
+        let mut environment: BTreeMap<String, String> = self
+            .ministack
+            .aws
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let settings = [
+            ("CRAWLER_NAME", deployment.output("CrawlerName")?),
+            ("CRAWL_ON", "new-partition"),
+            ("GLUE_DATABASE", deployment.output("DatabaseName")?),
+            ("GLUE_TABLE", deployment.output("TableName")?),
+            ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
+            ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
+        ];
+        environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Ok(environment)
     }
 }

@@ -11,8 +11,8 @@ use crate::{Aws, CallError, Processes, Repository, aws_call};
 const PYTHON: (u32, u32) = (3, 11);
 
 /// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild,
-/// cfn-lint, shellcheck and typos in one virtual environment, checkov in another, Apache
-/// Kafka's jars.
+/// cfn-lint, shellcheck and typos in one virtual environment, checkov and cargo-nextest in
+/// one each, Apache Kafka's jars.
 #[derive(Debug, Clone)]
 pub struct Tools {
     bin: PathBuf,
@@ -47,6 +47,23 @@ impl Tools {
         )
         .await?
         .join("checkov"))
+    }
+
+    /// Returns cargo-nextest, after installing it if it is missing.
+    ///
+    /// # Errors
+    /// As for [`Tools::install`].
+    pub async fn install_nextest(
+        repository: &Repository,
+        processes: &Processes,
+    ) -> Result<PathBuf> {
+        let programs = environment(
+            repository,
+            processes,
+            "nextest",
+            "local/requirements-nextest.txt",
+        );
+        Ok(programs.await?.join("cargo-nextest"))
     }
 
     /// Returns the path of one of the tools.

@@ -8,7 +8,6 @@ mod chaos;
 mod demo;
 mod prepare;
 mod replay;
-mod sample;
 mod steps;
 mod test;
 mod up;

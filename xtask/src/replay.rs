@@ -5,14 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_glue::types::CrawlerState;
 use clap::Args;
-use local::{Aws, ProcessId, Processes, Repository, Tools, free_port, without_cargo_variables};
+use local::{
+    Aws, ProcessId, Processes, Repository, Tools, free_port, sample, without_cargo_variables,
+};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::prepare;
-use crate::sample;
 use crate::up::State;
 
 /// The functions, by the name of their binary.

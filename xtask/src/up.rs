@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use local::sample::{SUBSCRIBER, TOPIC};
 use local::{Kafka, KafkaKind, Ministack, Parameters, Processes, Repository, Stack, StackOptions};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::background::Background;
-use crate::demo::{FormatName, KafkaName, SUBSCRIBER, TOPIC};
+use crate::demo::{FormatName, KafkaName};
 use crate::prepare;
 use crate::steps::Steps;
 use wording::count;
@@ -104,7 +105,7 @@ pub(crate) async fn down() -> Result<()> {
 impl State {
     /// Returns what is to be known of a stack of this process.
     pub(crate) fn of(stack: &Stack, kafka: &Kafka) -> Result<Self> {
-        let mut environment = function_environment(stack)?;
+        let mut environment = stack.function_environment()?;
         let settings = [
             ("TICK_PRODUCER_KAFKA__BROKERS", kafka.brokers()),
             ("TICK_CONSUMER_KAFKA__BROKERS", kafka.brokers()),
@@ -231,29 +232,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// Returns the environment of a function that runs outside of the stack: the endpoint and
-/// the template's settings.
-pub(crate) fn function_environment(stack: &Stack) -> Result<BTreeMap<String, String>> {
-    let deployment = &stack.deployment;
-    let mut environment: BTreeMap<String, String> = stack
-        .ministack
-        .aws
-        .environment()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    let settings = [
-        ("CRAWLER_NAME", deployment.output("CrawlerName")?),
-        ("CRAWL_ON", "new-partition"),
-        ("GLUE_DATABASE", deployment.output("DatabaseName")?),
-        ("GLUE_TABLE", deployment.output("TableName")?),
-        ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
-        ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
-    ];
-    environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Ok(environment)
 }
 
 fn relative<'a>(repository: &Repository, path: &'a Path) -> &'a Path {

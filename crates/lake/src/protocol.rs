@@ -138,6 +138,38 @@ pub enum Fault {
 
 /// The protocol for one partition, from one assignment to its end. See the module's
 /// documentation.
+///
+/// ```
+/// use std::sync::Arc;
+/// use lake::{Answer, Batch, Format, Log, Protocol, Record, Request, Routing, Rules, Standing};
+///
+/// // The lake is empty, and the log has one record.
+/// let mut protocol = Protocol::new();
+/// assert_eq!(protocol.requests(), [Request::FindTail]);
+/// protocol.answer(&Request::FindTail, Answer::Manifest(None));
+/// let log = Log { topic_id: "id".to_owned(), start: 0, end: 1 };
+/// protocol.answer(&Request::LookAtLog, Answer::Log(log));
+/// assert_eq!(protocol.standing(), Standing::Ready { next: 0, tail: None });
+///
+/// let rules = Rules { routing: Routing::default(), max_record_bytes: 1000, skip_tombstones: false };
+/// let mut batch = Batch::new("ticks", 0, 0, rules);
+/// batch.push(&Record::default(), std::time::Instant::now());
+/// let (manifest, _) = batch.seal(Format::Parquet, "id", "attempt")?;
+/// let manifest = Arc::new(manifest);
+/// assert_eq!(protocol.seal(Arc::clone(&manifest)), Ok(()));
+///
+/// // The topic first, then the manifest, and only then its objects.
+/// assert_eq!(protocol.requests(), [Request::CheckTopic]);
+/// protocol.answer(&Request::CheckTopic, Answer::TopicId("id".to_owned()));
+/// let create = Request::CreateManifest(Arc::clone(&manifest));
+/// assert_eq!(protocol.requests(), [create.clone()]);
+/// protocol.answer(&create, Answer::Created);
+/// let create = Request::CreateObject(manifest, 0);
+/// assert_eq!(protocol.requests(), [create.clone()]);
+/// protocol.answer(&create, Answer::Created);
+/// assert_eq!(protocol.standing(), Standing::Ready { next: 1, tail: Some("attempt") });
+/// # Ok::<(), lake::EncodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Protocol {
     /// The topic's id that everything has to match; known from the first look at the log

@@ -113,6 +113,22 @@ impl Tick {
     ///
     /// # Errors
     /// Says what the value is instead, or which field has what wrong with it.
+    ///
+    /// ```
+    /// use tick::Tick;
+    ///
+    /// let value = br#"{"symbol":"HSI","event_time":"2010-01-08T09:30:00Z","price":1.5,"venue":"X"}"#;
+    /// let tick = Tick::from_json(value)?;
+    /// assert_eq!(tick.price, 1.5);
+    /// assert_eq!(tick.extra.as_deref(), Some(r#"{"venue":"X"}"#));
+    ///
+    /// let refused = Tick::from_json(br#"{"symbol":"HSI","event_time":0,"price":"high"}"#);
+    /// assert_eq!(
+    ///     refused.unwrap_err().to_string(),
+    ///     "field price: got \"high\", wanted a number"
+    /// );
+    /// # Ok::<(), tick::TickError>(())
+    /// ```
     pub fn from_json(value: &[u8]) -> Result<Self, TickError> {
         if value.is_empty() {
             return Err(TickError::Empty);

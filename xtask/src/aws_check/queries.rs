@@ -2,14 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use local::Repository;
+use local::{Repository, statements};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::answer::{items, text};
 use super::outcome::Outcome;
 use super::stack::Stack;
-use crate::demo::queries::statements;
 
 /// How long a query may take.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);

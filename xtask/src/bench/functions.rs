@@ -4,16 +4,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use local::{Build, Deployment, Ministack, Processes, Repository, Stack, Tools};
+use local::{Build, Deployment, Ministack, Processes, Repository, Stack, Tools, arrivals, sample};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
 use super::measured::quantile;
+use crate::prepare;
 use crate::replay::FUNCTIONS;
-use crate::sample;
 use crate::steps::Steps;
 use crate::test::template::zipped;
-use crate::{demo, prepare};
 
 /// Messages in a batch.
 const BATCHES: [usize; 3] = [10, 100, 1000];
@@ -176,7 +175,7 @@ impl Bench<'_> {
             ensure!(
                 Instant::now() < deadline,
                 "{} of {} objects are in mails",
-                demo::listed(&mails).len(),
+                arrivals::listed(&mails).len(),
                 created.len()
             );
             sleep(Duration::from_millis(100)).await;

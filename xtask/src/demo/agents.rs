@@ -1,11 +1,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use local::sample::TOPIC;
 use local::{ProcessId, Processes, Repository, Role, Stack};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::TOPIC;
 use super::input::Input;
 use super::options::{Options, flag_value};
 use wording::{count, grouped};

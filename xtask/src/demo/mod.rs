@@ -1,10 +1,9 @@
 //! `cargo xtask demo`: the whole path on real input, and the proof of what it claims.
 
 mod agents;
-mod checks;
 mod input;
 mod options;
-pub(crate) mod queries;
+mod queries;
 mod summary;
 
 use std::path::Path;
@@ -12,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytesize::ByteSize;
+use local::sample::{SUBSCRIBER, TOPIC};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack,
-    StackOptions, Tools,
+    StackOptions, Tools, arrivals,
 };
 
 use crate::background::Background;
@@ -22,17 +22,9 @@ use crate::prepare;
 use crate::steps::Steps;
 use crate::up::State;
 use agents::Produced;
-pub(crate) use checks::{all_announced, all_crawled, all_landed, listed};
 pub(crate) use options::{FormatName, KafkaName, Options};
 use summary::Summary;
 use wording::{count, grouped};
-
-/// Topic and partitions of the local stack.
-pub(crate) const TOPIC: (&str, i32) = ("ticks", 4);
-/// Who the mails are for.
-pub(crate) const SUBSCRIBER: &str = "you@example.com";
-/// How long a step waits for progress before it says what is missing.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the demo; with `--keep` in the background, whose output is shown here until it is
 /// done.
@@ -162,7 +154,7 @@ async fn pipeline(
     let mut lake = LakeContents::default();
     steps
         .step("consume", "tick-consumer lands in S3", async {
-            checks::all_landed(
+            arrivals::all_landed(
                 &mut lake,
                 aws,
                 bucket,
@@ -179,7 +171,7 @@ async fn pipeline(
             };
             let size = ByteSize::b(lake.bytes("ticks/"));
             let objects = count(lake.below("ticks/").count() as u64, "object");
-            let places = checks::folders(&lake)
+            let places = arrivals::folders(&lake)
                 .into_iter()
                 .map(|folder| format!("s3://{bucket}/{folder}/"))
                 .collect::<Vec<_>>()
@@ -198,7 +190,7 @@ async fn pipeline(
             "crawl",
             "start-crawler starts the crawler, it adds the partitions",
             async {
-                let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+                let (new, all) = arrivals::all_crawled(&lake, aws, &stack.deployment).await?;
                 let table = format!(
                     "{}.{}",
                     stack.deployment.output("DatabaseName")?,
@@ -218,7 +210,7 @@ async fn pipeline(
         .await?;
     let mails = steps
         .step("mail", "notify mails the digests", async {
-            let mails = checks::all_announced(&lake, bucket, &stack.mailbox).await?;
+            let mails = arrivals::all_announced(&lake, bucket, &stack.mailbox).await?;
             Ok((
                 format!("{} to {SUBSCRIBER}:", count(mails.len() as u64, "digest")),
                 mails,
@@ -239,7 +231,7 @@ async fn pipeline(
     let (landed, shown) = steps
         .step("query", "the queries of sql/ in Athena", async {
             let shown = queries::all(repository, aws, &stack.deployment).await?;
-            let landed = checks::rows_by_query(aws, &stack.deployment).await?;
+            let landed = arrivals::rows_by_query(aws, &stack.deployment).await?;
             Ok((shown.heading(), (landed, shown)))
         })
         .await?;

@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
-use local::{Aws, Deployment, Repository, Rows};
+use local::{Aws, Deployment, Repository, Rows, at, statements};
 
 /// Rows of a result that are shown.
 const SHOWN: usize = 10;
@@ -55,37 +53,6 @@ pub(crate) async fn all(
         results.push((file, rows));
     }
     Ok(Shown { as_of, results })
-}
-
-/// Returns the queries of `sql/` by file name.
-pub(crate) fn statements(repository: &Repository) -> Result<BTreeMap<String, String>> {
-    let mut statements = BTreeMap::new();
-    for entry in std::fs::read_dir(repository.path("sql"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            statements.insert(
-                name,
-                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
-            );
-        }
-    }
-    Ok(statements)
-}
-
-/// Returns a query as it would be answered at another time.
-pub(crate) fn at(sql: &str, now: DateTime) -> String {
-    sql.replace(
-        "current_timestamp",
-        &format!(
-            "CAST('{}+00' AS timestamp with time zone)",
-            now.strftime("%Y-%m-%d %H:%M:%S")
-        ),
-    )
 }
 
 impl Shown {

@@ -6,7 +6,7 @@ use local::{LakeContents, Mail};
 use serde::Serialize;
 
 use super::agents::Figures;
-use super::checks::{Landed, listed};
+use local::arrivals::{Landed, listed};
 use wording::{count, grouped};
 
 /// The figures of a demo.

@@ -52,7 +52,7 @@ async fn script(
     folder: &Path,
 ) -> Result<()> {
     let mut tests = Command::new(tools.path("python"));
-    tests.arg(repository.path(&format!("local/{name}.py")));
+    tests.arg(repository.path(format!("local/{name}.py")));
     let log = folder.join(format!("{name}.log"));
     processes.run(name, &mut tests, &log).await
 }

@@ -1,30 +1,16 @@
 //! `cargo xtask test`: everything that checks the project. Every check runs, whatever
 //! became of the one before; the last line counts.
 
-mod aws_check;
-mod brokers;
 mod cargo_tests;
-mod chaos;
 mod checks;
-mod controls;
-mod demos;
-mod deployer;
 mod deployment;
 mod documents;
 mod edges;
-mod events;
-mod functions;
-mod instances;
-mod load;
-mod operator;
-mod queries;
-mod roles;
 pub(crate) mod template;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use futures::future::LocalBoxFuture;
-use local::{Build, Deployment, Processes, Repository, Tools};
+use local::{Build, Deployment, InstanceImage, Processes, Repository, Tools};
 
 use crate::prepare;
 use checks::Checks;
@@ -32,14 +18,16 @@ use checks::Checks;
 /// Options of `cargo xtask test`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Run only the checks whose name contains this
+    /// Run only the checks whose name contains this; if there are none, the tests whose
+    /// name or file contains it
     filter: Option<String>,
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let repository = &Repository::here();
     let folder = &prepare::run_folder(repository, "test")?;
-    let mut checks = Checks::new(options.filter, processes.clone());
+    let filter = options.filter;
+    let mut checks = Checks::new(filter.clone(), processes.clone());
     println!("tools: {}", Tools::versions(repository));
     let tools = &Tools::install(repository, processes).await?;
 
@@ -63,12 +51,6 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))
-        .await;
-    checks
-        .run_counted(
-            "unit and integration tests",
-            cargo_tests::tests(repository, processes, folder),
-        )
         .await;
     checks
         .run(
@@ -96,7 +78,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: queries, metrics, runbook",
+            "template: what it repeats",
             deployment::references(repository, tools, processes, folder),
         )
         .await;
@@ -108,7 +90,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "build agents",
+            "prepare: build agents",
             prepare::agents(repository, processes, folder),
         )
         .await;
@@ -120,9 +102,23 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "sam build",
+            "prepare: sam build",
             Deployment::build(Build::All, repository, tools, processes, folder),
         )
+        .await;
+    checks
+        .run("prepare: an image for instances", async {
+            InstanceImage::prepare(repository, processes)
+                .await
+                .map(|_| ())
+        })
+        .await;
+    checks
+        .run("prepare: cargo-nextest", async {
+            Tools::install_nextest(repository, processes)
+                .await
+                .map(|_| ())
+        })
         .await;
     checks
         .run(
@@ -134,93 +130,19 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run("function zips", template::zip_sizes(repository))
         .await;
     checks
-        .run(
-            "events through cargo-lambda",
-            events::check(repository, tools, processes, folder),
+        .run_counted(
+            "doctests",
+            cargo_tests::doctests(repository, processes, folder),
         )
         .await;
-    checks
-        .run(
-            "functions as they are deployed",
-            functions::check(repository, tools, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "roles: each permission is needed",
-            roles::check(repository, tools, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "load: 10,000 events in a minute",
-            load::check(repository, tools, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "an image for instances",
-            instances::image(repository, processes),
-        )
-        .await;
-    let together: Vec<(_, LocalBoxFuture<'_, _>)> = vec![
-        (
-            "operator: secured Kafka, roles, reconcile, aws-check, update, delete",
-            Box::pin(operator::check(repository, tools, processes, folder)),
-        ),
-        (
-            "instances boot from the deployed user data",
-            Box::pin(instances::check(repository, tools, processes, folder)),
-        ),
-        (
-            "a broker of the stack's own boots and is replaced",
-            Box::pin(brokers::check(repository, tools, processes, folder)),
-        ),
-    ];
-    checks.run_together(together).await;
-    for case in queries::CASES {
+    if filter.is_none() || checks.is_empty() {
         checks
-            .run(
-                &format!("queries across midnight, {}", case.name()),
-                queries::check(case, repository, tools, processes, folder),
+            .run_always(
+                "tests",
+                cargo_tests::tests(filter.as_deref(), repository, processes, folder),
             )
             .await;
     }
-    checks
-        .run(
-            "demo refuses what it cannot do",
-            demos::refusals(repository, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "demo is interrupted and leaves nothing",
-            demos::interrupted(repository, processes, folder),
-        )
-        .await;
-    for arguments in demos::RUNS {
-        checks
-            .run(
-                &format!("demo {}", arguments.join(" ")),
-                demos::run(arguments, repository, processes, folder),
-            )
-            .await;
-    }
-    checks
-        .run_counted("chaos, 10 runs", chaos::run(repository, processes, folder))
-        .await;
-    checks
-        .run(
-            "chaos catches a consumer without conditions",
-            chaos::unconditional(repository, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "up, replay, down",
-            demos::up_replay_down(repository, processes, folder),
-        )
-        .await;
     if checks.close() {
         Ok(())
     } else {

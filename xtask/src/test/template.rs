@@ -1,14 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use local::{Processes, Repository, Tools, sam_command};
+use local::sample;
+use local::{Processes, REGION, Repository, Tools, sam_command};
 use tokio::process::Command;
 
 use crate::replay::FUNCTIONS;
-use crate::sample;
 
-/// Region of the local AWS, for tools that insist on one.
-pub(crate) const REGION: &str = "us-east-1";
 /// Largest zip of a function, in bytes.
 const ZIP: u64 = 3_000_000;
 

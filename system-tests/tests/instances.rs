@@ -1,46 +1,40 @@
 //! The agents on EC2: the user data as it is deployed really boots, in a root and
 //! namespaces of its own, with the instance's role.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use local::sample::{SUBSCRIBER, TOPIC};
 use local::{
-    Aws, Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Ministack,
-    Parameters, Processes, Repository, Role, Stack, StackOptions, Tools, wait_until,
+    Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Parameters, Role,
+    Stack, StackOptions, wait_until,
 };
 use serde_json::json;
+use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
 use tokio::process::Command;
-
-use crate::demo::{SUBSCRIBER, TOPIC};
 
 /// How long a boot may take.
 const BOOT: Duration = Duration::from_secs(120);
 
 /// A stack whose agents are booted.
-pub(crate) struct Fleet<'a> {
-    pub(crate) repository: &'a Repository,
-    pub(crate) tools: &'a Tools,
-    pub(crate) processes: &'a Processes,
-    pub(crate) folder: PathBuf,
-    pub(crate) stack: Stack,
+struct Fleet<'a> {
+    work: &'a Workspace,
+    stack: Stack,
     _kafka: Kafka,
 }
 
 impl<'a> Fleet<'a> {
     /// Deploys the template with agents.
-    pub(crate) async fn deploy(
-        repository: &'a Repository,
-        tools: &'a Tools,
-        processes: &'a Processes,
-        folder: PathBuf,
-        more: &[&str],
-    ) -> Result<Self> {
-        std::fs::create_dir_all(&folder)?;
-        let ministack = Ministack::start(tools, processes, &folder).await?;
-        let kafka = Kafka::start(KafkaKind::Mock, repository, processes, &folder).await?;
+    async fn deploy(work: &'a Workspace) -> Result<Self> {
+        let ministack = work.ministack().await?;
+        let kafka = Kafka::start(
+            KafkaKind::Mock,
+            &work.repository,
+            &work.processes,
+            &work.folder,
+        )
+        .await?;
         kafka.create_topic(TOPIC.0, TOPIC.1).await?;
         let parameters = Parameters {
             format: lake::Format::Parquet,
@@ -48,29 +42,31 @@ impl<'a> Fleet<'a> {
             subscriber: SUBSCRIBER.into(),
             kafka: kafka.brokers().to_owned(),
             more: ["Producer=synthetic", "BatchMaxAge=2s"]
-                .iter()
-                .chain(more)
-                .map(ToString::to_string)
-                .collect(),
+                .map(String::from)
+                .to_vec(),
         };
         let options = StackOptions {
-            folder: folder.clone(),
+            folder: work.folder.clone(),
             parameters,
         };
-        let stack = Stack::deploy(ministack, repository, tools, processes, &options).await?;
+        let stack = Stack::deploy(
+            ministack,
+            &work.repository,
+            &work.tools,
+            &work.processes,
+            &options,
+        )
+        .await?;
         Ok(Self {
-            repository,
-            tools,
-            processes,
-            folder,
+            work,
             stack,
             _kafka: kafka,
         })
     }
 
-    pub(crate) async fn user_data(&self, output: &str) -> Result<String> {
+    async fn user_data(&self, output: &str) -> Result<String> {
         latest_user_data(
-            self.tools,
+            &self.work.tools,
             &self.stack.ministack.aws,
             self.stack.deployment.output(output)?,
         )
@@ -78,7 +74,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Boots an instance in a role.
-    pub(crate) async fn boot(
+    async fn boot(
         &self,
         image: &InstanceImage,
         name: &str,
@@ -88,7 +84,7 @@ impl<'a> Fleet<'a> {
     ) -> Result<Booted> {
         let aws = &self.stack.ministack.aws;
         let imds = Imds::start(aws, &format!("i-{name}"), role.name()).await?;
-        let folder = self.folder.join(name);
+        let folder = self.work.folder.join(name);
         let environment = [
             ("AWS_ENDPOINT_URL", aws.endpoint().to_owned()),
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url().to_owned()),
@@ -98,7 +94,7 @@ impl<'a> Fleet<'a> {
         ];
         let instance = image
             .boot(
-                self.processes,
+                &self.work.processes,
                 &folder,
                 user_data,
                 &environment,
@@ -112,7 +108,7 @@ impl<'a> Fleet<'a> {
         })
     }
 
-    pub(crate) async fn role(&self, output: &str) -> Result<Role> {
+    async fn role(&self, output: &str) -> Result<Role> {
         Role::read(
             &self.stack.ministack.aws,
             self.stack.deployment.output(output)?,
@@ -122,7 +118,7 @@ impl<'a> Fleet<'a> {
 }
 
 /// An instance and what it needs to live.
-pub(crate) struct Booted {
+struct Booted {
     instance: Instance,
     folder: PathBuf,
     _imds: Imds,
@@ -137,64 +133,22 @@ impl Booted {
     }
 }
 
-/// Waits until a boot has told CloudFormation how it ended; returns what it said.
-pub(crate) async fn signal(instance: &Instance) -> Result<String> {
-    let path = "/var/log/ticklake/cfn-signal";
-    wait_until("the boot's signal to CloudFormation", BOOT, || async {
-        Ok(!instance.read(path).await?.is_empty())
-    })
-    .await?;
-    instance.read(path).await
-}
-
-/// Waits until an instance has booted.
-pub(crate) async fn ready(instance: &Instance) -> Result<()> {
-    let signal = signal(instance).await?;
-    let log = async || instance.read("/var/log/ticklake/boot.log").await;
-    ensure!(
-        signal.contains("--success true"),
-        "the boot failed: {signal}{}",
-        log().await?
-    );
-    // An instance that its group launches outside a deployment has nobody to tell, which
-    // is no failure.
-    wait_until("the boot's end", BOOT, || async {
-        Ok(log()
-            .await?
-            .contains("no deployment waits for this instance"))
-    })
-    .await?;
-    ensure!(
-        !log().await?.contains("boot failed"),
-        "a boot that was ready failed: {}",
-        log().await?
-    );
-    Ok(())
-}
-
-/// Makes the image that instances boot from.
-pub(crate) async fn image(repository: &Repository, processes: &Processes) -> Result<()> {
-    InstanceImage::prepare(repository, processes)
-        .await
-        .map(|_| ())
-}
-
 /// Boots consumer and producer, until ticks land; switches them off, and the lake is
 /// whole. Then the boots that fail, and what they say.
-pub(crate) async fn check(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let image = InstanceImage::prepare(repository, processes).await?;
-    let fleet = Fleet::deploy(repository, tools, processes, folder.join("instances"), &[]).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_boot_from_the_deployed_user_data() -> Result<()> {
+    Workspace::run("instances", boots).await
+}
+
+async fn boots(work: &Workspace) -> Result<()> {
+    let image = InstanceImage::prepare(&work.repository, &work.processes).await?;
+    let fleet = Fleet::deploy(work).await?;
     let (consumer, producer) = (
         fleet.user_data("ConsumerTemplateId").await?,
         fleet.user_data("ProducerTemplateId").await?,
     );
     for (name, text) in [("consumer", &consumer), ("producer", &producer)] {
-        shellcheck(tools, processes, &fleet.folder, name, text).await?;
+        shellcheck(&work.tools, &work.processes, &work.folder, name, text).await?;
     }
     ticks_land(&fleet, &image, &consumer, &producer)
         .await
@@ -247,14 +201,11 @@ async fn ticks_land(
         log.contains("leaving the group"),
         "the consumer did not leave its group: {log}"
     );
-    let mut verify = Command::new(fleet.repository.binary("tick-consumer"));
+    let mut verify = Command::new(fleet.work.repository.binary("tick-consumer"));
     verify
         .args(["--config", "ssm:/ticklake/tick-consumer", "verify"])
         .envs(consumer_role.environment(aws).await?);
-    fleet
-        .processes
-        .run("verify", &mut verify, &fleet.folder.join("verify.log"))
-        .await
+    fleet.work.execute("verify", &mut verify).await.map(drop)
 }
 
 /// A boot that fails tells CloudFormation, and says why in a log group that no rollback
@@ -279,10 +230,15 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
         .context("a boot before its role")?;
     booted.instance.switch_off().await?;
     let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
-    fleet.tools.aws(aws, "ssm", "put_parameter", wrong).await?;
+    fleet
+        .work
+        .tools
+        .aws(aws, "ssm", "put_parameter", wrong)
+        .await?;
     let told = async |stream: &str| {
         let query = json!({"logGroupName": "/ticklake/failed-boots", "logStreamName": stream});
         fleet
+            .work
             .tools
             .aws(aws, "logs", "get_log_events", query)
             .await
@@ -335,50 +291,4 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
         "without the layer the log group of failed boots says {told}"
     );
     role.restore().await
-}
-
-/// Returns the user data of the newest version of a launch template, as EC2 hands it to
-/// an instance.
-pub(crate) async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Result<String> {
-    let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-    let answer = tools
-        .aws(aws, "ec2", "describe_launch_template_versions", parameters)
-        .await?;
-    let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
-    let decoded =
-        BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
-    Ok(String::from_utf8(decoded)?)
-}
-
-/// Lets systemd look at a unit where it is installed.
-pub(crate) async fn verify_unit(instance: &Instance, unit: &str) -> Result<()> {
-    let said = instance
-        .run(&[
-            "systemd-analyze",
-            "verify",
-            &format!("/etc/systemd/system/{unit}"),
-        ])
-        .await?;
-    // What it only warns of is no failure to it.
-    ensure!(!said.contains(unit), "systemd-analyze verify: {said}");
-    Ok(())
-}
-
-/// Checks user data as it is deployed.
-pub(crate) async fn shellcheck(
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-    name: &str,
-    user_data: &str,
-) -> Result<()> {
-    let file = folder.join(format!("{name}.user-data"));
-    std::fs::write(&file, user_data)?;
-    processes
-        .run(
-            "shellcheck",
-            Command::new(tools.path("shellcheck")).arg(&file),
-            &folder.join(format!("{name}-shellcheck.log")),
-        )
-        .await
 }

@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use local::{Processes, Repository, Stack, Tools};
+use local::{Stack, Tools};
 use serde_json::json;
-
-use super::demos::xtask;
+use system_tests::Workspace;
 
 /// Steps that the local AWS answers as AWS does, of a stack whose consumer has landed
 /// ticks.
@@ -101,23 +99,15 @@ struct Report {
 
 /// Runs `cargo xtask aws-check` against a stack whose consumer has landed ticks: with
 /// every permission, with hardly any, and with the name of a stack that does not exist.
-pub(super) async fn check(
-    stack: &Stack,
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
+pub(super) async fn check(stack: &Stack, work: &Workspace) -> Result<()> {
+    let tools = &work.tools;
     let own: Vec<(&str, String)> = stack.ministack.aws.environment();
     let run = async |name: &str, arguments: &[&str], environment: &[(&str, String)]| {
-        let log = folder.join(format!("{name}.log"));
-        let mut command = xtask(repository)?;
-        command
-            .arg("aws-check")
-            .args(arguments)
-            .envs(environment.iter().cloned());
-        let ended = processes.run(name, &mut command, &log).await;
+        let mut command = work.xtask(&["aws-check"]);
+        command.args(arguments).envs(environment.iter().cloned());
+        let ended = work.execute(name, &mut command).await;
         ensure!(ended.is_err(), "{name} succeeded, although steps fail here");
+        let log = work.log(name);
         std::fs::read_to_string(&log).with_context(|| log.display().to_string())
     };
 

@@ -1,14 +1,14 @@
+//! The functions in their deployed roles, with IAM enforcement.
+
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
-use local::{Ministack, Processes, Repository, Role, Stack, Tools, wait_until};
+use local::{Role, Stack, sample, wait_until};
+use system_tests::{Workspace, set_attribute};
 use tokio::time::sleep;
-
-use super::load;
-use crate::sample;
 
 /// How long a function may take to meet what it may not do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,16 +104,18 @@ const NOT_ASKED: [&str; 7] = [
 /// Takes each action from the functions' roles in turn, on a stack with IAM enforcement,
 /// and looks for the failure that has to follow (G9). With all of them back, an object is
 /// crawled and announced. At last the topic goes, and the function says so.
-pub(crate) async fn check(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let folder = folder.join("roles");
-    std::fs::create_dir_all(&folder)?;
-    let ministack = Ministack::start(tools, processes, &folder).await?;
-    let stack = sample::deploy(ministack, repository, tools, processes, &folder).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn each_permission_of_the_functions_is_needed() -> Result<()> {
+    Workspace::run("roles", async |work| {
+        let stack = work.deploy(work.ministack().await?).await?;
+        each_action_is_needed(&stack).await?;
+        all_is_well(&stack).await?;
+        a_topic_that_is_gone_is_named(&stack).await
+    })
+    .await
+}
+
+async fn each_action_is_needed(stack: &Stack) -> Result<()> {
     let bucket = stack.deployment.output("LakeBucket")?;
     for (hour, (output, needed)) in NEEDED.into_iter().enumerate() {
         let role = Role::read(&stack.ministack.aws, stack.deployment.output(output)?).await?;
@@ -129,16 +131,22 @@ pub(crate) async fn check(
         for (number, (action, said)) in needed.iter().enumerate() {
             role.without(action).await?;
             let partition = format!("ticks/dt=2026-11-21/hr={:02}", 10 * hour + number);
-            meet(&stack, bucket, &partition, action, said)
+            meet(stack, bucket, &partition, action, said)
                 .await
                 .with_context(|| format!("without {action}"))?;
             role.restore().await?;
             println!("     without {action}: {}", said.join(" … "));
         }
     }
-    all_is_well(&stack, bucket).await?;
-    let topic = stack.deployment.output("NewFilesTopicArn")?;
-    let log = Log::from_here(&stack)?;
+    Ok(())
+}
+
+async fn a_topic_that_is_gone_is_named(stack: &Stack) -> Result<()> {
+    let (bucket, topic) = (
+        stack.deployment.output("LakeBucket")?,
+        stack.deployment.output("NewFilesTopicArn")?,
+    );
+    let log = Log::from_here(stack)?;
     aws_sdk_sns::Client::new(stack.ministack.aws.config())
         .delete_topic()
         .topic_arn(topic)
@@ -190,7 +198,7 @@ async fn meet(
 async fn come_back(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     let queue = stack.deployment.output("CrawlQueueUrl")?;
-    load::set(&sqs, queue, QueueAttributeName::VisibilityTimeout, "2").await?;
+    set_attribute(&sqs, queue, QueueAttributeName::VisibilityTimeout, "2").await?;
     let event = sample::event(bucket, key, "e", None).to_string();
     sqs.send_message()
         .queue_url(queue)
@@ -234,7 +242,8 @@ async fn put_version(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
 
 /// With every permission in place: the mails know the rows, the partition comes into the
 /// catalog, and nothing is refused.
-async fn all_is_well(stack: &Stack, bucket: &str) -> Result<()> {
+async fn all_is_well(stack: &Stack) -> Result<()> {
+    let bucket = stack.deployment.output("LakeBucket")?;
     let log = Log::from_here(stack)?;
     for n in 0..BURST {
         sample::put(

@@ -7,12 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use local::{
     Deployment, Hardware, Imds, Instance, InstanceImage, LOCAL_PARAMETERS, Ministack, Network,
-    Processes, Repository, Role, Tools, sam_command, wait_until,
+    Role, sam_command, wait_until,
 };
 use serde_json::json;
+use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
 use tokio::process::Command;
-
-use super::instances::{latest_user_data, ready, shellcheck, signal, verify_unit};
 
 /// How long a boot may take: Kafka formats, starts, and its topic is created.
 const BOOT: Duration = Duration::from_secs(180);
@@ -74,9 +73,7 @@ impl Drop for Loop {
 }
 
 struct Cluster<'a> {
-    tools: &'a Tools,
-    processes: &'a Processes,
-    folder: PathBuf,
+    work: &'a Workspace,
     image: InstanceImage,
     ministack: Ministack,
     role: Role,
@@ -121,16 +118,15 @@ impl Broker {
     }
 }
 
-pub(crate) async fn check(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let folder = folder.join("brokers");
-    std::fs::create_dir_all(&folder)?;
-    let image = InstanceImage::prepare(repository, processes).await?;
-    let ministack = Ministack::start(tools, processes, &folder).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_the_stacks_own_boots_and_is_replaced() -> Result<()> {
+    Workspace::run("broker", scenarios).await
+}
+
+async fn scenarios(work: &Workspace) -> Result<()> {
+    let tools = &work.tools;
+    let image = InstanceImage::prepare(&work.repository, &work.processes).await?;
+    let ministack = work.ministack().await?;
     let tags = json!([{"ResourceType": "volume", "Tags": [{"Key": "ticklake:stack", "Value": "ticklake"}]}]);
     let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});
     let volume = tools
@@ -154,19 +150,17 @@ pub(crate) async fn check(
     let (interface, address) = (fact("NetworkInterfaceId")?, fact("PrivateIpAddress")?);
     let given =
         json!({"KafkaVolume1": volume, "KafkaInterface1": interface, "KafkaInterface1.PrimaryPrivateIpAddress": address}).to_string();
-    let deployment = deploy(repository, tools, processes, &ministack, &given, &folder).await?;
+    let deployment = deploy(work, &ministack, &given).await?;
     let role = Role::read(&ministack.aws, deployment.output("KafkaRoleName")?).await?;
     role.grant_what_is_misjudged().await?;
     let user_data =
         latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
-    shellcheck(tools, processes, &folder, "broker", &user_data).await?;
-    let file = folder.join("volume.img");
+    shellcheck(tools, &work.processes, &work.folder, "broker", &user_data).await?;
+    let file = work.folder.join("volume.img");
     std::fs::File::create(&file)?.set_len(VOLUME)?;
     let disk = Loop::of(&file).await?;
     let mut cluster = Cluster {
-        tools,
-        processes,
-        folder,
+        work,
         image,
         ministack,
         role,
@@ -185,29 +179,16 @@ pub(crate) async fn check(
 }
 
 /// Deploys the template with a broker of its own, as far as the local AWS takes it.
-async fn deploy(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    ministack: &Ministack,
-    given: &str,
-    folder: &Path,
-) -> Result<Deployment> {
-    let built = repository.path(".aws-sam/build");
+async fn deploy(work: &Workspace, ministack: &Ministack, given: &str) -> Result<Deployment> {
+    let built = work.repository.path(".aws-sam/build");
     let template = built.join("brokers.json");
-    let mut make = Command::new(tools.path("python"));
-    make.arg(repository.path("local/broker_template.py"))
+    let mut make = Command::new(work.tools.path("python"));
+    make.arg(work.repository.path("local/broker_template.py"))
         .arg(built.join("template.yaml"))
         .arg(given)
         .arg(&template);
-    processes
-        .run(
-            "broker_template.py",
-            &mut make,
-            &folder.join("template.log"),
-        )
-        .await?;
-    let mut deploy = sam_command(repository, tools, folder);
+    work.execute("template", &mut make).await?;
+    let mut deploy = sam_command(&work.repository, &work.tools, &work.folder);
     deploy
         .args([
             "deploy",
@@ -219,17 +200,12 @@ async fn deploy(
         .arg(&template);
     deploy
         .arg("--config-file")
-        .arg(repository.path("samconfig.toml"));
+        .arg(work.repository.path("samconfig.toml"));
     deploy
         .args(["--parameter-overrides", "Consumers=0"])
-        .args(LOCAL_PARAMETERS);
-    processes
-        .run(
-            "sam deploy",
-            deploy.envs(ministack.aws.environment()),
-            &folder.join("sam-deploy.log"),
-        )
-        .await?;
+        .args(LOCAL_PARAMETERS)
+        .envs(ministack.aws.environment());
+    work.execute("sam-deploy", &mut deploy).await?;
     Deployment::find(&ministack.aws).await
 }
 
@@ -250,6 +226,7 @@ impl Cluster<'_> {
         let aws = &self.ministack.aws;
         let launched = json!({"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1});
         let launched = self
+            .work
             .tools
             .aws(aws, "ec2", "run_instances", launched)
             .await?;
@@ -287,11 +264,11 @@ impl Cluster<'_> {
             ("/etc/systemd/system/forward.service", forward),
             ("/etc/hosts", hosts),
         ];
-        let (hardware, folder) = (self.hardware(&network, &files), self.folder.join(name));
+        let (hardware, folder) = (self.hardware(&network, &files), self.work.folder.join(name));
         let instance = self
             .image
             .boot(
-                self.processes,
+                &self.work.processes,
                 &folder,
                 &self.user_data,
                 &environment,
@@ -309,6 +286,7 @@ impl Cluster<'_> {
 
     async fn volume_is_attached(&self) -> Result<bool> {
         let volumes = self
+            .work
             .tools
             .aws(
                 &self.ministack.aws,
@@ -324,6 +302,7 @@ impl Cluster<'_> {
     async fn attachment(&self) -> Result<Option<String>> {
         let interface = json!({"NetworkInterfaceIds": [self.interface]});
         let interfaces = self
+            .work
             .tools
             .aws(
                 &self.ministack.aws,
@@ -380,7 +359,7 @@ impl Cluster<'_> {
         broker.instance = self
             .image
             .start(
-                self.processes,
+                &self.work.processes,
                 &broker.folder,
                 self.hardware(&broker.network, &[]),
             )
@@ -392,7 +371,8 @@ impl Cluster<'_> {
         broker.instance.switch_off().await?;
         // EC2 does so when an instance ends.
         if self.volume_is_attached().await? {
-            self.tools
+            self.work
+                .tools
                 .aws(
                     &self.ministack.aws,
                     "ec2",
@@ -402,7 +382,8 @@ impl Cluster<'_> {
                 .await?;
         }
         if let Some(attachment) = self.attachment().await? {
-            self.tools
+            self.work
+                .tools
                 .aws(
                     &self.ministack.aws,
                     "ec2",
@@ -495,6 +476,7 @@ impl Cluster<'_> {
         first.instance.run(&replication).await?;
         let metrics = json!({"Namespace": "ticklake", "MetricName": "UnderReplicatedPartitions"});
         let metrics = self
+            .work
             .tools
             .aws(&self.ministack.aws, "cloudwatch", "list_metrics", metrics)
             .await?;
@@ -511,7 +493,7 @@ impl Cluster<'_> {
         self.take_snapshot(&first).await.context("a snapshot")?;
         self.switch_off(&first).await?;
         drop(first);
-        let kafka = first_log(&self.folder.join("first"))?;
+        let kafka = first_log(&self.work.folder.join("first"))?;
         ensure!(
             kafka.contains("shut down completed"),
             "Kafka did not stop cleanly: {}",
@@ -545,7 +527,7 @@ impl Cluster<'_> {
     }
 
     fn snapshot(&self) -> PathBuf {
-        self.folder.join("snapshot.img")
+        self.work.folder.join("snapshot.img")
     }
 
     /// Copies the volume of a broker that runs, as it is at a moment: Kafka has not closed
@@ -555,7 +537,7 @@ impl Cluster<'_> {
         broker.instance.run(&freeze("--freeze")).await?;
         let copied = Command::new("cp")
             .arg("--sparse=always")
-            .args([self.folder.join("volume.img"), self.snapshot()])
+            .args([self.work.folder.join("volume.img"), self.snapshot()])
             .status()
             .await;
         broker.instance.run(&freeze("--unfreeze")).await?;
@@ -596,6 +578,7 @@ impl Cluster<'_> {
     async fn follows_its_parameter(&self, broker: &Broker) -> Result<()> {
         let aws = &self.ministack.aws;
         let written = self
+            .work
             .tools
             .aws(
                 aws,
@@ -609,7 +592,10 @@ impl Cluster<'_> {
             .replace(r#""partitions":12"#, r#""partitions":14"#)
             .replace(r#""retention_hours":72"#, r#""retention_hours":24"#);
         let changed = json!({"Name": "/ticklake/kafka-topic", "Value": changed, "Overwrite": true});
-        self.tools.aws(aws, "ssm", "put_parameter", changed).await?;
+        self.work
+            .tools
+            .aws(aws, "ssm", "put_parameter", changed)
+            .await?;
         broker
             .instance
             .run(&["systemctl", "start", "ticklake-topic.service"])

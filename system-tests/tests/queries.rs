@@ -1,18 +1,17 @@
+//! The queries of `sql/` across midnight: the typed table and the inferred one, in every
+//! format.
+
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::civil::DateTime;
 use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
 use local::{
-    Deployment, LakeContents, Ministack, Parameters, Processes, Repository, Rows, Stack,
-    StackOptions, Tools,
+    Deployment, LakeContents, Parameters, Rows, Stack, StackOptions, at, sample, statements,
 };
+use system_tests::Workspace;
 use tokio::time::sleep;
-
-use crate::demo::queries::{at, statements};
-use crate::sample;
 
 /// The moment that the queries are asked at: twenty past midnight.
 const NOW: &str = "2026-01-02 00:20:00";
@@ -136,44 +135,12 @@ const ANSWERS: [(&str, &[&[&str]]); 5] = [
 
 /// A lake format and how the crawler works on it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Case {
+struct Case {
     format: Format,
     crawler_mode: &'static str,
 }
 
-/// The typed table and the inferred one, in every format.
-pub(crate) const CASES: [Case; 6] = [
-    Case {
-        format: Format::Parquet,
-        crawler_mode: "typed",
-    },
-    Case {
-        format: Format::Json,
-        crawler_mode: "typed",
-    },
-    Case {
-        format: Format::Csv,
-        crawler_mode: "typed",
-    },
-    Case {
-        format: Format::Parquet,
-        crawler_mode: "inferred",
-    },
-    Case {
-        format: Format::Json,
-        crawler_mode: "inferred",
-    },
-    Case {
-        format: Format::Csv,
-        crawler_mode: "inferred",
-    },
-];
-
 impl Case {
-    pub(crate) fn name(&self) -> String {
-        format!("{} {}", self.crawler_mode, self.format.name())
-    }
-
     /// In text a crawler sees no times, no short integers, and nothing of columns without
     /// values.
     fn has_types(&self) -> bool {
@@ -196,22 +163,48 @@ impl Case {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn typed_parquet() -> Result<()> {
+    check("typed", Format::Parquet).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typed_json() -> Result<()> {
+    check("typed", Format::Json).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typed_csv() -> Result<()> {
+    check("typed", Format::Csv).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inferred_parquet() -> Result<()> {
+    check("inferred", Format::Parquet).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inferred_json() -> Result<()> {
+    check("inferred", Format::Json).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inferred_csv() -> Result<()> {
+    check("inferred", Format::Csv).await
+}
+
+async fn check(crawler_mode: &'static str, format: Format) -> Result<()> {
+    let case = Case {
+        format,
+        crawler_mode,
+    };
+    let name = format!("queries-{crawler_mode}-{}", format.name());
+    Workspace::run(&name, async |work| ask_every_query(case, work).await).await
+}
+
 /// Puts rows around midnight into the lake of a fresh stack, lets its functions and
 /// crawler do their work, and asks every query of `sql/`.
-pub(crate) async fn check(
-    case: Case,
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let folder = folder.join(format!(
-        "queries-{}-{}",
-        case.crawler_mode,
-        case.format.name()
-    ));
-    std::fs::create_dir_all(&folder)?;
-    let ministack = Ministack::start(tools, processes, &folder).await?;
+async fn ask_every_query(case: Case, work: &Workspace) -> Result<()> {
     let parameters = Parameters {
         format: case.format,
         crawler_mode: case.crawler_mode.into(),
@@ -219,12 +212,17 @@ pub(crate) async fn check(
         kafka: sample::NO_KAFKA.into(),
         more: Vec::new(),
     };
+    let options = StackOptions {
+        folder: work.folder.clone(),
+        parameters,
+    };
+    let ministack = work.ministack().await?;
     let stack = Stack::deploy(
         ministack,
-        repository,
-        tools,
-        processes,
-        &StackOptions { folder, parameters },
+        &work.repository,
+        &work.tools,
+        &work.processes,
+        &options,
     )
     .await?;
     let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
@@ -240,7 +238,7 @@ pub(crate) async fn check(
         deployment.output("DatabaseName")?,
     );
     let now: DateTime = NOW.parse()?;
-    let statements = statements(repository)?;
+    let statements = statements(&work.repository)?;
     ensure!(
         statements.len() == ANSWERS.len(),
         "{} queries in sql/, but {} answers here",

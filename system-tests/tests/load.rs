@@ -1,16 +1,17 @@
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+//! Many events at once, through the deployed stack.
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use fastrand::Rng;
 use futures::{StreamExt as _, TryStreamExt as _};
-use local::{Mail, Ministack, Processes, Repository, Stack, Tools, wait_until};
+use local::arrivals::listed;
+use local::{Mail, Ministack, Stack, sample, wait_until};
+use system_tests::{Workspace, set_attribute, waiting};
 use tokio::time::{Instant, sleep};
 use wording::grouped;
-
-use crate::sample;
 
 /// Objects, and events of them that come twice: 5 percent of all.
 const OBJECTS: usize = 9_500;
@@ -38,20 +39,19 @@ const DELAY: &str = "20";
 /// deployed stack (G5, G6, G7): at most two calls of StartCrawler, every partition in the
 /// catalog, every object in a mail, at most 60 mails and never three within 2 s, and
 /// nothing in a dead-letter queue.
-pub(crate) async fn check(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let folder = folder.join("load");
-    std::fs::create_dir_all(&folder)?;
-    let (ministack, proxy) = Ministack::start_behind_proxy(tools, processes, &folder).await?;
-    let stack = sample::deploy(ministack, repository, tools, processes, &folder).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_events_within_a_minute() -> Result<()> {
+    Workspace::run("load", burst).await
+}
+
+async fn burst(work: &Workspace) -> Result<()> {
+    let (ministack, proxy) =
+        Ministack::start_behind_proxy(&work.tools, &work.processes, &work.folder).await?;
+    let stack = work.deploy(ministack).await?;
     let queue = |output| stack.deployment.output(output);
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     for (output, visibility) in VISIBILITY {
-        set(
+        set_attribute(
             &sqs,
             queue(output)?,
             QueueAttributeName::VisibilityTimeout,
@@ -61,7 +61,7 @@ pub(crate) async fn check(
     }
     trickle(&stack).await?;
     for (output, _) in VISIBILITY {
-        set(
+        set_attribute(
             &sqs,
             queue(output)?,
             QueueAttributeName::DelaySeconds,
@@ -103,7 +103,7 @@ pub(crate) async fn check(
     sleep(Duration::from_secs(2)).await;
 
     let mails = stack.mailbox.mails().split_off(before);
-    let listed = crate::demo::listed(&mails);
+    let listed = listed(&mails);
     let calls = proxy.calls(START_CRAWLER) - calls_before;
     let repeated: u64 = listed.values().map(|times| times - 1).sum();
     println!(
@@ -149,7 +149,7 @@ async fn trickle(stack: &Stack) -> Result<()> {
         .await?;
         sleep(Duration::from_millis(150)).await;
     }
-    let all_told = async || Ok(crate::demo::listed(&stack.mailbox.mails()).len() == TRICKLE);
+    let all_told = async || Ok(listed(&stack.mailbox.mails()).len() == TRICKLE);
     wait_until("a mail of each object", Duration::from_secs(30), all_told).await?;
     let mails = stack.mailbox.mails();
     println!("     {TRICKLE} objects one by one: {} mails", mails.len());
@@ -230,45 +230,6 @@ async fn send(stack: &Stack, sqs: &aws_sdk_sqs::Client) -> Result<BTreeSet<Strin
     Ok((0..OBJECTS)
         .map(|n| format!("s3://{bucket}/{}", key(n)))
         .collect())
-}
-
-pub(crate) async fn set(
-    sqs: &aws_sdk_sqs::Client,
-    url: &str,
-    name: QueueAttributeName,
-    value: &str,
-) -> Result<()> {
-    let attributes = HashMap::from([(name, value.to_owned())]);
-    sqs.set_queue_attributes()
-        .queue_url(url)
-        .set_attributes(Some(attributes))
-        .send()
-        .await
-        .context("SetQueueAttributes")?;
-    Ok(())
-}
-
-/// Returns how many messages a queue has, in flight or not.
-pub(crate) async fn waiting(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<u64> {
-    let names = [
-        QueueAttributeName::ApproximateNumberOfMessages,
-        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        QueueAttributeName::ApproximateNumberOfMessagesDelayed,
-    ];
-    let answer = sqs
-        .get_queue_attributes()
-        .queue_url(url)
-        .set_attribute_names(Some(names.to_vec()))
-        .send()
-        .await
-        .context("GetQueueAttributes")?;
-    let number = |name| {
-        answer
-            .attributes()
-            .and_then(|attributes| attributes.get(name)?.parse::<u64>().ok())
-            .context("no number of messages")
-    };
-    names.iter().map(number).sum()
 }
 
 async fn partitions(stack: &Stack) -> Result<usize> {

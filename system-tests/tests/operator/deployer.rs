@@ -1,10 +1,8 @@
 //! A user of the local AWS with docs/deployer-policy and nothing else.
 
 use anyhow::{Context as _, Result};
-use local::{Aws, Repository, Tools};
+use local::{Aws, REGION, Repository, Tools};
 use serde_json::{Value, json};
-
-use super::template::REGION;
 
 /// Actions that ministack asks of whoever runs `sam deploy`. What CloudFormation calls for
 /// a resource it does not ask: local/test_deployer_policy.py compares that.

@@ -5,22 +5,25 @@
 //! again, runs the checklist of a first deployment, changes a parameter, deletes the
 //! stack, and takes over its bucket with a new one.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use local::arrivals::{all_announced, all_crawled, all_landed};
+use local::sample::{SUBSCRIBER, TOPIC};
 use local::{
-    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, Processes,
-    Repository, Role, Stack, Tools, sam_command,
+    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role,
+    Stack, sam_command,
 };
 use serde_json::{Value, json};
+use system_tests::Workspace;
 use tokio::process::Command;
 
-use super::aws_check;
-use super::controls::Controls;
-use super::deployer::{DEPLOYER_ACTIONS, Deployer};
-use super::template::REGION;
-use crate::demo::{SUBSCRIBER, TOPIC, all_announced, all_crawled, all_landed};
+use controls::Controls;
+use deployer::{DEPLOYER_ACTIONS, Deployer};
+
+mod aws_check;
+mod controls;
+mod deployer;
 
 /// Ticks that are sent at a time.
 const TICKS: u64 = 500;
@@ -80,30 +83,32 @@ const NEEDED: [(&str, &[&str], &str); 6] = [
 ];
 
 struct Operator<'a> {
-    repository: &'a Repository,
-    tools: &'a Tools,
-    processes: &'a Processes,
-    folder: PathBuf,
+    work: &'a Workspace,
     kafka: Kafka,
     secret: String,
     deployer: Deployer,
     controls: Controls,
 }
 
-pub(crate) async fn check(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let folder = folder.join("operator");
-    std::fs::create_dir_all(&folder)?;
-    let ministack = Ministack::start(tools, processes, &folder).await?;
-    let kafka = Kafka::start(KafkaKind::ApacheSecured, repository, processes, &folder).await?;
+#[tokio::test(flavor = "multi_thread")]
+async fn secured_kafka_roles_reconcile_update_delete() -> Result<()> {
+    Workspace::run("operator", life_of_a_stack).await
+}
+
+async fn life_of_a_stack(work: &Workspace) -> Result<()> {
+    let ministack = work.ministack().await?;
+    let kafka = Kafka::start(
+        KafkaKind::ApacheSecured,
+        &work.repository,
+        &work.processes,
+        &work.folder,
+    )
+    .await?;
     kafka.create_topic(TOPIC.0, TOPIC.1).await?;
     let secured = kafka.secured().context("the broker is not secured")?;
     let login = json!({"username": secured.user, "password": secured.password}).to_string();
-    let secret = tools
+    let secret = work
+        .tools
         .aws(
             &ministack.aws,
             "secretsmanager",
@@ -115,13 +120,10 @@ pub(crate) async fn check(
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
-    let deployer = Deployer::create(&ministack.aws, repository, tools).await?;
-    let controls = Controls::create(tools, &ministack.aws).await?;
+    let deployer = Deployer::create(&ministack.aws, &work.repository, &work.tools).await?;
+    let controls = Controls::create(&work.tools, &ministack.aws).await?;
     let operator = Operator {
-        repository,
-        tools,
-        processes,
-        folder,
+        work,
         kafka,
         secret,
         deployer,
@@ -134,7 +136,7 @@ pub(crate) async fn check(
     let stack = operator.deploy(ministack, &[], "2s").await?;
     operator
         .controls
-        .are_seen(tools, &stack)
+        .are_seen(&work.tools, &stack)
         .await
         .context("key and tag of the operator's own")?;
     operator
@@ -145,7 +147,7 @@ pub(crate) async fn check(
         .dropped_events(&stack)
         .await
         .context("events dropped and reconciled")?;
-    aws_check::check(&stack, repository, tools, processes, &operator.folder)
+    aws_check::check(&stack, work)
         .await
         .context("cargo xtask aws-check")?;
     operator
@@ -183,7 +185,7 @@ impl Operator<'_> {
 
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
         let deployment = self.sam_deploy(more, max_age).await?;
-        Stack::watch(ministack, deployment, &self.folder).await
+        Stack::watch(ministack, deployment, &self.work.folder).await
     }
 
     async fn sam_deploy(&self, more: &[&str], max_age: &str) -> Result<Deployment> {
@@ -216,11 +218,11 @@ impl Operator<'_> {
                 .collect(),
         };
         Deployment::deploy(
-            self.repository,
-            self.tools,
-            self.processes,
+            &self.work.repository,
+            &self.work.tools,
+            &self.work.processes,
             &self.deployer.aws,
-            &self.folder,
+            &self.work.folder,
             &parameters,
         )
         .await
@@ -235,11 +237,11 @@ impl Operator<'_> {
             "ProducerRoleName"
         };
         let role = Role::read(&stack.ministack.aws, stack.deployment.output(role)?).await?;
-        let mut command = Command::new(self.repository.binary(name));
+        let mut command = Command::new(self.work.repository.binary(name));
         command
             .env_clear()
             .envs(role.environment(&stack.ministack.aws).await?)
-            .current_dir(&self.folder);
+            .current_dir(&self.work.folder);
         command
             .args(["--config", &format!("ssm:/ticklake/{name}")])
             .args(arguments);
@@ -259,19 +261,25 @@ impl Operator<'_> {
     }
 
     async fn run(&self, mut command: Command, name: &str) -> Result<()> {
-        self.processes
-            .run(name, &mut command, &self.folder.join(format!("{name}.log")))
+        self.work
+            .processes
+            .run(
+                name,
+                &mut command,
+                &self.work.folder.join(format!("{name}.log")),
+            )
             .await
     }
 
     /// Expects a command to fail, and to say so.
     async fn refused(&self, mut command: Command, name: &str, wanted: &str) -> Result<()> {
-        let log = self.folder.join(format!("{name}.log"));
-        let process = self.processes.start(name, &mut command, &log).await?;
+        let log = self.work.folder.join(format!("{name}.log"));
+        let process = self.work.processes.start(name, &mut command, &log).await?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
         let heard =
             local::wait_until(wanted, PATIENCE, || async { Ok(said().contains(wanted)) }).await;
         let status = self
+            .work
             .processes
             .stop(process, Duration::from_secs(10))
             .await?;
@@ -293,11 +301,12 @@ impl Operator<'_> {
 
     async fn consume(&self, stack: &Stack, name: &str) -> Result<ProcessId> {
         let mut consumer = self.agent(stack, "tick-consumer", &[]).await?;
-        self.processes
+        self.work
+            .processes
             .start(
                 "tick-consumer",
                 &mut consumer,
-                &self.folder.join(format!("{name}.log")),
+                &self.work.folder.join(format!("{name}.log")),
             )
             .await
     }
@@ -311,11 +320,11 @@ impl Operator<'_> {
         )
         .await?;
         let plain = |security: &str| {
-            let mut command = Command::new(self.repository.binary("tick-consumer"));
+            let mut command = Command::new(self.work.repository.binary("tick-consumer"));
             command
                 .env_clear()
                 .envs(stack.ministack.aws.environment())
-                .current_dir(&self.folder);
+                .current_dir(&self.work.folder);
             command
                 .env("TICK_CONSUMER_KAFKA__SECURITY", security)
                 .env("TICK_CONSUMER_KAFKA__CA_FILE", &secured.ca_file);
@@ -337,7 +346,8 @@ impl Operator<'_> {
         msk.args(["--brokers", &secured.scram]);
         self.refused(msk, "msk-iam", "invalid_token").await?;
         let wrong = json!({"Name": "ticklake/wrong", "SecretString": r#"{"username":"ticklake","password":"guess"}"#});
-        self.tools
+        self.work
+            .tools
             .aws(
                 &stack.ministack.aws,
                 "secretsmanager",
@@ -362,6 +372,7 @@ impl Operator<'_> {
     async fn dropped_events(&self, stack: &Stack) -> Result<()> {
         let (aws, bucket) = (&stack.ministack.aws, stack.deployment.output("LakeBucket")?);
         let rules = self
+            .work
             .tools
             .aws(
                 aws,
@@ -378,15 +389,25 @@ impl Operator<'_> {
             .collect();
         ensure!(names.len() >= 2, "the rules are {rules}");
         for name in &names {
-            self.tools
+            self.work
+                .tools
                 .aws(aws, "events", "disable_rule", name.clone())
                 .await?;
         }
         let consumer = self.consume(stack, "consumer").await?;
         self.produce(stack).await?;
         let mut lake = LakeContents::default();
-        all_landed(&mut lake, aws, bucket, TICKS, self.processes, consumer).await?;
+        all_landed(
+            &mut lake,
+            aws,
+            bucket,
+            TICKS,
+            &self.work.processes,
+            consumer,
+        )
+        .await?;
         let stopped = self
+            .work
             .processes
             .stop(consumer, Duration::from_secs(20))
             .await?;
@@ -397,7 +418,8 @@ impl Operator<'_> {
             "events came through rules that are off"
         );
         for name in &names {
-            self.tools
+            self.work
+                .tools
                 .aws(aws, "events", "enable_rule", name.clone())
                 .await?;
         }
@@ -468,6 +490,7 @@ impl Operator<'_> {
         let stack = self.deploy(stack.ministack, &[], "5s").await?;
         let aws = &stack.ministack.aws;
         let parameter = self
+            .work
             .tools
             .aws(
                 aws,
@@ -483,6 +506,7 @@ impl Operator<'_> {
             "the settings are {settings}"
         );
         let groups = self
+            .work
             .tools
             .aws(
                 aws,
@@ -516,7 +540,7 @@ impl Operator<'_> {
             ..
         } = stack;
         drop((crawls, mailbox));
-        let mut delete = sam_command(self.repository, self.tools, &self.folder);
+        let mut delete = sam_command(&self.work.repository, &self.work.tools, &self.work.folder);
         delete
             .args([
                 "delete",
@@ -527,14 +551,16 @@ impl Operator<'_> {
                 REGION,
             ])
             .envs(self.deployer.aws.environment());
-        self.processes
+        self.work
+            .processes
             .run(
                 "sam delete",
                 &mut delete,
-                &self.folder.join("sam-delete.log"),
+                &self.work.folder.join("sam-delete.log"),
             )
             .await?;
         if let Ok(parameter) = self
+            .work
             .tools
             .aws(
                 &ministack.aws,
@@ -569,11 +595,12 @@ impl Operator<'_> {
             &stack.ministack.aws,
             "ticklake-lake",
             3 * TICKS,
-            self.processes,
+            &self.work.processes,
             consumer,
         )
         .await?;
-        self.processes
+        self.work
+            .processes
             .stop(consumer, Duration::from_secs(20))
             .await?;
         self.run(
@@ -582,7 +609,7 @@ impl Operator<'_> {
             "verify",
         )
         .await?;
-        let whole = std::fs::read_to_string(self.folder.join("verify.log"))?;
+        let whole = std::fs::read_to_string(self.work.folder.join("verify.log"))?;
         ensure!(
             whole.contains("whole: every offset is accounted for exactly once"),
             "{whole}"

@@ -1,51 +1,36 @@
+//! The functions as `sam build` leaves them, each behind a runtime API of our own.
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::primitives::DateTimeFormat;
 use aws_sdk_sqs::types::QueueAttributeName;
-use local::{
-    Conditions, Fault, FaultProxy, FunctionProcess, Mailbox, Ministack, Processes, Repository,
-    Stack, Tools, wait_until,
-};
+use local::arrivals::listed;
+use local::{Conditions, Fault, FaultProxy, FunctionProcess, Mailbox, Stack, sample, wait_until};
 use serde_json::{Value, json};
+use system_tests::{Workspace, set_attribute, waiting};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
-
-use super::load;
-use crate::sample;
-use crate::up::function_environment;
 
 const LAKE: &str = "ticklake-lake";
 /// How long a mail may take to the mailbox.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The bootstraps as they are uploaded, each behind a runtime API of our own.
 struct Functions<'a> {
-    repository: &'a Repository,
-    processes: &'a Processes,
-    folder: PathBuf,
+    work: &'a Workspace,
     stack: &'a Stack,
 }
 
-pub(crate) async fn check(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let folder = folder.join("functions");
-    std::fs::create_dir_all(&folder)?;
-    let ministack = Ministack::start(tools, processes, &folder).await?;
-    let stack = &sample::deploy(ministack, repository, tools, processes, &folder).await?;
-    let functions = Functions {
-        repository,
-        processes,
-        folder,
-        stack,
-    };
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_as_they_are_deployed() -> Result<()> {
+    Workspace::run("functions", scenarios).await
+}
+
+async fn scenarios(work: &Workspace) -> Result<()> {
+    let stack = &work.deploy(work.ministack().await?).await?;
+    let functions = Functions { work, stack };
     functions.settings().await.context("settings")?;
     let warnings = subscribe_to_warnings(&functions).await?;
     functions.panics().await.context("a panic")?;
@@ -91,7 +76,7 @@ async fn subscribe_to_warnings(functions: &Functions<'_>) -> Result<Mailbox> {
     Mailbox::open(
         aws,
         topic,
-        functions.folder.join("warnings"),
+        functions.work.folder.join("warnings"),
         Some(r#"{"kind": ["dead-letter"]}"#),
     )
     .await
@@ -104,11 +89,11 @@ impl Functions<'_> {
         name: &str,
         more: &[(&str, &str)],
     ) -> Result<FunctionProcess> {
-        let log = self.folder.join(format!("{function}-{name}.log"));
+        let log = self.work.folder.join(format!("{function}-{name}.log"));
         sample::function(
             self.stack,
-            self.repository,
-            self.processes,
+            &self.work.repository,
+            &self.work.processes,
             function,
             more,
             &log,
@@ -176,16 +161,16 @@ impl Functions<'_> {
             ),
         ];
         for (function, variable, value, wanted) in cases {
-            let mut command = Command::new(sample::bootstrap(self.repository, function));
+            let mut command = Command::new(sample::bootstrap(&self.work.repository, function));
             command
                 .env_clear()
-                .envs(function_environment(self.stack)?)
+                .envs(self.stack.function_environment()?)
                 .env(variable, value)
                 .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
-            let log = self.folder.join("settings.log");
+            let log = self.work.folder.join("settings.log");
             let outcome = tokio::time::timeout(
                 Duration::from_secs(10),
-                self.processes.run(function, &mut command, &log),
+                self.work.processes.run(function, &mut command, &log),
             )
             .await;
             ensure!(
@@ -354,7 +339,7 @@ impl Functions<'_> {
             sample::failed(&answer)? == ["m0"],
             "start-crawler answered {answer}"
         );
-        let log = std::fs::read_to_string(self.folder.join("start-crawler-no-crawler.log"))?;
+        let log = std::fs::read_to_string(self.work.folder.join("start-crawler-no-crawler.log"))?;
         ensure!(
             log.contains("GetCrawler nowhere: EntityNotFoundException"),
             "the log does not name the crawler: {log}"
@@ -418,14 +403,14 @@ impl Functions<'_> {
         let mut redrive: Value =
             serde_json::from_str(&redrive.context("the queue has no dead-letter queue")?)?;
         redrive["maxReceiveCount"] = receives.into();
-        load::set(
+        set_attribute(
             sqs,
             queue,
             QueueAttributeName::RedrivePolicy,
             &redrive.to_string(),
         )
         .await?;
-        load::set(
+        set_attribute(
             sqs,
             queue,
             QueueAttributeName::VisibilityTimeout,
@@ -458,16 +443,15 @@ impl Functions<'_> {
             self.stack.deployment.output(queue)?,
         );
         let what = format!("{wanted} messages in {dead}, and none in {queue}");
-        let is_so = async || {
-            Ok(load::waiting(sqs, dead).await? == wanted && load::waiting(sqs, queue).await? == 0)
-        };
+        let is_so =
+            async || Ok(waiting(sqs, dead).await? == wanted && waiting(sqs, queue).await? == 0);
         wait_until(&what, Duration::from_secs(60), is_so).await
     }
 
     /// Returns the metrics of a function's last invocation, from its log, every line of
     /// which is JSON.
     fn metrics(&self, log: &str) -> Result<Value> {
-        let text = std::fs::read_to_string(self.folder.join(log))?;
+        let text = std::fs::read_to_string(self.work.folder.join(log))?;
         let lines = text
             .lines()
             .map(serde_json::from_str::<Value>)
@@ -509,7 +493,7 @@ impl Functions<'_> {
         }
         process.stop().await?;
         // What met GetTopicAttributes alone would show nothing.
-        let log = std::fs::read_to_string(self.folder.join("notify-trouble.log"))?;
+        let log = std::fs::read_to_string(self.work.folder.join("notify-trouble.log"))?;
         let again = log.matches("cannot publish, trying again").count();
         let (thrown, wanted) = (
             proxy.thrown(),
@@ -565,7 +549,7 @@ impl Functions<'_> {
     }
 
     fn listed(&self) -> BTreeMap<String, u64> {
-        crate::demo::listed(&self.stack.mailbox.mails())
+        listed(&self.stack.mailbox.mails())
     }
 
     /// Waits until mails list files with these names, and none with those.

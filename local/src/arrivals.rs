@@ -1,30 +1,35 @@
-//! What the demo claims, looked up where users would look: S3, the catalog, the mails,
-//! Athena.
+//! Waits for ticks where users would look for them: S3, the catalog, the mails, Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lake::LakePartition;
-use local::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
 use tokio::time::{Instant, sleep};
 
-use super::PATIENCE;
 use wording::grouped;
 
+use crate::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
+
+/// How long a step waits for progress before it says what is missing.
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What Athena counts in the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Landed {
-    pub(crate) rows: u64,
+pub struct Landed {
+    /// Rows.
+    pub rows: u64,
     /// Rows that another row has the same partition and offset as.
-    pub(crate) duplicates: u64,
+    pub duplicates: u64,
 }
 
 /// Waits until the objects hold as many rows as were sent; goes on for as long as more
 /// come.
-pub(crate) async fn all_landed(
+///
+/// # Errors
+/// No more come for a minute, or the consumer has ended.
+pub async fn all_landed(
     lake: &mut LakeContents,
     aws: &Aws,
     bucket: &str,
@@ -56,7 +61,7 @@ pub(crate) async fn all_landed(
 }
 
 /// Returns the folders of the data objects.
-pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
+pub fn folders(lake: &LakeContents) -> BTreeSet<&str> {
     lake.below("ticks/")
         .filter_map(|(key, _)| Some(key.rsplit_once('/')?.0))
         .collect()
@@ -64,7 +69,10 @@ pub(crate) fn folders(lake: &LakeContents) -> BTreeSet<&str> {
 
 /// Waits until the table has every partition that data objects lie in; returns the number
 /// of those and of all that the table has.
-pub(crate) async fn all_crawled(
+///
+/// # Errors
+/// They are not there within a minute; names them.
+pub async fn all_crawled(
     lake: &LakeContents,
     aws: &Aws,
     deployment: &Deployment,
@@ -116,7 +124,10 @@ pub(crate) async fn all_crawled(
 }
 
 /// Waits until a mail lists every object; returns the mails.
-pub(crate) async fn all_announced(
+///
+/// # Errors
+/// Not all are listed within a minute; names the others.
+pub async fn all_announced(
     lake: &LakeContents,
     bucket: &str,
     mailbox: &Mailbox,
@@ -146,7 +157,7 @@ pub(crate) async fn all_announced(
 }
 
 /// Returns how often the mails list each object.
-pub(crate) fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
+pub fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
     let mut listed = BTreeMap::new();
     for (url, times) in mails.iter().flat_map(Mail::listed) {
         *listed.entry(url).or_default() += times;
@@ -155,7 +166,10 @@ pub(crate) fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
 }
 
 /// Counts the rows in Athena.
-pub(crate) async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed> {
+///
+/// # Errors
+/// The query fails.
+pub async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed> {
     let sql = "SELECT count(*) AS landed, count(DISTINCT CAST(kafka_partition AS varchar) || '-' || CAST(kafka_offset AS varchar)) AS distinct_rows FROM ticks";
     let result = Rows::query(
         aws,

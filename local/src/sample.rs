@@ -5,19 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lake::{Format, ObjectMetadata};
-use local::{
-    Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
-};
 use serde_json::{Value, json};
 
-use crate::demo::SUBSCRIBER;
-use crate::up::function_environment;
+use crate::{
+    Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
+};
 
+/// Topic and partitions of the local stack.
+pub const TOPIC: (&str, i32) = ("ticks", 4);
+/// Who the mails are for.
+pub const SUBSCRIBER: &str = "you@example.com";
 /// Brokers of a stack whose agents nobody starts.
-pub(crate) const NO_KAFKA: &str = "127.0.0.1:9";
+pub const NO_KAFKA: &str = "127.0.0.1:9";
 
 /// Deploys the template as it is by default.
-pub(crate) async fn deploy(
+///
+/// # Errors
+/// The deployment fails.
+pub async fn deploy(
     ministack: Ministack,
     repository: &Repository,
     tools: &Tools,
@@ -45,7 +50,7 @@ pub(crate) async fn deploy(
 }
 
 /// Returns a function's bootstrap as `sam build` leaves it.
-pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
+pub fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
     let built = if function == "notify" {
         "NotifyFunction"
     } else {
@@ -59,7 +64,10 @@ pub(crate) fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
 
 /// Starts a function outside of the stack that it works on, with more variables than the
 /// template gives it.
-pub(crate) async fn function(
+///
+/// # Errors
+/// It cannot be started.
+pub async fn function(
     stack: &Stack,
     repository: &Repository,
     processes: &Processes,
@@ -67,7 +75,7 @@ pub(crate) async fn function(
     more: &[(&str, &str)],
     log: &Path,
 ) -> Result<FunctionProcess> {
-    let mut environment = function_environment(stack)?;
+    let mut environment = stack.function_environment()?;
     environment.extend(
         more.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
@@ -84,7 +92,10 @@ pub(crate) async fn function(
 
 /// Puts a small object with the metadata of one tick; returns its ETag and the version's
 /// id.
-pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
+///
+/// # Errors
+/// S3 refuses.
+pub async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, Option<String>)> {
     let metadata = ObjectMetadata {
         rows: 1,
         event_times: None,
@@ -114,7 +125,7 @@ pub(crate) async fn put(aws: &Aws, bucket: &str, key: &str) -> Result<(String, O
 }
 
 /// Returns EventBridge's event of an object.
-pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Value {
+pub fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Value {
     let mut object =
         json!({"key": key, "size": 3, "etag": etag, "sequencer": "0061A7C3A2B4D5E6F7"});
     if let Some(version) = version {
@@ -126,7 +137,7 @@ pub(crate) fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) 
 }
 
 /// Returns what Lambda hands a function for a batch of messages.
-pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
+pub fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
     let records = bodies.into_iter().enumerate().map(|(place, body)| {
         json!({"messageId": format!("m{place}"), "receiptHandle": format!("r{place}"), "body": body.to_string(), "eventSource": "aws:sqs",
             "attributes": {"SentTimestamp": "1795237201234"}, "messageAttributes": {}, "awsRegion": "us-east-1"})
@@ -138,7 +149,7 @@ pub(crate) fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
 ///
 /// # Errors
 /// It is no batch response.
-pub(crate) fn failed(answer: &Value) -> Result<Vec<&str>> {
+pub fn failed(answer: &Value) -> Result<Vec<&str>> {
     let failures = answer["batchItemFailures"]
         .as_array()
         .with_context(|| format!("no batch response: {answer}"))?;

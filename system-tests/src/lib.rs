@@ -1,0 +1,11 @@
+//! What system tests share. Each test has a local stack of its own, with agents, functions
+//! and image as `cargo xtask test prepare` leaves them; its logs and mails stay below
+//! `.local/test/`.
+
+mod boot;
+mod queue;
+mod workspace;
+
+pub use boot::{latest_user_data, ready, shellcheck, signal, verify_unit};
+pub use queue::{set_attribute, waiting};
+pub use workspace::Workspace;

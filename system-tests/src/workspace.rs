@@ -1,0 +1,120 @@
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::FutureExt as _;
+use local::{Ministack, Processes, Repository, Stack, Tools, sample};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What a system test works with.
+pub struct Workspace {
+    /// The work tree.
+    pub repository: Repository,
+    /// The pinned tools.
+    pub tools: Tools,
+    /// What the test has started; it is stopped when the test ends.
+    pub processes: Processes,
+    /// The test's own folder for logs, mails and state.
+    pub folder: PathBuf,
+}
+
+impl Workspace {
+    /// Runs a test in a folder of its own, `.local/test/<name>`, which begins empty.
+    /// However the test ends, by a panic or a signal too, no process of it is left.
+    ///
+    /// # Errors
+    /// The test fails, or what it needs is not built; names the command that builds it.
+    pub async fn run(name: &str, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        let workspace = Self::prepare(name).await?;
+        let outcome = tokio::select! {
+            outcome = AssertUnwindSafe(test(&workspace)).catch_unwind() => outcome,
+            _ = interrupt.recv() => Ok(Err(anyhow::anyhow!("interrupted"))),
+            _ = terminate.recv() => Ok(Err(anyhow::anyhow!("stopped from outside, as nextest does after its slow-timeout"))),
+        };
+        workspace.processes.stop_all().await;
+        outcome
+            .unwrap_or_else(|panic| resume_unwind(panic))
+            .with_context(|| format!("the logs are in {}", workspace.folder.display()))
+    }
+
+    async fn prepare(name: &str) -> Result<Self> {
+        let (repository, processes) = (Repository::here(), Processes::default());
+        let built = [
+            repository.path(".aws-sam/build/template.yaml"),
+            repository.binary("tick-consumer"),
+            repository.binary("tick-producer"),
+            repository.binary("xtask"),
+        ];
+        for path in built {
+            ensure!(
+                path.exists(),
+                "{}: not built; run: cargo xtask test prepare",
+                path.display()
+            );
+        }
+        let tools = Tools::install(&repository, &processes).await?;
+        let folder = repository.path(".local/test").join(name);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                bail!("{}: {error}", folder.display())
+            }
+            _ => std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?,
+        }
+        Ok(Self {
+            repository,
+            tools,
+            processes,
+            folder,
+        })
+    }
+
+    /// Starts a local AWS.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub async fn ministack(&self) -> Result<Ministack> {
+        Ministack::start(&self.tools, &self.processes, &self.folder).await
+    }
+
+    /// Deploys the template as it is by default.
+    ///
+    /// # Errors
+    /// The deployment fails.
+    pub async fn deploy(&self, ministack: Ministack) -> Result<Stack> {
+        sample::deploy(
+            ministack,
+            &self.repository,
+            &self.tools,
+            &self.processes,
+            &self.folder,
+        )
+        .await
+    }
+
+    /// Returns `cargo xtask`, as a person runs it.
+    pub fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut xtask = Command::new(self.repository.binary("xtask"));
+        xtask.current_dir(self.repository.root()).args(arguments);
+        xtask
+    }
+
+    /// Runs a command to its end; its output goes to `<name>.log`.
+    ///
+    /// # Errors
+    /// It fails; quotes the end of its output.
+    pub async fn execute(&self, name: &str, command: &mut Command) -> Result<String> {
+        let log = self.log(name);
+        self.processes.run(name, command, &log).await?;
+        std::fs::read_to_string(&log).with_context(|| log.display().to_string())
+    }
+
+    /// Returns the log of a command of this name.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+}
