@@ -29,7 +29,7 @@ def main():
     console = Console(record=True, width=WIDTH, file=open("/dev/null", "w"))
     console.print(Text("$ " + " ".join(COMMAND), style="bold"))
     for line in demo.stdout.splitlines():
-        # "doing … 20s" shows that a long step is alive; a terminal overwrites it.
+        # "doing … 20s" is a sign of life of a long step; a terminal overwrites it.
         if re.search(r" … \d+s$", line):
             continue
         text = Text(line)

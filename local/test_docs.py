@@ -1,4 +1,4 @@
-"""Checks the Markdown pages: every link leads somewhere, and every command of ours can be typed.
+"""Checks the Markdown pages: every link has a target, and every command of ours can be parsed.
 
 `cargo xtask test documents` builds the programs and runs this.
 """
@@ -12,7 +12,7 @@ import unittest
 ROOT = pathlib.Path(__file__).parent.parent
 PROGRAMS = ROOT / "target" / "debug"
 README_LINES = 150
-# How pages write a program, and its binary.
+# The spelling of a program in the pages, and its binary.
 OURS = {
     "cargo xtask": "xtask",
     "tick-consumer": "tick-consumer",

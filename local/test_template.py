@@ -1,4 +1,4 @@
-"""Deployments that AWS refuses, or that break the next one, seen in the template alone. `cargo xtask test "template"` runs them."""
+"""Finds deployments that AWS would refuse, or that would break the next one, in the template alone. `cargo xtask test "template"` runs this."""
 
 import json
 import pathlib
@@ -61,7 +61,7 @@ def replacing(kind, before, after):
 
 
 class Template(unittest.TestCase):
-    def test_nothing_refers_to_what_a_condition_leaves_out(self):
+    def test_no_reference_is_to_a_resource_that_a_condition_leaves_out(self):
         for parameters in DEPLOYMENTS:
             with self.subTest(parameters):
                 self.assertEqual(deployed(**parameters).refusals(), [])
@@ -72,7 +72,7 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed(KafkaSecurity="tls").refusals()[0][:46], "The stack's own Kafka is KafkaSecurity=plainte")
 
     def test_every_instance_boots_by_the_one_script(self):
-        """EC2 takes 16 KiB of user data, and Fn::Sub what looks like a variable in the script."""
+        """EC2 limits user data to 16 KiB, and Fn::Sub would replace `${…}` in the script."""
         script = TEMPLATE["Mappings"]["Scripts"]["Boot"]["FromLayer"]
         self.assertNotIn("${", script)
         templates = deployed(KafkaBrokers="3", Producer="synthetic").of_type("AWS::EC2::LaunchTemplate")
@@ -86,7 +86,7 @@ class Template(unittest.TestCase):
                 self.assertRegex(user_data, rf"(?m)^export (.* )?{variable}=", name)
 
     def test_no_deployment_replaces_brokers_for_a_newer_image(self):
-        """The text that EC2 resolves at launch stays what it is; an image that CloudFormation looks up changes."""
+        """A reference that EC2 resolves at launch stays the same text. If CloudFormation looked the image up, the text would change."""
         for name, template in deployed(KafkaBrokers="3").of_type("AWS::EC2::LaunchTemplate").items():
             if name.startswith("Kafka"):
                 self.assertRegex(template["LaunchTemplateData"]["ImageId"], "^resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-")
@@ -94,7 +94,7 @@ class Template(unittest.TestCase):
         self.assertEqual(given["ImageId"], "ami-0123456789abcdef0")
 
     def test_a_failed_first_deployment_leaves_nothing_that_breaks_the_next(self):
-        """Retain holds on the rollback of a creation, too. What all stacks of an account share is none's."""
+        """Retain also applies to the rollback of a creation. Resources that all stacks of an account share belong to none of them."""
         deployment = deployed(KafkaBrokers="3", LakeBucketName="lake")
         for name, resource in deployment.resources.items():
             self.assertNotEqual(resource.get("DeletionPolicy"), "Retain", name)
@@ -104,16 +104,16 @@ class Template(unittest.TestCase):
         self.assertNotIn("/aws-glue/crawlers", groups)
         self.assertEqual([group for group in groups if "ticklake" not in group], [])
 
-    def test_the_crawler_may_make_the_log_group_that_no_stack_has(self):
+    def test_the_crawler_may_create_the_log_group_that_no_stack_has(self):
         self.assertIn("logs:CreateLogGroup", actions(deployed(), "CrawlerRole"))
 
     def test_fewer_consumers_end_instances(self):
-        """A group keeps the instances that it has as long as they are not more than MaxSize, if no capacity is desired."""
+        """Without a desired capacity, a group keeps its instances unless they are more than MaxSize."""
         for consumers in ("3", "1"):
             self.assertEqual(deployed(Consumers=consumers).properties("ConsumerGroup").get("DesiredCapacity"), consumers)
 
     def test_another_number_of_brokers_is_refused_with_a_reason_before_any_broker_is_touched(self):
-        """CloudFormation refuses to replace what has a name of its own, and quotes the name. What refers to it waits for it."""
+        """CloudFormation refuses to replace a resource with a fixed name, and quotes the name. The resources that refer to it wait for it."""
         before, after = deployed(KafkaBrokers="1"), deployed(KafkaBrokers="3")
         groups = [deployment.properties("KafkaSecurityGroup") for deployment in (before, after)]
         self.assertEqual(replacing("AWS::EC2::SecurityGroup", *groups), {"GroupDescription"})
@@ -123,7 +123,7 @@ class Template(unittest.TestCase):
                 self.assertIn("KafkaSecurityGroup", set(references(template)))
 
     def test_crawler_mode_can_be_switched(self):
-        """An update creates what is new before it deletes what is old: two crawlers with one name refuse that."""
+        """An update creates new resources before it deletes old ones. That fails if two crawlers have the same name."""
         typed, inferred = deployed(CrawlerMode="typed"), deployed(CrawlerMode="inferred", CrawlOn="every-file")
         names = [{crawler["Name"] for crawler in deployment.of_type("AWS::Glue::Crawler").values()} for deployment in (typed, inferred)]
         self.assertEqual(names[0] & names[1], set())
@@ -133,7 +133,7 @@ class Template(unittest.TestCase):
             self.assertIn(f"crawler/${{{crawler}}}", str(deployment.properties("StartCrawlerRole")))
 
     def test_no_deployment_forgets_a_parameter(self):
-        """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
+        """The next `sam deploy` takes a parameter from samconfig.toml again, even if the command line has overridden it. So pages change it there."""
         for page in ("README.md", "docs/deploy.md", "docs/runbook.md"):
             self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
 
@@ -152,7 +152,7 @@ class Template(unittest.TestCase):
         self.assertIn("another processor than Architecture=x86_64", deployed(ConsumerInstanceType="t4g.small").refusals()[0])
 
     def test_agents_are_compiled_for_the_architecture_that_is_deployed(self):
-        """Not for that of the machine that builds."""
+        """The architecture of the machine that builds must not matter."""
         for line, target in (
             ('parameter_overrides = ["Consumers=3", "Architecture=arm64"]', "aarch64"),
             (r'parameter_overrides = "Consumers=\"3\" Architecture=\"arm64\" Topic=\"ticks\""', "aarch64"),
@@ -174,7 +174,7 @@ class Template(unittest.TestCase):
         self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
 
     def test_two_zones_suffice_for_all_but_three_brokers(self):
-        """An account may have no more in a region: the third would be an index out of range."""
+        """An account may have only two zones in a region. The index of a third would be out of range."""
         for parameters in ({}, {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"}):
             zones = {subnet["AvailabilityZone"]["Fn::Select"][0] for subnet in deployed(**parameters).of_type("AWS::EC2::Subnet").values()}
             self.assertEqual(zones, {0, 1})
@@ -196,14 +196,14 @@ class Template(unittest.TestCase):
         listed = {"athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListDatabases", "athena:ListTableMetadata", "glue:GetDatabases"}
         self.assertLessEqual(listed, allowed([deployed().properties("AnalystPolicy")]))
 
-    def test_no_alarm_fires_before_anybody_can_tell_anything(self):
-        """In every first deployment data are missing at first."""
+    def test_no_alarm_fires_before_the_first_data(self):
+        """At the start of a first deployment, data are missing."""
         for name, alarm in deployed(KafkaBrokers="3", ExpectedSubscriptions="1").of_type("AWS::CloudWatch::Alarm").items():
             self.assertNotEqual(alarm["TreatMissingData"], "breaching", name)
             self.assertTrue(alarm.get("AlarmActions") or alarm.get("InsufficientDataActions"), name)
 
     def test_silence_is_seen_of_one_among_several_and_of_all(self):
-        """A minimum does not see who tells nothing, and a count has no data of nobody."""
+        """A minimum does not notice a member that reports nothing, and a count has no data if no member reports."""
         alarms = deployed(Consumers="3", KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()
         for metric in ("ticklake_ready", "disk_used_percent"):
             watching = [alarm for alarm in alarms if alarm["MetricName"] == metric]
@@ -234,7 +234,7 @@ class Template(unittest.TestCase):
         self.assertNotEqual(before.properties("KafkaTopic"), after.properties("KafkaTopic"))
 
     def test_the_network_can_be_updated(self):
-        """A WaitConditionHandle takes no updates, nor does one whose metadata name what instances wait for."""
+        """A WaitConditionHandle cannot be updated, not even one with metadata that refer to the resources for which instances wait."""
         for parameters in DEPLOYMENTS:
             deployment = deployed(**parameters)
             self.assertEqual(deployment.of_type("AWS::CloudFormation::WaitConditionHandle"), {})
@@ -245,15 +245,15 @@ class Template(unittest.TestCase):
                 waits = set(references({"DependsOn": deployment.resources[name]["DependsOn"]}))
                 self.assertTrue(waits & {"NetworkReady", "KafkaGroup1", "KafkaGroup2"}, name)
 
-    def test_a_first_deployment_reaches_a_kafka_that_is_there(self):
-        """Its security group has to let in a group that the stack makes, before the agents boot."""
+    def test_a_first_deployment_reaches_an_existing_kafka(self):
+        """Its security group has to let in a group that the stack creates, before the agents boot."""
         deployment = deployed(**MSK)
         ingress = deployment.properties("KafkaIngress")
         self.assertEqual((ingress["GroupId"], ingress["SourceSecurityGroupId"]), ("sg-1", {"Ref": "AgentSecurityGroup"}))
         self.assertIn("KafkaIngress", set(references(deployment.properties("NetworkReady"))))
         self.assertIn("needs VpcId", deployed(**{**MSK, "VpcId": ""}).refusals()[0])
 
-    def test_interface_endpoints_are_made_in_a_vpc_that_is_there(self):
+    def test_interface_endpoints_are_created_in_an_existing_vpc(self):
         deployment = deployed(**MSK, Endpoints="interface")
         self.assertEqual(deployment.of_type("AWS::EC2::VPC"), {})
         endpoints = deployment.of_type("AWS::EC2::VPCEndpoint")
@@ -268,12 +268,12 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed(**MSK).outputs()["AgentSubnetIds"], "subnet-1,subnet-2")
 
     def test_sam_build_reads_the_outputs(self):
-        """It puts the value of a parameter in the place of an output's name that is the parameter's, and a list is no key of a dictionary (TypeError)."""
+        """`sam build` replaces an output's name by the value of the parameter with that name, and fails with a TypeError if the value is a list."""
         for name in TEMPLATE["Outputs"].keys() & TEMPLATE["Parameters"].keys():
             self.assertNotIn("List", TEMPLATE["Parameters"][name]["Type"], f"give output {name} another name: sam build breaks if it is that of a list parameter")
 
     def test_a_stack_with_brokers_can_be_deleted(self):
-        """A hosted zone with records that instances wrote cannot: the stack owns names and addresses."""
+        """A hosted zone cannot be deleted if instances wrote records into it. So the stack owns names and addresses."""
         deployment = deployed(KafkaBrokers="3")
         self.assertEqual([action for action in actions(deployment, "KafkaRole") if action.startswith("route53:")], [])
         names = {record["Name"]: record["ResourceRecords"] for record in deployment.of_type("AWS::Route53::RecordSet").values()}
@@ -284,7 +284,7 @@ class Template(unittest.TestCase):
             self.assertIn(f"KafkaName{number}", set(references(deployment.properties("NetworkReady"))))
 
     def test_every_instance_takes_sessions_and_says_why_a_boot_failed(self):
-        """Roles of instances are those that EC2 may assume."""
+        """The roles of instances are the roles that EC2 may assume."""
         deployment = deployed()
         roles = [name for name, role in deployment.of_type("AWS::IAM::Role").items() if "ec2.amazonaws.com" in str(role["AssumeRolePolicyDocument"])]
         self.assertEqual(sorted(roles), ["ConsumerRole", "KafkaRole", "ProducerRole"])

@@ -1,4 +1,4 @@
-//! Waits for ticks where users would look for them: S3, the catalog, the mails, Athena.
+//! Waits for ticks in the places where users look: S3, the catalog, the mails, Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,24 +11,23 @@ use wording::grouped;
 
 use crate::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
 
-/// How long a step waits for progress before it says what is missing.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(100);
+/// Limit of a wait for progress.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What Athena counts in the lake.
+/// Athena's count of the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landed {
     /// Rows.
     pub rows: u64,
-    /// Rows that another row has the same partition and offset as.
+    /// Rows with the same partition and offset as another row.
     pub duplicates: u64,
 }
 
-/// Waits until the objects hold as many rows as were sent; goes on for as long as more
-/// come.
+/// Waits until the objects hold as many rows as were sent. Gives up if no more rows come.
 ///
 /// # Errors
-/// No more come for a minute, or the consumer has ended.
+/// No more rows come for a minute, or the consumer has ended.
 pub async fn all_landed(
     lake: &mut LakeContents,
     aws: &Aws,
@@ -37,7 +36,8 @@ pub async fn all_landed(
     processes: &Processes,
     consumer: ProcessId,
 ) -> Result<()> {
-    let (mut landed, mut since) = (0, Instant::now());
+    let mut landed = 0;
+    let mut since = Instant::now();
     loop {
         processes.expect_running(consumer).await?;
         lake.refresh(aws, bucket).await?;
@@ -46,17 +46,18 @@ pub async fn all_landed(
             return Ok(());
         }
         if now > landed {
-            (landed, since) = (now, Instant::now());
+            landed = now;
+            since = Instant::now();
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > PROGRESS_TIMEOUT {
             bail!(
                 "{} of {} ticks have landed in s3://{bucket}, and no more for {} s",
                 grouped(landed),
                 grouped(sent),
-                PATIENCE.as_secs()
+                PROGRESS_TIMEOUT.as_secs()
             );
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -67,11 +68,11 @@ pub fn folders(lake: &LakeContents) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Waits until the table has every partition that data objects lie in; returns the number
-/// of those and of all that the table has.
+/// Waits until the table has the partition of every data object. Returns the number of
+/// those partitions and the number of all partitions of the table.
 ///
 /// # Errors
-/// They are not there within a minute; names them.
+/// A partition is missing after a minute; the error names it.
 pub async fn all_crawled(
     lake: &LakeContents,
     aws: &Aws,
@@ -82,10 +83,8 @@ pub async fn all_crawled(
         .filter_map(|(key, _)| LakePartition::of_key(key))
         .map(|partition| vec![partition.dt(), partition.hr()])
         .collect();
-    let (database, table) = (
-        deployment.output("DatabaseName")?,
-        deployment.output("TableName")?,
-    );
+    let database = deployment.output("DatabaseName")?;
+    let table = deployment.output("TableName")?;
     let glue = aws_sdk_glue::Client::new(aws.config());
     let start = Instant::now();
     loop {
@@ -112,21 +111,21 @@ pub async fn all_crawled(
         if missing.is_empty() {
             return Ok((wanted.len() as u64, known.len() as u64));
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > PROGRESS_TIMEOUT {
             bail!(
                 "partitions {} of {database}.{table} are not in the catalog after {} s",
                 missing.join(", "),
-                PATIENCE.as_secs()
+                PROGRESS_TIMEOUT.as_secs()
             );
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Waits until a mail lists every object; returns the mails.
+/// Waits until every object is listed in a mail. Returns the mails.
 ///
 /// # Errors
-/// Not all are listed within a minute; names the others.
+/// An object is in no mail after a minute; the error names it.
 pub async fn all_announced(
     lake: &LakeContents,
     bucket: &str,
@@ -145,18 +144,18 @@ pub async fn all_announced(
         if missing.is_empty() {
             return Ok(mails);
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > PROGRESS_TIMEOUT {
             bail!(
                 "no mail lists {} after {} s",
                 missing.join(", "),
-                PATIENCE.as_secs()
+                PROGRESS_TIMEOUT.as_secs()
             );
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Returns how often the mails list each object.
+/// Returns the number of times that the mails list each object.
 pub fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
     let mut listed = BTreeMap::new();
     for (url, times) in mails.iter().flat_map(Mail::listed) {
@@ -170,7 +169,9 @@ pub fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
 /// # Errors
 /// The query fails.
 pub async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed> {
-    let sql = "SELECT count(*) AS landed, count(DISTINCT CAST(kafka_partition AS varchar) || '-' || CAST(kafka_offset AS varchar)) AS distinct_rows FROM ticks";
+    let sql = "SELECT count(*) AS landed, \
+               count(DISTINCT CAST(kafka_partition AS varchar) || '-' \
+               || CAST(kafka_offset AS varchar)) AS distinct_rows FROM ticks";
     let result = Rows::query(
         aws,
         deployment.output("WorkGroupName")?,
@@ -180,7 +181,8 @@ pub async fn rows_by_query(aws: &Aws, deployment: &Deployment) -> Result<Landed>
     .await?;
     let row = result.rows.first().context("count(*) gave no row")?;
     ensure!(row.len() == 2, "count(*) gave {row:?}");
-    let (rows, distinct): (u64, u64) = (row[0].parse()?, row[1].parse()?);
+    let rows: u64 = row[0].parse()?;
+    let distinct: u64 = row[1].parse()?;
     Ok(Landed {
         rows,
         duplicates: rows - distinct,

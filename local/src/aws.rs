@@ -8,7 +8,7 @@ pub const REGION: &str = "us-east-1";
 /// Access key and secret of the local AWS's root.
 const KEY: &str = "test";
 
-/// The local AWS as its clients see it.
+/// The local AWS for its clients.
 #[derive(Debug, Clone)]
 pub struct Aws {
     endpoint: String,
@@ -47,13 +47,12 @@ impl Aws {
         &self.endpoint
     }
 
-    /// Returns the configuration that SDK clients are made from.
+    /// Returns the configuration for SDK clients.
     pub fn config(&self) -> &SdkConfig {
         &self.config
     }
 
-    /// Returns the environment with which any program that uses an AWS SDK reaches the
-    /// local AWS.
+    /// Returns the environment with which programs with an AWS SDK reach the local AWS.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),

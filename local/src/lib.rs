@@ -1,9 +1,9 @@
-//! The local stack: AWS (ministack) and Kafka on a laptop, with `template.yaml` deployed
-//! as it stands.
+//! The local stack: AWS (ministack) and Kafka on a laptop, with the unchanged
+//! `template.yaml` deployed.
 //!
-//! It talks to agents and functions only through the protocols that they use on AWS. What
-//! ministack leaves out of AWS, two workers here do: [`CrawlWorker`] does what a Glue
-//! crawler does when it runs, [`Mailbox`] is the subscriber's inbox.
+//! It talks to agents and functions only through the protocols that they use on AWS. Two
+//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does the
+//! work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
 
 mod apache_kafka;
 pub mod arrivals;

@@ -8,8 +8,7 @@ use jiff::civil::DateTime;
 
 use crate::{Aws, Repository};
 
-/// How long a query may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +23,7 @@ impl Rows {
     /// Runs a query in Athena.
     ///
     /// # Errors
-    /// Athena refuses it or it fails; says why.
+    /// Athena refuses the query or it fails; the error has the reason.
     pub async fn query(aws: &Aws, work_group: &str, database: &str, sql: &str) -> Result<Self> {
         let athena = Client::new(aws.config());
         let context = aws_sdk_athena::types::QueryExecutionContext::builder()
@@ -41,7 +40,7 @@ impl Rows {
         let id = started
             .query_execution_id()
             .context("Athena gave the query no id")?;
-        let deadline = tokio::time::Instant::now() + LIMIT;
+        let deadline = tokio::time::Instant::now() + QUERY_TIMEOUT;
         loop {
             let execution = athena
                 .get_query_execution()
@@ -64,7 +63,7 @@ impl Rows {
                 }
                 _ if tokio::time::Instant::now() > deadline => bail!(
                     "the query has not ended after {} s:\n{sql}",
-                    LIMIT.as_secs()
+                    QUERY_TIMEOUT.as_secs()
                 ),
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }

@@ -112,7 +112,7 @@ impl Role {
             .flatten()
     }
 
-    /// Takes one action from the role, whatever allows it.
+    /// Denies one action to the role, even if several statements allow it.
     ///
     /// # Errors
     /// IAM refuses.
@@ -129,7 +129,7 @@ impl Role {
         self.put(&self.policy, &document).await
     }
 
-    /// Gives the role back what the template says.
+    /// Gives the role the template's policy again.
     ///
     /// # Errors
     /// IAM refuses.
@@ -137,10 +137,10 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants what ministack asks for and AWS does not: calls that name a crawler are
-    /// judged by a table of that name, a log group's by its name alone, volumes and
-    /// instances without their tags, metrics without their namespace, and a batch of an
-    /// action by a name of its own.
+    /// Grants the permissions that ministack requires and AWS does not. ministack judges
+    /// calls that name a crawler by a table of that name, and calls for a log group by its
+    /// name alone. It ignores the tags of volumes and instances, and the namespace of
+    /// metrics. It judges a batch of an action by another action's name.
     ///
     /// # Errors
     /// IAM refuses.
@@ -159,7 +159,7 @@ impl Role {
                     json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}),
                 );
             }
-            // AWS takes `log-group:<name>:*` for the group, too.
+            // AWS also accepts `log-group:<name>:*` for the group.
             let groups: Vec<&str> = resources
                 .iter()
                 .filter(|arn| arn.contains(":log-group:"))
@@ -170,7 +170,7 @@ impl Role {
                     json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}),
                 );
             }
-            // It knows no tags of what EC2 is asked to work on, and no namespace of
+            // ministack evaluates neither the tags of EC2's resources nor the namespace of
             // metrics.
             let condition = statement["Condition"].to_string();
             if condition.contains("aws:ResourceTag") || condition.contains("cloudwatch:namespace") {

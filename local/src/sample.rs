@@ -1,5 +1,4 @@
-//! Objects, events and functions as tests and benchmarks use them, and a stack to try
-//! them on.
+//! Objects, events and functions for tests and benchmarks, and a stack for them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +12,12 @@ use crate::{
 
 /// Topic and partitions of the local stack.
 pub const TOPIC: (&str, i32) = ("ticks", 4);
-/// Who the mails are for.
+/// Address of the mails.
 pub const SUBSCRIBER: &str = "you@example.com";
-/// Brokers of a stack whose agents nobody starts.
+/// Brokers of a stack without running agents.
 pub const NO_KAFKA: &str = "127.0.0.1:9";
 
-/// Deploys the template as it is by default.
+/// Deploys the template with its defaults.
 ///
 /// # Errors
 /// The deployment fails.
@@ -49,7 +48,7 @@ pub async fn deploy(
     .await
 }
 
-/// Returns a function's bootstrap as `sam build` leaves it.
+/// Returns a function's bootstrap from `sam build`.
 pub fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
     let built = if function == "notify" {
         "NotifyFunction"
@@ -62,8 +61,8 @@ pub fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
         .join("bootstrap")
 }
 
-/// Starts a function outside of the stack that it works on, with more variables than the
-/// template gives it.
+/// Starts a function as a process outside its stack, with the template's variables and
+/// more.
 ///
 /// # Errors
 /// It cannot be started.
@@ -90,8 +89,7 @@ pub async fn function(
     .await
 }
 
-/// Puts a small object with the metadata of one tick; returns its ETag and the version's
-/// id.
+/// Puts a small object with the metadata of one tick. Returns its ETag and version id.
 ///
 /// # Errors
 /// S3 refuses.
@@ -131,28 +129,48 @@ pub fn event(bucket: &str, key: &str, etag: &str, version: Option<&str>) -> Valu
     if let Some(version) = version {
         object["version-id"] = version.into();
     }
-    json!({"version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": "Object Created", "source": "aws.s3",
-        "account": "000000000000", "time": "2026-11-21T05:00:01Z", "region": "us-east-1", "resources": [format!("arn:aws:s3:::{bucket}")],
-        "detail": {"version": "0", "bucket": {"name": bucket}, "object": object, "reason": "PutObject"}})
+    json!({
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "000000000000",
+        "time": "2026-11-21T05:00:01Z",
+        "region": "us-east-1",
+        "resources": [format!("arn:aws:s3:::{bucket}")],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": bucket},
+            "object": object,
+            "reason": "PutObject",
+        },
+    })
 }
 
-/// Returns what Lambda hands a function for a batch of messages.
+/// Returns the payload that Lambda gives a function for a batch of messages.
 pub fn batch(bodies: impl IntoIterator<Item = Value>) -> Value {
     let records = bodies.into_iter().enumerate().map(|(place, body)| {
-        json!({"messageId": format!("m{place}"), "receiptHandle": format!("r{place}"), "body": body.to_string(), "eventSource": "aws:sqs",
-            "attributes": {"SentTimestamp": "1795237201234"}, "messageAttributes": {}, "awsRegion": "us-east-1"})
+        json!({
+            "messageId": format!("m{place}"),
+            "receiptHandle": format!("r{place}"),
+            "body": body.to_string(),
+            "eventSource": "aws:sqs",
+            "attributes": {"SentTimestamp": "1795237201234"},
+            "messageAttributes": {},
+            "awsRegion": "us-east-1",
+        })
     });
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-/// Returns the messages that an answer fails.
+/// Returns the failed messages in an answer.
 ///
 /// # Errors
-/// It is no batch response.
+/// The answer is not a batch response.
 pub fn failed(answer: &Value) -> Result<Vec<&str>> {
     let failures = answer["batchItemFailures"]
         .as_array()
-        .with_context(|| format!("no batch response: {answer}"))?;
+        .with_context(|| format!("not a batch response: {answer}"))?;
     Ok(failures
         .iter()
         .filter_map(|failure| failure["itemIdentifier"].as_str())

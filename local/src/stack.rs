@@ -7,16 +7,16 @@ use crate::{
     CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Role, Tools,
 };
 
-/// What the stack is made with.
+/// The options of a stack.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
-    /// Where logs, mails and state go.
+    /// Folder for logs, mails and state.
     pub folder: PathBuf,
     /// The template's parameters.
     pub parameters: Parameters,
 }
 
-/// The deployed half of the pipeline: everything behind the bucket, and the workers that
+/// The deployed half of the pipeline: everything from the bucket on, and the workers that
 /// watch it.
 pub struct Stack {
     /// The local AWS.

@@ -494,7 +494,7 @@ impl Functions<'_> {
         process.stop().await?;
         // What met GetTopicAttributes alone would show nothing.
         let log = std::fs::read_to_string(self.work.folder.join("notify-trouble.log"))?;
-        let again = log.matches("cannot publish, trying again").count();
+        let again = log.matches("\"event\":\"retrying\"").count();
         let (thrown, wanted) = (
             proxy.thrown(),
             [Fault::SlowDown, Fault::Slow, Fault::LostAnswer],

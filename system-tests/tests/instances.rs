@@ -198,7 +198,7 @@ async fn ticks_land(
             .join("upper/var/log/ticklake/tick-consumer.log"),
     )?;
     ensure!(
-        log.contains("leaving the group"),
+        log.contains("\"event\":\"leaving_group\""),
         "the consumer did not leave its group: {log}"
     );
     let mut verify = Command::new(fleet.work.repository.binary("tick-consumer"));

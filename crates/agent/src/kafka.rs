@@ -14,7 +14,7 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// The `kafka` section of an agent's configuration.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Kafka {
+pub struct KafkaSettings {
     /// Bootstrap brokers, `host:port[,host:port…]`.
     pub brokers: String,
     /// The topic of ticks.
@@ -32,7 +32,7 @@ pub struct Kafka {
     /// PEM file with the certificates of those who sign the brokers'; without it the
     /// system's.
     pub ca_file: Option<String>,
-    /// Further librdkafka settings, passed on unchanged; see [`Kafka::refuse_options`].
+    /// Further librdkafka settings, passed on unchanged; see [`KafkaSettings::refuse_options`].
     /// Never logged.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
@@ -122,7 +122,7 @@ const RESERVED_BY_SECURITY: [(&str, &str); 3] = [
 ];
 const USE_SECURITY: &str = "it follows from kafka.security; leave one of the two out";
 
-impl Kafka {
+impl KafkaSettings {
     /// Refuses librdkafka settings in `kafka.options` that the agent makes itself:
     /// `reserved` has their names, each with the reason or the setting to use instead.
     ///
@@ -305,8 +305,8 @@ impl Kafka {
 mod tests {
     use super::*;
 
-    fn resolve(yaml: &str) -> Result<Kafka, String> {
-        let mut kafka: Kafka = crate::Layers::of_text(yaml)
+    fn resolve(yaml: &str) -> Result<KafkaSettings, String> {
+        let mut kafka: KafkaSettings = crate::Layers::of_text(yaml)
             .load()
             .map_err(|error| error.to_string())?;
         kafka.resolve().map_err(|error| error.to_string())?;

@@ -74,7 +74,7 @@ impl ClientContext for KafkaContext {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
-        warn!(%error, reason, "Kafka is in trouble, the client goes on trying");
+        warn!(event = "kafka_trouble", %error, reason, "Kafka is in trouble, the client goes on trying");
     }
 }
 

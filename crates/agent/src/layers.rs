@@ -2,7 +2,7 @@ use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, Environment, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-use crate::ConfigSource;
+use crate::{ConfigError, ConfigSource};
 
 /// Configuration in layers, each overriding the one before it: a YAML document,
 /// environment variables, flags.
@@ -14,40 +14,6 @@ pub struct Layers {
     /// Where the document stands.
     document: String,
     prefix: &'static str,
-}
-
-/// Why a configuration is not usable. Names the layer, the setting and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file given cannot be read.
-    #[error("{path}: cannot read the configuration file: {problem}")]
-    File {
-        /// The path given.
-        path: String,
-        /// What the system says.
-        problem: std::io::Error,
-    },
-    /// The SSM parameter given cannot be read.
-    #[error(
-        "ssm:{name}: cannot read the parameter: {problem}\n  give --config ssm:<name> a parameter of this account and region that this machine's role may read"
-    )]
-    Parameter {
-        /// Its name.
-        name: String,
-        /// What AWS says.
-        problem: String,
-    },
-    /// The document is no YAML, or a layer contradicts itself.
-    #[error("{0}")]
-    Syntax(String),
-    /// A setting has a value it cannot have, is missing, or is unknown.
-    #[error("{origin}: {message}")]
-    Setting {
-        /// The file, variable or flag at fault.
-        origin: String,
-        /// The setting and what is wrong with it.
-        message: String,
-    },
 }
 
 impl Layers {

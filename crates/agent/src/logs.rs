@@ -3,7 +3,8 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error: plain lines on a terminal, JSON lines for a log
-/// collector. `RUST_LOG` sets the level (default `info`).
+/// collector. Lines that programs look for have a field `event`, which stays when their
+/// words change. `RUST_LOG` sets the level (default `info`).
 ///
 /// # Errors
 /// `RUST_LOG` is not a filter.
@@ -23,7 +24,7 @@ pub fn start_logs() -> anyhow::Result<()> {
         builder
             .json()
             .flatten_event(true)
-            .with_current_span(false)
+            // A partition's task has its number in its span.
             .with_span_list(false)
             .init();
     }

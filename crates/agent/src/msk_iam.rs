@@ -7,7 +7,7 @@ use rdkafka::client::OAuthToken;
 use crate::aws;
 
 /// How long signing may take; the credentials may have to be fetched first.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SIGNING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns a token by which an MSK cluster knows this machine's role.
 ///
@@ -29,7 +29,7 @@ async fn sign(config: &SdkConfig) -> Result<OAuthToken, String> {
         .ok_or("no region: set AWS_REGION")?;
     let credentials = config.credentials_provider().ok_or("no credentials")?;
     let signing = tokio::time::timeout(
-        PATIENCE,
+        SIGNING_TIMEOUT,
         generate_auth_token_from_credentials_provider(region, credentials),
     );
     let (token, lifetime_ms) = signing

@@ -18,9 +18,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use crate::{Kafka, Layers};
+    use crate::{KafkaSettings, Layers};
 
-    fn load(topic: &str) -> Result<Kafka, String> {
+    fn load(topic: &str) -> Result<KafkaSettings, String> {
         let layers = Layers::of_text("{brokers: b}")
             .flag("topic", Some(topic))
             .map_err(|error| error.to_string())?;

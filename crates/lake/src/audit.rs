@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{Content, GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
 
 /// Faults that are told one by one; the others are counted.
-const TOLD: usize = 50;
+const MAX_TOLD_FAULTS: usize = 50;
 
 /// What the manifests of one partition say, and what of it is not so. Takes the manifests
 /// from the newest to the oldest.
@@ -203,7 +203,7 @@ impl Audit {
     /// Counts a fault.
     pub fn fault(&mut self, text: String) {
         self.faults += 1;
-        if self.told.len() < TOLD {
+        if self.told.len() < MAX_TOLD_FAULTS {
             self.told.push(text);
         }
     }

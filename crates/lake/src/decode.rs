@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{COLUMNS, Format, Kind};
 
 /// Values of a column that are read at once.
-const READ: usize = 8_192;
+const READ_VALUES: usize = 8_192;
 
 /// Why an object cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -138,11 +138,12 @@ impl Content {
             };
             loop {
                 let (mut partition, mut offset, mut extra) = (
-                    Vec::with_capacity(READ),
-                    Vec::with_capacity(READ),
+                    Vec::with_capacity(READ_VALUES),
+                    Vec::with_capacity(READ_VALUES),
                     Vec::new(),
                 );
-                let (rows, ..) = partitions.read_records(READ, None, None, &mut partition)?;
+                let (rows, ..) =
+                    partitions.read_records(READ_VALUES, None, None, &mut partition)?;
                 offsets.read_records(rows, None, None, &mut offset)?;
                 extras.read_records(rows, Some(&mut Vec::new()), None, &mut extra)?;
                 if rows == 0 {

@@ -9,7 +9,7 @@ const VERSION: u32 = 1;
 const PREFIX: &str = "_manifests/";
 /// 10^19 − 1: first offsets are subtracted from it, so that a listing begins with the
 /// newest manifest.
-const INVERSE: u64 = 9_999_999_999_999_999_999;
+const MAX_OFFSET_KEY: u64 = 9_999_999_999_999_999_999;
 
 /// Where every offset of `[first, last]` of one partition went. A write-once register:
 /// created with `If-None-Match: *` and never changed or deleted, it decides for everybody
@@ -327,7 +327,7 @@ impl fmt::Display for ManifestKey {
         write!(
             f,
             "{PREFIX}{topic}/{partition}/{:019}-{first}.json",
-            INVERSE - first.unsigned_abs()
+            MAX_OFFSET_KEY - first.unsigned_abs()
         )
     }
 }

@@ -4,12 +4,12 @@ use tick::{EventTime, Tick};
 use crate::OffsetRuns;
 
 /// No Kafka timestamp.
-const NONE: i64 = i64::MIN;
+const NO_TIMESTAMP: i64 = i64::MIN;
 
 /// Most rows of a block.
-const BLOCK: usize = 4_096;
+const BLOCK_ROWS: usize = 4_096;
 /// A block with so many bytes of text takes no further row.
-const BLOCK_TEXT: usize = 256 << 10;
+const BLOCK_TEXT_BYTES: usize = 256 << 10;
 
 /// Ticks as they wait for their object: by column, which takes half the memory and is
 /// what the encodings want; and in blocks, which do not have to move when more ticks
@@ -165,11 +165,12 @@ impl Block {
         self.extra.push(tick.extra.as_deref().unwrap_or_default());
         self.offset.push(offset);
         self.kafka_timestamp
-            .push(kafka_timestamp.map_or(NONE, EventTime::micros));
+            .push(kafka_timestamp.map_or(NO_TIMESTAMP, EventTime::micros));
     }
 
     fn is_full(&self) -> bool {
-        self.len() >= BLOCK || self.symbol.bytes.len() + self.extra.bytes.len() >= BLOCK_TEXT
+        self.len() >= BLOCK_ROWS
+            || self.symbol.bytes.len() + self.extra.bytes.len() >= BLOCK_TEXT_BYTES
     }
 
     fn memory(&self) -> u64 {
@@ -227,7 +228,7 @@ impl Block {
     pub(crate) fn kafka_timestamp(&self) -> impl Iterator<Item = Option<i64>> + '_ {
         self.kafka_timestamp
             .iter()
-            .map(|micros| Some(*micros).filter(|micros| *micros != NONE))
+            .map(|micros| Some(*micros).filter(|micros| *micros != NO_TIMESTAMP))
     }
 
     pub(crate) fn kafka_timestamp_of(&self, row: usize) -> Option<EventTime> {

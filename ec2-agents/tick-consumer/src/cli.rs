@@ -3,8 +3,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Config;
-use crate::dead_letters::{Choice, Replay};
-use crate::reconcile::Reconcile;
+use crate::commands::dead_letters::{Choice, Replay};
+use crate::commands::reconcile::Reconcile;
 
 /// Lands ticks from Kafka in the S3 lake.
 ///

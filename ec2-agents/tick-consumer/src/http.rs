@@ -15,11 +15,11 @@ use tracing::info;
 use crate::status::Status;
 
 /// Upper bounds of histogram buckets, in seconds.
-const SECONDS: [f64; 12] = [
+const BUCKET_SECONDS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
 ];
 /// Time between two clean-ups of the histograms.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves `/metrics` (Prometheus), `/health` (the process answers) and `/ready` (it is in
 /// its group and reads what it has).
@@ -28,7 +28,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// The address is taken, or none.
 pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKET_SECONDS)?
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).context("metrics are recorded already")?;
@@ -36,11 +36,11 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     let listener = TcpListener::bind(listen).await;
     let listener = listener
         .with_context(|| format!("http.listen: cannot serve at {listen:?}; write host:port of this machine, with a port that is free"))?;
-    info!(address = %listener.local_addr()?, "serving /metrics, /health and /ready");
+    info!(event = "serving", address = %listener.local_addr()?, "serving /metrics, /health and /ready");
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(UPKEEP).await;
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
             upkeep.run_upkeep();
         }
     });
@@ -73,10 +73,7 @@ fn answer(
     status: &Status,
 ) -> Response<Full<Bytes>> {
     let (code, text) = match request.uri().path() {
-        "/metrics" => (
-            StatusCode::OK,
-            handle.render() + &crate::metrics::of_status(status),
-        ),
+        "/metrics" => (StatusCode::OK, crate::metrics::answer(handle, status)),
         "/health" => (StatusCode::OK, "ok\n".to_owned()),
         "/ready" => match status.problems().as_slice() {
             [] => (StatusCode::OK, "ready\n".to_owned()),

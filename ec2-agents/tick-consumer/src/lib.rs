@@ -1,32 +1,34 @@
 //! Lands ticks from Kafka in the S3 lake, each exactly once.
 //!
 //! One task ([`group`]) owns membership: it serves the group and starts and stops one
-//! task per assigned partition ([`partition`]), which reads that partition's own queue
-//! into a batch. [`sealer`] encodes a batch, and [`landing`] puts it into the lake as
+//! task per assigned partition ([`readers`]), which reads that partition's own queue into
+//! a batch ([`partition`]). [`sealer`] encodes a batch, and [`landing`] puts it into the lake as
 //! [`lake::Protocol`] says, which alone decides what happens in which order (G1).
 //! [`memory`] keeps the process within its limit (G3).
 
+mod attempt;
 mod cli;
+mod client_config;
+mod commands;
 mod config;
-mod dead_letters;
 mod group;
 mod http;
 mod lake_bucket;
 mod landing;
+mod log_error;
+mod membership;
 mod memory;
 mod metrics;
-mod parking;
 mod partition;
 mod read_back;
-mod reconcile;
+mod readers;
 mod repairs;
 mod reserved_options;
+mod retry;
 mod sealer;
-mod skip;
 mod statistics;
 mod status;
 mod topic;
-mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,18 +37,20 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
+pub use commands::dead_letters::{Choice, Replay};
+pub use commands::reconcile::Reconcile;
+use commands::{dead_letters, reconcile, skip, verify};
 pub use config::{
-    Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones,
+    BatchSettings, Config, EventSettings, GroupProtocol, GroupSettings, HttpSettings, LakeSettings,
+    MemorySettings, RecordSettings, Tombstones,
 };
-pub use dead_letters::{Choice, Replay};
-use group::Setup;
 use lake_bucket::LakeBucket;
-pub use reconcile::Reconcile;
+use readers::Setup;
 use status::Status;
 use topic::Topic;
 
 /// Time between two attempts to record the lake's retention.
-const RECORD_AGAIN: Duration = Duration::from_secs(5);
+const RETENTION_RETRY: Duration = Duration::from_secs(5);
 
 /// Validates the connections that [`run`] needs, and says what it found.
 ///
@@ -92,11 +96,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         "consuming"
     );
     let topic = Arc::new(Topic::new(&config.kafka)?);
-    let (kafka, lake, retention_days) = (
-        config.kafka.clone(),
-        bucket.clone(),
-        config.lake.retention_days,
-    );
+    let kafka = config.kafka.clone();
+    let lake = bucket.clone();
+    let retention_days = config.lake.retention_days;
     let setup = Setup {
         config: Arc::new(config),
         bucket,
@@ -111,11 +113,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
             return refusal;
         }
         while let Err(error) = lake.record_retention(retention_days).await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "cannot record the lake's retention, trying again"
-            );
-            tokio::time::sleep(RECORD_AGAIN).await;
+            tracing::warn!(%error, "cannot record the lake's retention, trying again");
+            tokio::time::sleep(RETENTION_RETRY).await;
         }
         std::future::pending().await
     };

@@ -5,20 +5,20 @@ use anyhow::{Result, ensure};
 use lake::Room;
 use tokio::sync::watch;
 
-use crate::read_back;
+use crate::{metrics, read_back};
 
 /// Kept free for what is in no batch: code, client buffers, connections, the allocator's
 /// reserve.
-const BASE: u64 = 48 << 20;
+const PROCESS_BYTES: u64 = 48 << 20;
 /// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what
 /// the queue's bound counts.
-const QUEUED: u64 = 4;
+const QUEUE_OVERHEAD: u64 = 4;
 /// The smallest bound of a partition's queue: some batches of a producer with Kafka's
 /// default settings (16 KiB). A queue holds one batch more than its bound, whatever its
 /// size, so that a smaller bound would save nothing.
-const LEAST_QUEUE: u64 = 64 << 10;
+const MIN_QUEUE_BYTES: u64 = 64 << 10;
 /// The smallest limit that the consumer can work with.
-pub(crate) const LEAST: u64 = 96 << 20;
+pub(crate) const MIN_LIMIT_BYTES: u64 = 96 << 20;
 
 /// How much memory the batches of all partitions take (G3). Where they reach their budget
 /// the largest open batch is sealed, and nothing is read until there is room.
@@ -55,12 +55,12 @@ impl Shares {
     /// # Errors
     /// The limit is too low for so many queues.
     pub(crate) fn of(limit: u64, partitions: u64) -> Result<Self> {
-        let free = limit.saturating_sub(BASE);
-        let queues = free / 4 / QUEUED;
+        let free = limit.saturating_sub(PROCESS_BYTES);
+        let queues = free / 4 / QUEUE_OVERHEAD;
         let queue = queues / partitions.max(1);
-        let needed = BASE + partitions * LEAST_QUEUE * QUEUED * 4;
+        let needed = PROCESS_BYTES + partitions * MIN_QUEUE_BYTES * QUEUE_OVERHEAD * 4;
         ensure!(
-            queue >= LEAST_QUEUE,
+            queue >= MIN_QUEUE_BYTES,
             "memory.limit: {} MiB is too little for the topic's {partitions} partitions, all of which one consumer may get; set {}MiB or more",
             limit >> 20,
             needed.div_ceil(1 << 20)
@@ -77,7 +77,7 @@ impl Shares {
 impl Memory {
     /// What reading the log once more takes, beside what is kept of it: a queue and a
     /// fetch.
-    pub(crate) const OF_A_READER: u64 = QUEUED * 2 * read_back::QUEUE;
+    pub(crate) const READER_BYTES: u64 = QUEUE_OVERHEAD * 2 * read_back::QUEUE_BYTES;
 
     pub(crate) fn new(budget: u64) -> Arc<Self> {
         Arc::new(Self {
@@ -153,8 +153,8 @@ impl Memory {
         let before = used.total();
         change(&mut used);
         let after = used.total();
-        metrics::gauge!("ticklake_open_batches").set(used.open.len() as f64);
-        metrics::gauge!("ticklake_buffered_bytes").set(after as f64);
+        metrics::OPEN_BATCHES.set(used.open.len() as f64);
+        metrics::BUFFERED_BYTES.set(after as f64);
         (before, after)
     }
 
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn queues_and_batches_stay_within_the_limit() {
         for (limit, partitions) in [
-            (LEAST, 1),
+            (MIN_LIMIT_BYTES, 1),
             (256 << 20, 12),
             (1 << 30, 100),
             (512 << 20, 464),
@@ -261,7 +261,8 @@ mod tests {
                 fetch,
             } = Shares::of(limit, partitions).expect("enough");
             assert!(
-                2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit,
+                2 * batches + QUEUE_OVERHEAD * (queue * partitions + fetch) + PROCESS_BYTES
+                    <= limit,
                 "{limit} {partitions}"
             );
         }

@@ -97,7 +97,7 @@ mod tests {
     fn no_setting_of_the_consumer_is_left_to_kafka_options() {
         let config = config("{}");
         let (own, base) = (
-            crate::group::client_config(&config, &Shares::of(1 << 30, 1).expect("enough")),
+            crate::client_config::client_config(&config, &Shares::of(1 << 30, 1).expect("enough")),
             config.kafka.client_config(),
         );
         let keys = |client: &ClientConfig| {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// Time between two statistics. A thousand partitions make 0.75 MB of them, which a debug
 /// build reads in 20 ms.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// For how long Kafka has been silent, and where its logs end. Nobody stands here whose
 /// silence is not known: who cannot be reached goes on being silent since whenever that

@@ -6,13 +6,13 @@ use crate::statistics::Heard;
 
 /// After so long without an answer Kafka is taken to be away. Heartbeats go every 3 s and
 /// fetches twice a second, so that some answers may get lost.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// How the consumer does its work. `/ready` and the gauges of `/metrics` show it.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     state: Mutex<State>,
-    told: OnceLock<()>,
+    is_reported: OnceLock<()>,
 }
 
 #[derive(Debug, Default)]
@@ -139,10 +139,10 @@ impl Status {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let is_settled = self.told.get().is_none() && state.is_settled();
+        let is_settled = self.is_reported.get().is_none() && state.is_settled();
         drop(state);
         if is_settled {
-            self.told.get_or_init(agent::tell_ready);
+            self.is_reported.get_or_init(agent::tell_ready);
         }
     }
 
@@ -167,7 +167,7 @@ impl State {
         let mut problems = Vec::new();
         match self.group.map(|answered| now - answered) {
             None => problems.push("not in the group".to_owned()),
-            Some(silence) if silence > SILENCE => problems.push(format!(
+            Some(silence) if silence > MAX_SILENCE => problems.push(format!(
                 "no answer from the group for {} s",
                 silence.as_secs()
             )),
@@ -205,7 +205,7 @@ impl State {
 
 impl Partition {
     fn is_heard(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.answered) <= SILENCE
+        now.saturating_duration_since(self.answered) <= MAX_SILENCE
     }
 }
 

@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
+use serde_json::json;
 
 mod bench;
 
@@ -42,8 +43,9 @@ async fn land(bench: &Bench, name: &str, topic: &str, upto: i64) {
     let process = bench
         .start(name, &["--topic", topic, "--max-age", "200ms"])
         .await;
-    let last = format!("\"last\":{},", upto - 1);
-    bench.wait_for(name, &last).await;
+    bench
+        .wait_for_event(name, "batch_sealed", json!({"last": upto - 1}))
+        .await;
     bench.stop(process, name).await;
 }
 
@@ -64,7 +66,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     delete_before(&bench, "kept", 9).await;
     land(&bench, "kept-2", "kept", 12).await;
     assert!(
-        bench.said("kept-2").contains("OFFSETS ARE LOST"),
+        bench.has_logged("kept-2", "offsets_lost"),
         "{}",
         bench.said("kept-2")
     );
@@ -77,7 +79,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     );
     assert_eq!(
         partition["gaps"],
-        serde_json::json!({"before the log's start": 2, "lost to retention": 3}),
+        json!({"before the log's start": 2, "lost to retention": 3}),
         "{report:#}"
     );
 
@@ -111,14 +113,14 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     bench.produce_to("cut", 0, TICK).await;
     land(&bench, "cut", "cut", 6).await;
     assert!(
-        bench.said("cut").contains("completing a batch"),
+        bench.has_logged("cut", "batch_incomplete"),
         "{}",
         bench.said("cut")
     );
     let report = bench.expect_whole().await;
     assert_eq!(
         report["partitions"][0]["gaps"],
-        serde_json::json!({"lost to retention": 3}),
+        json!({"lost to retention": 3}),
         "{report:#}"
     );
 
@@ -219,7 +221,7 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     assert_eq!(offsets, [0, 1, 2, 3, 4, 12, 13, 14]);
     bench.stop(process, "consumer").await;
     assert!(
-        bench.said("consumer").contains("OFFSETS ARE LOST"),
+        bench.has_logged("consumer", "offsets_lost"),
         "{}",
         bench.said("consumer")
     );
@@ -232,7 +234,7 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     );
     assert_eq!(
         partition["gaps"],
-        serde_json::json!({"lost to retention": 7}),
+        json!({"lost to retention": 7}),
         "{report:#}"
     );
     bench.end().await;
@@ -269,7 +271,11 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     // A start in the middle of a hole.
     let process = bench.start("second", &["--max-age", "300ms"]).await;
     bench
-        .wait_for("second", "\"reading\",\"partition\":0,\"next\":11")
+        .wait_for_event(
+            "second",
+            "partition_reading",
+            json!({"partition": 0, "next": 11}),
+        )
         .await;
     for _ in 0..2 {
         bench.produce(0, TICK).await;
@@ -277,7 +283,7 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let lake = bench.landed(8).await;
     bench.stop(process, "second").await;
     assert!(
-        !bench.said("second").contains("OFFSETS ARE LOST"),
+        !bench.has_logged("second", "offsets_lost"),
         "{}",
         bench.said("second")
     );
@@ -297,7 +303,7 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
         (&8.into(), &10.into(), &17.into()),
         "{report:#}"
     );
-    assert_eq!(partition["gaps"], serde_json::json!({}), "{report:#}");
+    assert_eq!(partition["gaps"], json!({}), "{report:#}");
     bench.end().await;
 }
 
@@ -344,7 +350,9 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.stop(process, "first").await;
     // A start right before a marker.
     process = bench.start("second", &arguments).await;
-    bench.wait_for("second", "\"reading\"").await;
+    bench
+        .wait_for_event("second", "partition_reading", json!({}))
+        .await;
     bench.get_until(&address, "/metrics", is_level).await;
     // A transaction that is open is behind.
     producer.begin_transaction().expect("begun");
@@ -385,7 +393,7 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
         .start("zombie", &["--max-age", "10s", "--config", &config])
         .await;
     bench
-        .wait_for("zombie", "\"reading\",\"partition\":3,")
+        .wait_for_event("zombie", "partition_reading", json!({"partition": 3}))
         .await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 50).await;
@@ -399,10 +407,7 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
     bench.landed(204).await;
     bench.processes.signal(zombie, Signal::CONT).await;
     bench
-        .wait_for(
-            "zombie",
-            "another consumer landed these offsets; this batch is dropped",
-        )
+        .wait_for_event("zombie", "batch_overtaken", json!({}))
         .await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 20).await;
@@ -434,28 +439,33 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
             arguments
         };
         let first = bench.start("first", &member("first")).await;
-        bench.wait_for("first", "\"reading\"").await;
+        bench
+            .wait_for_event("first", "partition_reading", json!({}))
+            .await;
         let second = bench.start("second", &member("second")).await;
-        bench.wait_for("second", "\"reading\"").await;
+        bench
+            .wait_for_event("second", "partition_reading", json!({}))
+            .await;
         for partition in 0..4 {
             bench.produce_ticks(partition, 5).await;
         }
         rows += 20;
         bench.landed(rows).await;
         assert!(
-            bench.said("first").contains("batch sealed")
-                && bench.said("second").contains("batch sealed"),
+            bench.has_logged("first", "batch_sealed") && bench.has_logged("second", "batch_sealed"),
             "{group}: not shared"
         );
         bench.stop(first, "first").await;
         if group == "static" {
             // It keeps its partitions over a restart: the other one does not get them
             // within two heartbeats.
-            let assigned = |name: &str| bench.said(name).matches("\"partition assigned\"").count();
+            let assigned = |name: &str| bench.events(name, "partition_assigned", &json!({})).len();
             let before = assigned("second");
             tokio::time::sleep(Duration::from_secs(7)).await;
             let again = bench.start("first", &member("first")).await;
-            bench.wait_for("first", "\"reading\"").await;
+            bench
+                .wait_for_event("first", "partition_reading", json!({}))
+                .await;
             for partition in 0..4 {
                 bench.produce_ticks(partition, 5).await;
             }
@@ -468,7 +478,7 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
                 bench.said("second")
             );
             assert!(
-                !bench.said("second").contains("partitions revoked"),
+                !bench.has_logged("second", "partitions_revoked"),
                 "{}",
                 bench.said("second")
             );
@@ -490,9 +500,9 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
         .set("group.id", "tick-consumer")
         .create()
         .expect("a client");
-    for (offset, name, said) in [
-        (3, "behind", "behind what has landed"),
-        (900, "ahead", "ahead of what has landed"),
+    for (offset, name, event) in [
+        (3, "behind", "commit_behind"),
+        (900, "ahead", "commit_ahead"),
     ] {
         let mut offsets = TopicPartitionList::new();
         offsets
@@ -502,7 +512,7 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
             .commit(&offsets, CommitMode::Sync)
             .expect("committed");
         let process = bench.start(name, &["--max-age", "200ms"]).await;
-        bench.wait_for(name, said).await;
+        bench.wait_for_event(name, event, json!({})).await;
         bench.stop(process, name).await;
     }
     let process = bench
@@ -511,7 +521,9 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
             &["--max-age", "200ms", "--group", "one-without-offsets"],
         )
         .await;
-    bench.wait_for("expired", "expired or deleted").await;
+    bench
+        .wait_for_event("expired", "commit_missing", json!({}))
+        .await;
     bench.produce_ticks(0, 5).await;
     bench.landed(10).await;
     bench.stop(process, "expired").await;
@@ -580,7 +592,7 @@ async fn a_broker_that_hangs_is_noticed_under_both_group_protocols() {
             &address,
         ];
         let process = bench.start(protocol, &arguments).await;
-        bench.wait_for(protocol, "serving").await;
+        bench.wait_for_event(protocol, "serving", json!({})).await;
         bench
             .get_until(&address, "/metrics", |metrics| {
                 metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bench::{BUCKET, Bench};
 use local::{KafkaKind, Repository, free_port};
+use serde_json::json;
 
 mod bench;
 
@@ -190,7 +191,11 @@ async fn skip_gives_up_what_has_not_landed_and_no_more() {
     // A consumer that runs obeys it, also where it holds some of the records.
     let process = bench.start("consumer", &["--max-age", "3s"]).await;
     bench
-        .wait_for("consumer", "\"partition\":1,\"next\":4")
+        .wait_for_event(
+            "consumer",
+            "partition_reading",
+            json!({"partition": 1, "next": 4}),
+        )
         .await;
     let (is_done, said) = bench
         .command(&["skip", "--partition", "1", "--to", "7"])
@@ -201,7 +206,7 @@ async fn skip_gives_up_what_has_not_landed_and_no_more() {
     let report = bench.expect_whole().await;
     assert_eq!(
         report["partitions"][0]["gaps"],
-        serde_json::json!({"skipped by an operator": 7}),
+        json!({"skipped by an operator": 7}),
         "{report:#}"
     );
     bench.end().await;
@@ -316,7 +321,7 @@ async fn all_dead_letters_are_replayed_within_the_memory_of_a_few() {
     for object in 0..40 {
         let mut letters = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         for offset in object * 8..object * 8 + 8 {
-            let letter = serde_json::json!({ "topic": "ticks", "kafka_partition": 0, "kafka_offset": offset, "kafka_timestamp_ms": 0,
+            let letter = json!({ "topic": "ticks", "kafka_partition": 0, "kafka_offset": offset, "kafka_timestamp_ms": 0,
                 "reason": "not a JSON object", "key": null, "value": value, "headers": [] });
             writeln!(letters, "{letter}").expect("written");
         }
@@ -357,7 +362,7 @@ async fn a_monitor_sees_metrics_health_and_readiness() {
     let process = bench
         .start("consumer", &["--max-age", "300ms", "--listen", &address])
         .await;
-    bench.wait_for("consumer", "serving").await;
+    bench.wait_for_event("consumer", "serving", json!({})).await;
     assert!(
         bench
             .get(&address, "/ready")
@@ -412,7 +417,7 @@ async fn what_cloudwatch_watches_is_there_before_anything_has_happened() {
     let process = bench
         .start("consumer", &["--max-age", "300ms", "--listen", &address])
         .await;
-    bench.wait_for("consumer", "serving").await;
+    bench.wait_for_event("consumer", "serving", json!({})).await;
     let metrics = bench.get(&address, "/metrics").await;
     let repository = Repository::here();
     let read = |path: &str| std::fs::read_to_string(repository.path(path)).expect(path);

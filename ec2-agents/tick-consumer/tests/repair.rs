@@ -129,10 +129,12 @@ async fn incomplete_batches_with_header_names_that_are_not_utf_8_are_completed_b
     let process = bench
         .start("consumer", &["--topic", "consumed", "--max-age", "200ms"])
         .await;
-    bench.wait_for("consumer", "\"last\":4,").await;
+    bench
+        .wait_for_event("consumer", "batch_sealed", json!({"last": 4}))
+        .await;
     bench.stop(process, "consumer").await;
     assert!(
-        bench.said("consumer").contains("completing a batch"),
+        bench.has_logged("consumer", "batch_incomplete"),
         "{}",
         bench.said("consumer")
     );
@@ -214,7 +216,9 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
     );
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
     bench.produce(0, TICK).await;
-    bench.wait_for("consumer", "\"last\":3,").await;
+    bench
+        .wait_for_event("consumer", "batch_sealed", json!({"last": 3}))
+        .await;
     bench.stop(process, "consumer").await;
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
@@ -265,15 +269,10 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
     let manifest = manifest(&bench, "ticks", &[TICK; 4]).await;
     bench.put_manifest(&manifest).await;
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
-    bench
-        .wait_for(
-            "consumer",
-            "offset 2 is in the batch from 0 to 3, and the log did not give it",
-        )
-        .await;
-    bench
-        .wait_for("consumer", "cannot read back, trying again")
-        .await;
+    let refused =
+        "offset 2 is in the batch from 0 to 3, and the log did not give it when it was read again";
+    let fields = json!({"what": "read back", "error": refused});
+    bench.wait_for_event("consumer", "retrying", fields).await;
     let lake = bench.landed(0).await;
     assert_eq!(lake.objects.len(), 0, "{:?}", lake.objects.keys());
     bench.stop(process, "consumer").await;
@@ -347,14 +346,12 @@ async fn lands_after_damage(symbols: &[&str]) {
     }
     let landed = 2 + symbols.len();
     bench
-        .wait_for("consumer", &format!("\"last\":{},", landed - 1))
+        .wait_for_event("consumer", "batch_sealed", json!({"last": landed - 1}))
         .await;
     bench.stop(process, "consumer").await;
     assert!(has_damaged.load(Ordering::SeqCst), "nothing was damaged");
     assert!(
-        bench
-            .said("consumer")
-            .contains("cannot read, the client goes on trying"),
+        bench.has_logged("consumer", "read_failed"),
         "{}",
         bench.said("consumer")
     );

@@ -65,7 +65,7 @@ impl Announced {
 
 /// Longest part of a key that a mail shows, in bytes; S3 ends keys at 1,024, but control
 /// characters grow when they are made visible.
-const SHOWN: usize = 1100;
+const MAX_SHOWN_BYTES: usize = 1100;
 
 /// Returns a part of a key as a mail shows it on one line: S3 allows line breaks and
 /// other control characters in keys.
@@ -77,7 +77,7 @@ pub(crate) fn printable(text: &str) -> String {
         } else {
             shown.push(c);
         }
-        if shown.len() > SHOWN {
+        if shown.len() > MAX_SHOWN_BYTES {
             shown.push('…');
             break;
         }

@@ -9,17 +9,19 @@ use wording::count;
 use crate::announced::{Announced, printable};
 
 /// Files of one lake partition that a mail lists; the others are counted.
-const LISTED: usize = 50;
-/// Kinds of reasons that a mail lists, and the longest, in characters.
-const REASONS: (usize, usize) = (10, 60);
+const MAX_LISTED_FILES: usize = 50;
+/// Kinds of reasons that a mail lists.
+const MAX_LISTED_REASONS: usize = 10;
+/// The longest of them, in characters.
+const MAX_REASON_CHARS: usize = 60;
 /// What SNS takes as a message, attributes included:
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
-const BYTES: usize = 256 * 1024;
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// Left for what stands above and below the partitions, and for names and types of the
 /// attributes.
-const FRAME: usize = 8 * 1024;
-/// A subject is shorter than that: the same page.
-const SUBJECT: usize = 100;
+const FRAME_BYTES: usize = 8 * 1024;
+/// What SNS takes as a subject: the same page.
+const MAX_SUBJECT_CHARS: usize = 99;
 
 /// One mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl Digest {
                 Some(mail) if bytes <= room => mail.push(folder),
                 _ => {
                     mails.push(vec![folder]);
-                    room = BYTES - FRAME;
+                    room = MAX_MESSAGE_BYTES - FRAME_BYTES;
                 }
             }
             room = room.saturating_sub(bytes);
@@ -146,7 +148,7 @@ impl Digest {
             values: all.iter().map(|entry| values(entry)).collect(),
         };
         Self {
-            subject: subject.chars().take(SUBJECT - 1).collect(),
+            subject: subject.chars().take(MAX_SUBJECT_CHARS).collect(),
             body,
             attributes: vec![
                 Attribute {
@@ -219,17 +221,17 @@ fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Fold
     if !reasons.is_empty() {
         let mut most: Vec<(&str, u64)> = reasons.into_iter().collect();
         most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let others = most.len().saturating_sub(REASONS.0);
+        let others = most.len().saturating_sub(MAX_LISTED_REASONS);
         let mut said: Vec<String> = most
             .into_iter()
-            .take(REASONS.0)
+            .take(MAX_LISTED_REASONS)
             .map(|(reason, count)| {
                 format!(
                     "{} × {}",
                     wording::grouped(count),
                     printable(reason)
                         .chars()
-                        .take(REASONS.1)
+                        .take(MAX_REASON_CHARS)
                         .collect::<String>()
                 )
             })
@@ -271,10 +273,14 @@ fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
         &mut text,
         format_args!("{title}    {files}    {rows}    {}", size(&all)),
     );
-    for entry in entries.iter().take(LISTED) {
+    for entry in entries.iter().take(MAX_LISTED_FILES) {
         line(&mut text, format_args!("  {}", entry.line));
     }
-    if let Some(more) = entries.len().checked_sub(LISTED).filter(|more| *more > 0) {
+    if let Some(more) = entries
+        .len()
+        .checked_sub(MAX_LISTED_FILES)
+        .filter(|more| *more > 0)
+    {
         line(
             &mut text,
             format_args!("  … and {}", count(more as u64, "more file")),

@@ -16,7 +16,7 @@ use crate::Digest;
 /// (`MaximumConcurrency` of the queue in template.yaml), and each waits so long after an
 /// attempt before it makes another or ends: never more than a mail a second, whatever
 /// arrives (G7).
-const HOLD: Duration = Duration::from_secs(2);
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Publishes digests to the topic.
 pub(crate) struct Publisher {
@@ -49,14 +49,14 @@ impl Publisher {
         loop {
             self.hold().await;
             let attempt = self.attempt(digest).await;
-            let next = Instant::now() + HOLD;
+            let next = Instant::now() + PUBLISH_INTERVAL;
             *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
             let Err(error) = attempt else { return Ok(()) };
             let reason = self.explain(&error);
             if !may_pass(&error) || next >= until {
                 return Err(anyhow!(reason));
             }
-            warn!(reason, "cannot publish, trying again");
+            warn!(event = "retrying", reason, "cannot publish, trying again");
         }
     }
 
@@ -68,7 +68,7 @@ impl Publisher {
             .get_topic_attributes()
             .topic_arn(&self.topic_arn)
             .send();
-        let error = match timeout(HOLD, asked).await {
+        let error = match timeout(PUBLISH_INTERVAL, asked).await {
             Err(_) => "no answer".to_owned(),
             Ok(Err(error)) => aws_connect::brief(&error),
             Ok(Ok(answer)) => {

@@ -101,6 +101,21 @@ fn instance(host: &str, records: &[Value], interfaces: &[Value]) -> Result<Strin
 mod tests {
     use super::*;
 
+    /// No local stack has brokers of its own: only the template shows that the names hold.
+    #[test]
+    fn the_names_that_the_steps_look_for_are_in_the_template() {
+        let template = include_str!("../../../template.yaml");
+        for name in [
+            "KafkaImageId",
+            "KafkaZone",
+            "KafkaTemplateId",
+            "BootstrapServers",
+        ] {
+            assert!(template.contains(&format!("\n  {name}:\n")), "{name}");
+        }
+        assert!(template.contains("\n    Type: AWS::EC2::NetworkInterface\n"));
+    }
+
     #[test]
     fn an_image_that_is_not_looked_up_at_launch_is_a_fault() {
         let parameter =

@@ -1,5 +1,6 @@
 use anyhow::Result;
 use serde_json::{Value, json};
+use wording::count;
 
 use super::answer::{items, text};
 use super::outcome::Outcome;
@@ -148,7 +149,7 @@ pub(super) async fn no_ingress(stack: &Stack) -> Result<Outcome> {
 fn judge_ingress(group: &Value) -> Outcome {
     let rules = group["IpPermissions"].as_array();
     let seen = rules.map_or("no security group".to_owned(), |rules| {
-        format!("{} ingress rules", rules.len())
+        count(rules.len() as u64, "ingress rule")
     });
     Outcome::of(rules.is_some_and(Vec::is_empty), seen, "0")
 }

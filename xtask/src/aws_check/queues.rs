@@ -1,5 +1,6 @@
 use anyhow::Result;
 use serde_json::{Value, json};
+use wording::count;
 
 use super::answer::text;
 use super::outcome::Outcome;
@@ -36,8 +37,11 @@ fn judge_empty(queues: &[(&str, Value)]) -> Outcome {
         ]
         .map(|name| text(&attributes[name]).parse::<u64>());
         match counts {
-            [Ok(visible), Ok(in_flight)] => (visible + in_flight > 0)
-                .then(|| format!("{} messages in {output}", visible + in_flight)),
+            [Ok(0), Ok(0)] => None,
+            [Ok(visible), Ok(in_flight)] => {
+                let messages = count(visible + in_flight, "message");
+                Some(format!("{messages} in {output}"))
+            }
             _ => Some(format!("an unknown number of messages in {output}")),
         }
     };

@@ -11,10 +11,12 @@ pub(super) fn explain(error: &CallError) -> String {
     let message = message.trim_end_matches('.');
     match code.as_str() {
         _ if is_refused(code) => {
-            format!(
-                "not allowed: the credentials lack {} ({code}: {message})",
-                permission(error)
-            )
+            let action = action(error);
+            if message.contains("explicit deny") {
+                format!("not allowed: a policy denies {action} ({code}: {message})")
+            } else {
+                format!("not allowed: the credentials lack {action} ({code}: {message})")
+            }
         }
         "NoCredentialsError"
         | "PartialCredentialsError"
@@ -55,7 +57,7 @@ pub(super) fn explain(error: &CallError) -> String {
     }
 }
 
-/// Returns true if a call was refused for lack of a permission.
+/// Returns true if a call was refused by a policy, or for lack of a permission.
 pub(super) fn is_refused(code: &str) -> bool {
     [
         "AccessDenied",
@@ -67,9 +69,9 @@ pub(super) fn is_refused(code: &str) -> bool {
     .contains(&code)
 }
 
-/// Returns the IAM action that a call lacks: the one that AWS names, which may be of
+/// Returns the IAM action that was refused: the one that AWS names, which may be of
 /// another service (a key's `kms:Decrypt`), or else that of the operation.
-fn permission(error: &CallError) -> String {
+fn action(error: &CallError) -> String {
     let CallError {
         service,
         operation,
@@ -152,6 +154,20 @@ mod tests {
                        kms:GenerateDataKey on resource: arn:aws:kms:eu-central-1:1:key/k";
         let said = explain(&error("s3", "put_object", "AccessDenied", message));
         let wanted = "not allowed: the credentials lack kms:GenerateDataKey (AccessDenied: User";
+        assert!(said.starts_with(wanted), "{said}");
+    }
+
+    #[test]
+    fn a_policy_that_denies_is_not_a_lack() {
+        let message = "User: arn:aws:iam::111122223333:user/me is not authorized to perform: \
+                       glue:GetCrawler with an explicit deny in a service control policy";
+        let said = explain(&error(
+            "glue",
+            "get_crawler",
+            "AccessDeniedException",
+            message,
+        ));
+        let wanted = "not allowed: a policy denies glue:GetCrawler (";
         assert!(said.starts_with(wanted), "{said}");
     }
 

@@ -22,7 +22,7 @@ pub(super) async fn readable(stack: &Stack) -> Result<Outcome> {
     Ok(Outcome::of_faults(
         &faults,
         "both agents' settings",
-        "JSON as the template writes it",
+        "the settings as the template writes them",
     ))
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole path on real input, and the proof of what it claims.
+//! `cargo xtask demo`: runs the whole path on real input, and proves its claims.
 
 mod agents;
 mod input;
@@ -26,8 +26,8 @@ pub(crate) use options::{FormatName, KafkaName, Options};
 use summary::Summary;
 use wording::{count, grouped};
 
-/// Runs the demo; with `--keep` in the background, whose output is shown here until it is
-/// done.
+/// Runs the demo. With `--keep` it runs in the background, and its output is printed here
+/// until it is done.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let input = input::Input::of(&options)?;
     KafkaKind::from(options.kafka).check()?;
@@ -61,7 +61,7 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     if options.keep {
         steps.line(
             "kept",
-            "the stack goes on; cargo xtask down ends it and its state",
+            "the stack keeps running; cargo xtask down ends it and its state",
         );
         let (stack, kafka) = kept;
         return State::of(&stack, &kafka)?
@@ -72,7 +72,8 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     processes.stop_all().await;
     std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     println!(
-        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · cargo xtask demo --format csv · README \"Deploy to AWS\""
+        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · \
+         cargo xtask demo --format csv · docs/deploy.md"
     );
     Ok(())
 }
@@ -188,7 +189,7 @@ async fn pipeline(
     steps
         .step(
             "crawl",
-            "start-crawler starts the crawler, it adds the partitions",
+            "start-crawler starts the crawler, which adds the partitions",
             async {
                 let (new, all) = arrivals::all_crawled(&lake, aws, &stack.deployment).await?;
                 let table = format!(
@@ -255,7 +256,7 @@ async fn pipeline(
                     folder.display()
                 );
                 Ok((
-                    "tick-consumer sealed what was open and left the group".to_owned(),
+                    "tick-consumer sealed its open batches and left the group".to_owned(),
                     (),
                 ))
             })

@@ -4,8 +4,8 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use local::{Aws, Deployment, Repository, Rows, at, statements};
 
-/// Rows of a result that are shown.
-const SHOWN: usize = 10;
+/// Maximum number of printed rows of a result.
+const MAX_PRINTED_ROWS: usize = 10;
 
 /// The results of the sample queries.
 pub(crate) struct Shown {
@@ -13,18 +13,16 @@ pub(crate) struct Shown {
     results: Vec<(String, Rows)>,
 }
 
-/// Runs every query of `sql/`. They look back from now; where the newest tick is older
-/// than an hour, they look back from it, as a replay of old data would otherwise give
-/// empty tables.
+/// Runs every query of `sql/`. They look back from now. If the newest tick is older than an
+/// hour, they look back from that tick, as a replay of old data would otherwise give empty
+/// tables.
 pub(crate) async fn all(
     repository: &Repository,
     aws: &Aws,
     deployment: &Deployment,
 ) -> Result<Shown> {
-    let (work_group, database) = (
-        deployment.output("WorkGroupName")?,
-        deployment.output("DatabaseName")?,
-    );
+    let work_group = deployment.output("WorkGroupName")?;
+    let database = deployment.output("DatabaseName")?;
     let newest = Rows::query(
         aws,
         work_group,
@@ -56,7 +54,7 @@ pub(crate) async fn all(
 }
 
 impl Shown {
-    /// Returns which queries were run.
+    /// Returns a line about the queries that were run.
     pub(crate) fn heading(&self) -> String {
         let queries = format!("the {} queries of sql/", self.results.len());
         match self.as_of {
@@ -88,7 +86,7 @@ fn table(result: &Rows) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(&result.columns);
-    for row in result.rows.iter().take(SHOWN) {
+    for row in result.rows.iter().take(MAX_PRINTED_ROWS) {
         table.add_row(row);
     }
     for (place, column) in table.column_iter_mut().enumerate() {
@@ -99,7 +97,7 @@ fn table(result: &Rows) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let more = result.rows.len().saturating_sub(SHOWN);
+    let more = result.rows.len().saturating_sub(MAX_PRINTED_ROWS);
     let more = if more == 0 {
         String::new()
     } else {

@@ -6,6 +6,7 @@ mod checks;
 mod deployment;
 mod documents;
 mod edges;
+mod module_circles;
 pub(crate) mod template;
 
 use anyhow::{Result, bail};
@@ -48,6 +49,11 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             "documents: spelling",
             documents::spelling(repository, tools, processes, folder),
         )
+        .await;
+    checks
+        .run("no circles between files", async {
+            module_circles::check(repository)
+        })
         .await;
     checks
         .run("clippy", cargo_tests::clippy(repository, processes, folder))

@@ -1,6 +1,6 @@
 use tick::EventTime;
 
-const DAY: i64 = 86_400_000_000;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Writes times as `YYYY-MM-DD HH:MM:SS.ffffff`. Rows of an object are mostly of one day,
 /// whose date is worked out once.
@@ -11,7 +11,10 @@ pub(super) struct LakeText {
 
 impl LakeText {
     pub(super) fn write(&mut self, time: EventTime, out: &mut Vec<u8>) {
-        let (day, micros) = (time.micros().div_euclid(DAY), time.micros().rem_euclid(DAY));
+        let (day, micros) = (
+            time.micros().div_euclid(DAY_MICROS),
+            time.micros().rem_euclid(DAY_MICROS),
+        );
         if self.day.as_ref().is_none_or(|(known, _)| *known != day) {
             self.day = Some((day, time.civil().date().to_string()));
         }

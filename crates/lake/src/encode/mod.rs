@@ -2,8 +2,10 @@
 //! levels.
 
 mod delimited;
+mod error;
 mod json_lines;
 mod lake_text;
+mod lines;
 mod parquet;
 
 use std::io::Write as _;
@@ -13,32 +15,7 @@ use flate2::{Compression, GzBuilder};
 
 use crate::rows::Rows;
 use crate::{DeadLetter, Format, Kind};
-
-/// Why a batch could not be encoded: a fault in ticklake, not in the data.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// The Parquet writer refused.
-    #[error("cannot write parquet: {0}")]
-    Parquet(#[from] ::parquet::errors::ParquetError),
-    /// The gzip writer refused.
-    #[error("cannot write gzip: {0}")]
-    Gzip(#[from] std::io::Error),
-    /// A value has no JSON.
-    #[error("cannot write JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// No object key exists for the batch.
-    #[error("no object key for topic {topic:?}, partition {partition}, offsets {first} to {last}")]
-    Key {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The first offset.
-        first: i64,
-        /// The last offset.
-        last: i64,
-    },
-}
+pub use error::EncodeError;
 
 /// An object's bytes in the making. Rows and dead letters may come in pieces, so that
 /// they need not lie in memory together.
@@ -102,21 +79,12 @@ impl Encoder {
     }
 }
 
-/// Lines are compressed whenever there are so many bytes of them, so that an object never
-/// lies in memory as text.
-const PIECE: usize = 32 << 10;
-
 /// Level 1: a fourth of level 6's time on ticks, for files a fifth larger. The header
 /// carries no time.
 fn gzip() -> GzEncoder<Vec<u8>> {
     GzBuilder::new()
         .mtime(0)
         .write(Vec::new(), Compression::fast())
-}
-
-/// Writes a number as JSON has it.
-fn number(out: &mut Vec<u8>, number: f64) -> Result<(), EncodeError> {
-    Ok(serde_json::to_writer(out, &number)?)
 }
 
 #[cfg(test)]

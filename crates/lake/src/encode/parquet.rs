@@ -6,7 +6,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::EncodeError;
+use super::error::EncodeError;
 use crate::rows::{Block, Rows};
 use crate::{COLUMNS, ColumnType};
 

@@ -12,7 +12,7 @@ use crate::object::{Draft, Source};
 use crate::{Manifest, Object, Record};
 
 /// Rows of one object that take so much memory are worth a row group of their own.
-const PIECE: u64 = 4 << 20;
+const ROW_GROUP_BYTES: u64 = 4 << 20;
 
 /// Makes objects of a manifest again from its records, as *it* says: its map decides
 /// which record goes where, its keys decide on the encodings. The configuration and the
@@ -102,9 +102,9 @@ pub enum RepairError {
 }
 
 impl RepairError {
-    /// Returns true where another attempt would end the same way.
-    pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Unread { .. })
+    /// Returns false if another attempt would end the same way.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unread { .. })
     }
 }
 
@@ -283,7 +283,7 @@ impl Repair {
             let (Some(fullest), Some(largest)) = (most(Part::pending), most(Part::memory)) else {
                 break;
             };
-            if self.parts[fullest].pending() >= PIECE {
+            if self.parts[fullest].pending() >= ROW_GROUP_BYTES {
                 self.encode(fullest)?;
             } else if self.open.len() + self.made > 1 {
                 self.leave(largest);

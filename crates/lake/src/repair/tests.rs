@@ -138,7 +138,7 @@ fn a_record_that_is_no_tick_any_more_stops_a_repair_unless_an_operator_gave_it_u
     repair.push(&record(0, &values)).expect("a record");
     let error = repair.push(&poison).expect_err("no tick");
     assert!(
-        error.is_final()
+        !error.is_retryable()
             && error
                 .to_string()
                 .contains("offset 9 was a tick for ticklake/"),
@@ -241,7 +241,7 @@ fn an_object_that_no_room_is_large_enough_for_is_refused_with_the_remedy() {
         .find_map(|index| repair.push(&record(index, &values)).err())
         .expect("a refusal");
     assert!(
-        refused.is_final()
+        !refused.is_retryable()
             && refused
                 .to_string()
                 .contains("set the limit of the consumer that registered it"),

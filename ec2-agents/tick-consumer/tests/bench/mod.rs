@@ -20,7 +20,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -185,7 +185,8 @@ impl Bench {
     /// what it said.
     pub async fn parked(&self, name: &str, arguments: &[&str]) -> String {
         let process = self.start(name, arguments).await;
-        self.wait_for(name, "PARTITION PARKED").await;
+        self.wait_for_event(name, "partition_parked", json!({}))
+            .await;
         self.stop(process, name).await;
         self.said(name)
     }
@@ -227,7 +228,8 @@ impl Bench {
     /// it, and so all before it in its partition. It has to be the first of its batch.
     pub async fn produce_mark(&self, partition: i32, name: &str) {
         let offset = self.produce_to("ticks", partition, b"mark").await;
-        self.wait_for(name, &format!("\"dead letter, the first of its batch\",\"partition\":{partition},\"offset\":{offset},")).await;
+        let fields = json!({"partition": partition, "offset": offset});
+        self.wait_for_event(name, "first_dead_letter", fields).await;
     }
 
     /// Returns the offset that the group has committed.
@@ -365,12 +367,36 @@ impl Bench {
         );
     }
 
-    pub async fn wait_for(&self, name: &str, text: &str) {
+    /// Returns the lines of a consumer's log with this event and these fields, each with
+    /// the partition of the task that logged it.
+    pub fn events(&self, name: &str, event: &str, fields: &Value) -> Vec<Value> {
+        let fields = fields.as_object().expect("an object");
+        let said = self.said(name);
+        let lines = said.lines().filter_map(|line| {
+            let mut line: Value = serde_json::from_str(line).ok()?;
+            if let Some(partition) = line["span"].get("partition").cloned() {
+                line["partition"] = partition;
+            }
+            Some(line)
+        });
+        lines
+            .filter(|line| line["event"] == event)
+            .filter(|line| fields.iter().all(|(name, value)| line[name] == *value))
+            .collect()
+    }
+
+    /// Returns true if a consumer has logged an event.
+    pub fn has_logged(&self, name: &str, event: &str) -> bool {
+        !self.events(name, event, &json!({})).is_empty()
+    }
+
+    /// Waits until a consumer has logged an event with these fields.
+    pub async fn wait_for_event(&self, name: &str, event: &str, fields: Value) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.said(name).contains(text) {
+        while self.events(name, event, &fields).is_empty() {
             assert!(
                 Instant::now() < deadline,
-                "{name} never said {text:?}: {}",
+                "{name} never logged {event} with {fields}: {}",
                 self.said(name)
             );
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,5 +1,5 @@
-//! The function as a process behind a runtime API, and what it works on: a lake and a
-//! crawler of a local AWS, or a Glue that follows a script.
+//! The function as a process behind a runtime API, with a lake and a crawler of a local
+//! AWS, or with a Glue that follows a script.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +24,8 @@ pub struct Bench {
 impl Bench {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
+        let repository = Repository::here();
+        let processes = Processes::default();
         let tools = Tools::install(&repository, &processes)
             .await
             .expect("the tools in .tools/, which cargo xtask test installs");
@@ -98,7 +99,7 @@ impl Bench {
         .await
     }
 
-    pub fn said(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("function.log")).expect("a log")
     }
 
@@ -114,7 +115,7 @@ impl Bench {
     }
 }
 
-/// Starts the function with the settings that the template gives it, and more variables.
+/// Starts the function with the template's settings, and more variables.
 pub async fn start(
     processes: &Processes,
     aws: &Aws,
@@ -146,8 +147,8 @@ pub async fn start(
     .expect("a function")
 }
 
-/// Returns what Lambda hands the function: a message of each object, sent now; its place
-/// is its id.
+/// Returns the payload that Lambda gives the function: a message for each object, sent
+/// now. The message's place is its id.
 pub fn batch(receives: u32, objects: &[(&str, Option<&str>)]) -> Value {
     let sent = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -156,10 +157,21 @@ pub fn batch(receives: u32, objects: &[(&str, Option<&str>)]) -> Value {
         .to_string();
     let message = |(place, (key, version)): (usize, &(&str, Option<&str>))| {
         let object = json!({"key": key, "size": 3, "etag": "e", "version-id": version});
-        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-21T05:00:01Z",
-            "detail": {"bucket": {"name": BUCKET}, "object": object}});
-        json!({"eventSource": "aws:sqs", "messageId": place.to_string(), "body": event.to_string(),
-            "attributes": {"SentTimestamp": sent, "ApproximateReceiveCount": receives.to_string()}})
+        let event = json!({
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "time": "2026-11-21T05:00:01Z",
+            "detail": {"bucket": {"name": BUCKET}, "object": object},
+        });
+        json!({
+            "eventSource": "aws:sqs",
+            "messageId": place.to_string(),
+            "body": event.to_string(),
+            "attributes": {
+                "SentTimestamp": sent,
+                "ApproximateReceiveCount": receives.to_string(),
+            },
+        })
     };
     json!({"Records": objects.iter().enumerate().map(message).collect::<Vec<_>>()})
 }
@@ -183,8 +195,8 @@ pub async fn deferred(function: &mut FunctionProcess, batch: &Value) -> Vec<Stri
         .collect()
 }
 
-/// Starts a Glue that gives these answers, each once, to calls of these operations in
-/// this order, and refuses every other: for what ministack's never answers.
+/// Starts a Glue for answers that ministack never gives. It gives these answers, each
+/// once, to calls of these operations in this order, and refuses every other call.
 pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -215,7 +227,7 @@ pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
     url
 }
 
-/// Reads a request to its end; returns its head in lower case.
+/// Reads a request to its end and returns its head in lower case.
 async fn request(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut text = Vec::new();
     loop {

@@ -13,13 +13,13 @@ use futures::TryStreamExt as _;
 use lake::ObjectKey;
 use serde_json::json;
 
-use crate::config::Events;
+use crate::config::EventSettings;
 use crate::lake_bucket::{LakeBucket, Listed};
 
 /// One attempt of one SQS call.
-const ATTEMPT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most messages that SQS takes at once; ten of these events are far below its 256 KiB.
-const AT_ONCE: usize = 10;
+const MAX_MESSAGES_PER_CALL: usize = 10;
 
 /// Which events to send.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -77,7 +77,7 @@ struct Target<'a> {
 /// S3 or SQS does not answer, or refuses. What was sent stays sent; another run sends it
 /// once more.
 pub(crate) async fn reconcile(
-    events: &Events,
+    events: &EventSettings,
     bucket: &LakeBucket,
     wanted: &Reconcile,
 ) -> Result<()> {
@@ -98,7 +98,7 @@ pub(crate) async fn reconcile(
             &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS],
         )?);
     }
-    let sqs = Client::new(&aws_connect::load(ATTEMPT).await);
+    let sqs = Client::new(&aws_connect::load(CALL_TIMEOUT).await);
     let mut found = 0_u64;
     for prefix in [ObjectKey::DATA, ObjectKey::DEAD_LETTERS] {
         let mut listed = bucket.listed(prefix);
@@ -118,7 +118,7 @@ pub(crate) async fn reconcile(
                 if !wanted.dry_run {
                     target.add(bucket.name(), &object)?;
                 }
-                if target.waiting.len() == AT_ONCE {
+                if target.waiting.len() == MAX_MESSAGES_PER_CALL {
                     target.send(&sqs).await?;
                 }
             }

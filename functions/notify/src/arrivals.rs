@@ -6,11 +6,11 @@ use object_event::{Event, EventError, Ignored, Message, ObjectCreated, ObjectVer
 use tracing::warn;
 
 /// What subscribers are told of.
-const PREFIXES: [&str; 2] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS];
+const ANNOUNCED_PREFIXES: [&str; 2] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS];
 
 /// Where a message came from, and so how it is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Sender {
+pub(crate) enum MessageSource {
     /// Its place in the invocation: the response says whether it failed.
     Invocation(usize),
     /// Received by the function itself: deleted with this receipt handle once its objects
@@ -21,21 +21,21 @@ pub(crate) enum Sender {
 /// The objects to be announced, each once, with the messages that brought it: S3,
 /// EventBridge and SQS all may deliver again.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
-    objects: BTreeMap<ObjectVersion, (ObjectCreated, BTreeSet<Sender>)>,
+pub(crate) struct Arrivals {
+    objects: BTreeMap<ObjectVersion, (ObjectCreated, BTreeSet<MessageSource>)>,
     /// Messages received from the queue that ask for nothing.
-    empty: Vec<Sender>,
+    empty: Vec<MessageSource>,
     /// Objects that more than one message brought.
     pub(crate) repeats: u64,
     /// What was passed over.
     pub(crate) ignored: Vec<Ignored>,
 }
 
-impl Batch {
+impl Arrivals {
     /// Reads a message.
     pub(crate) fn read(text: &str) -> Result<Event, EventError> {
         function::panic_if_asked(text);
-        Event::decode(text, &PREFIXES)
+        Event::decode(text, &ANNOUNCED_PREFIXES)
     }
 
     /// Adds what a message says. One that says nothing is counted, and not acknowledged.
@@ -44,7 +44,7 @@ impl Batch {
     /// Why it says nothing.
     pub(crate) fn add<'a>(
         &mut self,
-        sender: Sender,
+        source: MessageSource,
         message: &'a Message<Event>,
     ) -> Result<(), &'a EventError> {
         let event = message.content.as_ref().inspect_err(|reason| {
@@ -53,14 +53,14 @@ impl Batch {
         })?;
         self.ignored.extend(event.ignored.iter().cloned());
         if event.created.is_empty() {
-            self.empty.push(sender);
+            self.empty.push(source);
             return Ok(());
         }
         for created in &event.created {
             let entry = self.objects.entry(created.object.clone());
-            let (_, senders) = entry.or_insert_with(|| (created.clone(), BTreeSet::new()));
-            self.repeats += u64::from(!senders.is_empty());
-            senders.insert(sender.clone());
+            let (_, sources) = entry.or_insert_with(|| (created.clone(), BTreeSet::new()));
+            self.repeats += u64::from(!sources.is_empty());
+            sources.insert(source.clone());
         }
         Ok(())
     }
@@ -91,29 +91,29 @@ impl Batch {
     }
 
     /// Returns the messages that brought these objects.
-    pub(crate) fn senders<'a>(
+    pub(crate) fn sources<'a>(
         &'a self,
         objects: impl IntoIterator<Item = &'a ObjectVersion>,
-    ) -> impl Iterator<Item = &'a Sender> {
+    ) -> impl Iterator<Item = &'a MessageSource> {
         objects
             .into_iter()
             .filter_map(|object| self.objects.get(object))
-            .flat_map(|(_, senders)| senders)
+            .flat_map(|(_, sources)| sources)
     }
 
-    /// Returns the receipt handles of the queue's messages that none of these senders is:
+    /// Returns the receipt handles of the queue's messages that none of these sources is:
     /// they are done with.
-    pub(crate) fn done<'a>(&'a self, failed: &BTreeMap<&Sender, &str>) -> BTreeSet<&'a str> {
-        let senders = self
+    pub(crate) fn done<'a>(&'a self, failed: &BTreeMap<&MessageSource, &str>) -> BTreeSet<&'a str> {
+        let sources = self
             .objects
             .values()
-            .flat_map(|(_, senders)| senders)
+            .flat_map(|(_, sources)| sources)
             .chain(&self.empty);
-        let receipt = |sender: &'a Sender| match sender {
-            Sender::Queue(receipt) if !failed.contains_key(sender) => Some(receipt.as_str()),
-            Sender::Queue(_) | Sender::Invocation(_) => None,
+        let receipt = |source: &'a MessageSource| match source {
+            MessageSource::Queue(receipt) if !failed.contains_key(source) => Some(receipt.as_str()),
+            MessageSource::Queue(_) | MessageSource::Invocation(_) => None,
         };
-        senders.filter_map(receipt).collect()
+        sources.filter_map(receipt).collect()
     }
 }
 
@@ -128,16 +128,19 @@ mod tests {
         };
         let body =
             serde_json::json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string();
-        Message::new(None, &body, Batch::read)
+        Message::new(None, &body, Arrivals::read)
     }
 
     #[test]
     fn repeats_are_listed_once_and_acknowledged_with_all_their_messages() {
-        let mut batch = Batch::default();
-        let receipt = |name: &str| Sender::Queue(name.to_owned());
+        let mut batch = Arrivals::default();
+        let receipt = |name: &str| MessageSource::Queue(name.to_owned());
         assert!(
             batch
-                .add(Sender::Invocation(0), &message(&["ticks/a", "ticks/b"]))
+                .add(
+                    MessageSource::Invocation(0),
+                    &message(&["ticks/a", "ticks/b"])
+                )
                 .is_ok()
         );
         assert!(batch.add(receipt("r1"), &message(&["ticks/b"])).is_ok());
@@ -152,7 +155,7 @@ mod tests {
         assert!(batch.add(receipt("r3"), &message(&[])).is_ok());
         assert!(
             batch
-                .add(receipt("r4"), &Message::new(None, "poison", Batch::read))
+                .add(receipt("r4"), &Message::new(None, "poison", Arrivals::read))
                 .is_err()
         );
         let keys: Vec<String> = batch
@@ -174,14 +177,14 @@ mod tests {
             .map(|created| created.object)
             .take(1)
             .collect();
-        let senders: BTreeMap<&Sender, &str> = batch
-            .senders(&failed)
-            .map(|sender| (sender, "why"))
+        let sources: BTreeMap<&MessageSource, &str> = batch
+            .sources(&failed)
+            .map(|source| (source, "why"))
             .collect();
         assert_eq!(
-            senders.keys().copied().collect::<Vec<_>>(),
-            [&Sender::Invocation(0), &receipt("r2")]
+            sources.keys().copied().collect::<Vec<_>>(),
+            [&MessageSource::Invocation(0), &receipt("r2")]
         );
-        assert_eq!(batch.done(&senders), ["r1", "r3"].into());
+        assert_eq!(batch.done(&sources), ["r1", "r3"].into());
     }
 }

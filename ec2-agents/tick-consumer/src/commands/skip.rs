@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use lake::GapReason;
+use tracing::{Instrument as _, error_span};
 use wording::grouped;
 
 use crate::config::Config;
@@ -42,14 +43,8 @@ pub(crate) async fn skip(
         partition,
     )
     .give_up_below(to);
-    let (next, is_registered) = loop {
-        let next = landing.establish().await?;
-        // A consumer may be faster with a batch of its own: what is left may be skipped
-        // behind it.
-        if next >= to || landing.gap((next, to - 1), GapReason::Skipped).await? == Sealed::Own {
-            break (next, next < to);
-        }
-    };
+    let span = error_span!("partition", partition);
+    let (next, is_registered) = up_to(&mut landing, to).instrument(span).await?;
     let given_up = landing.given_up();
     ensure!(
         is_registered || given_up > 0,
@@ -69,4 +64,20 @@ pub(crate) async fn skip(
         );
     }
     Ok(())
+}
+
+/// Registers a gap up to `to`. Returns where it begins, and whether there is one: all
+/// before `to` may have landed.
+async fn up_to(landing: &mut Landing, to: i64) -> Result<(i64, bool)> {
+    loop {
+        let next = landing.establish().await?;
+        if next >= to {
+            return Ok((next, false));
+        }
+        // A consumer may be faster with a batch of its own: what is left may be skipped
+        // behind it.
+        if landing.gap((next, to - 1), GapReason::Skipped).await? == Sealed::Own {
+            return Ok((next, true));
+        }
+    }
 }

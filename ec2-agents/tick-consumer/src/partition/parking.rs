@@ -8,17 +8,20 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use tracing::{error, info, warn};
 
+use super::reader::{PartitionReader, Queue};
 use crate::landing::Landing;
-use crate::partition::{PartitionReader, Queue};
 
-/// Waits before a parked partition is tried again: doubling from the first to the last.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// The wait before a partition is tried again that has just been parked. It doubles with
+/// each attempt.
+const PARKED_RETRY_INITIAL: Duration = Duration::from_secs(5);
+/// The longest wait.
+const PARKED_RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// Keeps a fault of one partition from the others: whoever ended the process over it
 /// would hand it to the next consumer, and that one's end to the one after it.
 #[derive(Debug)]
 struct Parking {
-    /// The fault that was told last.
+    /// The fault that was logged last.
     fault: String,
     wait: Duration,
 }
@@ -36,9 +39,9 @@ impl Parking {
     fn take(&mut self, fault: &str, has_read: bool) -> (Duration, bool) {
         let is_new = has_read || self.fault != fault;
         self.wait = if is_new {
-            AGAIN.0
+            PARKED_RETRY_INITIAL
         } else {
-            (self.wait * 2).min(AGAIN.1)
+            (self.wait * 2).min(PARKED_RETRY_MAX)
         };
         fault.clone_into(&mut self.fault);
         (self.wait, is_new)
@@ -72,12 +75,15 @@ impl PartitionReader {
             let retry_in_seconds = wait.as_secs();
             match is_new {
                 true => error!(
-                    partition,
+                    event = "partition_parked",
                     fault,
                     retry_in_seconds,
                     "PARTITION PARKED: nothing of it lands until this is mended; the others go on"
                 ),
-                false => info!(partition, retry_in_seconds, "partition is still parked"),
+                false => info!(
+                    event = "partition_still_parked",
+                    retry_in_seconds, "partition is still parked"
+                ),
             }
             tokio::select! {
                 () = finish.cancelled() => return,
@@ -94,7 +100,7 @@ impl PartitionReader {
         let mut paused = TopicPartitionList::new();
         paused.add_partition(&self.sealer.topic, partition);
         if let Err(error) = self.sealer.consumer.pause(&paused) {
-            warn!(partition, %error, "cannot pause a parked partition");
+            warn!(%error, "cannot pause a parked partition");
         }
     }
 }

@@ -1,0 +1,6 @@
+//! What an operator asks for, beside landing.
+
+pub(crate) mod dead_letters;
+pub(crate) mod reconcile;
+pub(crate) mod skip;
+pub(crate) mod verify;
