@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 const LOG_GROUPS: usize = 4;
 
 /// What exists before the deployment.
-pub(crate) struct Controls {
+pub(super) struct Controls {
     key: String,
     boundary: String,
 }
 
 impl Controls {
-    pub(crate) async fn create(tools: &Tools, aws: &Aws) -> Result<Self> {
+    pub(super) async fn create(tools: &Tools, aws: &Aws) -> Result<Self> {
         let key = tools.aws(aws, "kms", "create_key", json!({})).await?;
         let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
         let boundary = json!({"PolicyName": "boundary", "PolicyDocument": everything.to_string()});
@@ -28,7 +28,7 @@ impl Controls {
         })
     }
 
-    pub(crate) fn parameters(&self) -> [String; 4] {
+    pub(super) fn parameters(&self) -> [String; 4] {
         [
             format!("KmsKeyArn={}", self.key),
             format!("PermissionsBoundaryArn={}", self.boundary),
@@ -39,7 +39,7 @@ impl Controls {
 
     /// Looks for the key at queues, log groups and workgroup, and for the tag at what is
     /// launched.
-    pub(crate) async fn are_seen(&self, tools: &Tools, stack: &Stack) -> Result<()> {
+    pub(super) async fn are_seen(&self, tools: &Tools, stack: &Stack) -> Result<()> {
         let aws = &stack.ministack.aws;
         for queue in ["Crawl", "CrawlDeadLetter", "Notify", "NotifyDeadLetter"] {
             let url = stack.deployment.output(&format!("{queue}QueueUrl"))?;
