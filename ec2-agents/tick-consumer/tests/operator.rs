@@ -384,14 +384,19 @@ async fn a_monitor_sees_metrics_health_and_readiness() {
     bench.produce_ticks(0, 5).await;
     bench.produce(0, b"poison").await;
     bench.landed(6).await;
+    let last = json!({"partition": 0, "last": 5});
+    bench.wait_for_event("consumer", "batch_sealed", last).await;
+    // The CloudWatch agent drops a counter's first value.
+    let first = bench.get(&address, "/metrics").await;
+    assert!(first.contains("ticklake_dead_letters_total 0\n"), "{first}");
     let metrics = bench
         .get_until(&address, "/metrics", |metrics| {
             metrics.contains("ticklake_next_offset{partition=\"0\"} 6")
+                && metrics.contains("ticklake_dead_letters_total 1\n")
         })
         .await;
     for wanted in [
         "ticklake_landed_records_total 5",
-        "ticklake_dead_letters_total 1",
         "ticklake_sealed_batches_total{cause=\"age\"}",
         "ticklake_freshness_seconds_bucket",
         "# HELP ticklake_buffered_bytes",
