@@ -11,6 +11,7 @@ mod brokers;
 mod bucket;
 mod checklist;
 mod crawler;
+mod incomplete;
 mod instances;
 mod mails;
 mod metrics;

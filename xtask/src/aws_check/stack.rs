@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::account::Account;
 use super::answer::{items, moment, text};
+use super::incomplete::refuse_incomplete;
 use super::refusal::explain;
-use super::status;
 
 /// A resource of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Stack {
         let described = described.map_err(|error| unknown(&error, name))?;
         let stack = &described["Stacks"][0];
         let status = text(&stack["StackStatus"]);
-        status::refuse_incomplete(name, status, text(&stack["StackStatusReason"]))?;
+        refuse_incomplete(name, status, text(&stack["StackStatusReason"]))?;
         let summaries = account
             .pages(
                 "cloudformation",

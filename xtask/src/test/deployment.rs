@@ -16,7 +16,7 @@ const RETAINED: [(&str, &str); 4] = [
     ("KafkaVolume1", "the brokers' data volumes"),
     ("KafkaVolume2", "the brokers' data volumes"),
     ("KafkaVolume3", "the brokers' data volumes"),
-    ("LakeBucket", "the lake's bucket with all that is in it"),
+    ("LakeBucket", "the lake's bucket with all its objects"),
 ];
 /// Newest glibc symbols that Amazon Linux 2023 has.
 const GLIBC: (u32, u32) = (2, 34);
