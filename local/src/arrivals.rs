@@ -1,4 +1,4 @@
-//! Waits for ticks in the places where users look: S3, the catalog, the mails, Athena.
+//! Waits for ticks in the places that users look at: S3, the catalog, the mails, Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

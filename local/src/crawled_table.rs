@@ -134,7 +134,7 @@ impl CrawledTable {
     }
 
     /// Creates the table, or adds the columns that it has not (`MergeNewColumns`);
-    /// returns what is in the catalog then.
+    /// returns the table in the catalog.
     pub(crate) async fn save(self, glue: &aws_sdk_glue::Client, database: &str) -> Result<Table> {
         let existing = match glue
             .get_table()

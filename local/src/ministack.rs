@@ -14,7 +14,7 @@ use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Tools};
 pub struct Ministack {
     /// Its clients, as root.
     pub aws: Aws,
-    /// Whoever deploys there: root, unless a test names somebody who may do less.
+    /// The user who deploys there: root, unless a test names one with fewer permissions.
     pub deployer: Aws,
     /// Its process.
     pub process: ProcessId,

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use crate::Aws;
 use crate::imds::assume;
 
-/// A deployed role: its inline policy and the policies attached to it are what its
-/// component may do.
+/// A deployed role: its inline policy and the policies attached to it.
 pub struct Role {
     iam: Client,
     name: String,

@@ -11,10 +11,10 @@ use tokio::process::Command;
 /// How long a boot may take.
 const BOOT: Duration = Duration::from_secs(120);
 
-/// Waits until a boot has told CloudFormation how it ended; returns what it said.
+/// Waits until a boot has signalled its outcome to CloudFormation; returns the signal.
 ///
 /// # Errors
-/// It has not within two minutes.
+/// No signal comes within two minutes.
 pub async fn signal(instance: &Instance) -> Result<String> {
     let path = "/var/log/ticklake/cfn-signal";
     wait_until("the boot's signal to CloudFormation", BOOT, || async {
@@ -68,7 +68,7 @@ pub async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Resul
     Ok(String::from_utf8(decoded)?)
 }
 
-/// Lets systemd look at a unit where it is installed.
+/// Lets systemd verify a unit in its installed place.
 ///
 /// # Errors
 /// systemd finds a fault in it.
@@ -80,7 +80,7 @@ pub async fn verify_unit(instance: &Instance, unit: &str) -> Result<()> {
             &format!("/etc/systemd/system/{unit}"),
         ])
         .await?;
-    // What it only warns of is no failure to it.
+    // Warnings do not fail it.
     ensure!(!said.contains(unit), "systemd-analyze verify: {said}");
     Ok(())
 }

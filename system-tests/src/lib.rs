@@ -1,6 +1,6 @@
-//! What system tests share. Each test has a local stack of its own, with agents, functions
-//! and image as `cargo xtask test prepare` leaves them; its logs and mails stay below
-//! `.local/test/`.
+//! The shared part of system tests. Each test has a local stack of its own, with the
+//! agents, functions and image of `cargo xtask test prepare`; its logs and mails stay
+//! below `.local/test/`.
 
 mod boot;
 mod queue;

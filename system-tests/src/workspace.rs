@@ -7,13 +7,13 @@ use local::{InstanceImage, Ministack, Processes, Repository, Stack, Tools, sampl
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What a system test works with.
+/// The tools of a system test.
 pub struct Workspace {
     /// The work tree.
     pub repository: Repository,
     /// The pinned tools.
     pub tools: Tools,
-    /// What the test has started; it is stopped when the test ends.
+    /// The processes that the test has started; they are stopped when it ends.
     pub processes: Processes,
     /// The test's own folder for logs, mails and state.
     pub folder: PathBuf,
@@ -24,7 +24,8 @@ impl Workspace {
     /// However the test ends, by a panic or a signal too, no process of it is left.
     ///
     /// # Errors
-    /// The test fails, or what it needs is not built; names the command that builds it.
+    /// The test fails, or lacks something that has to be built; names the command that
+    /// builds it.
     pub async fn run(name: &str, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let (mut interrupt, mut terminate) = (
             signal(SignalKind::interrupt())?,
@@ -34,7 +35,9 @@ impl Workspace {
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(test(&workspace)).catch_unwind() => outcome,
             _ = interrupt.recv() => Ok(Err(anyhow::anyhow!("interrupted"))),
-            _ = terminate.recv() => Ok(Err(anyhow::anyhow!("stopped from outside, as nextest does after its slow-timeout"))),
+            _ = terminate.recv() => Ok(Err(anyhow::anyhow!(
+                "stopped from outside, as nextest does after its slow-timeout"
+            ))),
         };
         workspace.processes.stop_all().await;
         outcome

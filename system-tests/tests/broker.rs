@@ -18,7 +18,7 @@ const BOOT: Duration = Duration::from_secs(180);
 /// Size of the volume, in bytes; a sparse file.
 const VOLUME: u64 = 2 << 30;
 
-/// Each action of a broker's role without which it does not come up, and what it says
+/// Each action of a broker's role without which it does not come up, and its message
 /// then.
 const NEEDED: [(&str, &str); 4] = [
     ("ec2:DescribeNetworkInterfaces", "DescribeNetworkInterfaces"),
@@ -26,8 +26,8 @@ const NEEDED: [(&str, &str); 4] = [
     ("ec2:DescribeVolumes", "DescribeVolumes"),
     ("ec2:AttachVolume", "AttachVolume"),
 ];
-/// What the boots of the agents and of the first broker show, and what the CloudWatch
-/// agent and Session Manager do.
+/// Actions that the boots of the agents and of the first broker show, and those of the
+/// CloudWatch agent and Session Manager.
 const TRIED_ELSEWHERE: [&str; 11] = [
     "lambda:GetLayerVersion",
     "logs:CreateLogGroup",
@@ -64,7 +64,7 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        // One that is gone is what this asks for.
+        // An instance that is gone is the aim.
         let _ = std::process::Command::new("losetup")
             .arg("--detach")
             .arg(&self.0)
@@ -107,7 +107,8 @@ impl Broker {
 
     /// Waits until the record that was sent can be read.
     async fn keeps_the_record(&self) -> Result<()> {
-        let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning --max-messages 1 --timeout-ms 10000";
+        let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning \
+                    --max-messages 1 --timeout-ms 10000";
         wait_until("the record", BOOT, || async {
             Ok(self
                 .kafka(read)
@@ -127,7 +128,8 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     let tools = &work.tools;
     let image = work.instance_image().await?;
     let ministack = work.ministack().await?;
-    let tags = json!([{"ResourceType": "volume", "Tags": [{"Key": "ticklake:stack", "Value": "ticklake"}]}]);
+    let tag = json!({"Key": "ticklake:stack", "Value": "ticklake"});
+    let tags = json!([{"ResourceType": "volume", "Tags": [tag]}]);
     let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});
     let volume = tools
         .aws(&ministack.aws, "ec2", "create_volume", volume)
@@ -148,8 +150,12 @@ async fn scenarios(work: &Workspace) -> Result<()> {
             .context("no network interface")
     };
     let (interface, address) = (fact("NetworkInterfaceId")?, fact("PrivateIpAddress")?);
-    let given =
-        json!({"KafkaVolume1": volume, "KafkaInterface1": interface, "KafkaInterface1.PrimaryPrivateIpAddress": address}).to_string();
+    let given = json!({
+        "KafkaVolume1": volume,
+        "KafkaInterface1": interface,
+        "KafkaInterface1.PrimaryPrivateIpAddress": address,
+    })
+    .to_string();
     let deployment = deploy(work, &ministack, &given).await?;
     let role = Role::read(&ministack.aws, deployment.output("KafkaRoleName")?).await?;
     role.grant_what_is_misjudged().await?;
@@ -567,7 +573,8 @@ impl Cluster<'_> {
             "the broker formatted the volume: {log}"
         );
         // Nobody else of the three is launched here.
-        let alone = "sed -i '/^controller.quorum.voters=/s/,.*//' /etc/ticklake/kafka.properties && systemctl restart kafka.service";
+        let alone = "sed -i '/^controller.quorum.voters=/s/,.*//' /etc/ticklake/kafka.properties \
+                     && systemctl restart kafka.service";
         broker.instance.run(&["bash", "-c", alone]).await?;
         broker.keeps_the_record().await?;
         self.switch_off(&broker).await

@@ -347,9 +347,9 @@ impl Functions<'_> {
         Ok(())
     }
 
-    /// What is no event, and a file that the crawler makes no partition of, end in the
-    /// dead-letter queues after the queues' limit. The file costs one crawl, and the
-    /// message of an object that is gone is acknowledged.
+    /// A message that is not an event, and a file from which the crawler makes no
+    /// partition, end in the dead-letter queues after the queues' limit. The file costs
+    /// one crawl, and the message of an object that is gone is acknowledged.
     async fn dead_letters(&self) -> Result<()> {
         let sqs = aws_sdk_sqs::Client::new(self.stack.ministack.aws.config());
         self.limit(&sqs, "NotifyQueueUrl", 2, "1").await?;
@@ -492,7 +492,7 @@ impl Functions<'_> {
             );
         }
         process.stop().await?;
-        // What met GetTopicAttributes alone would show nothing.
+        // A fault of GetTopicAttributes alone would show nothing.
         let log = std::fs::read_to_string(self.work.folder.join("notify-trouble.log"))?;
         let again = log.matches("\"event\":\"retrying\"").count();
         let (thrown, wanted) = (
@@ -508,7 +508,7 @@ impl Functions<'_> {
     }
 
     /// A service takes the call and never answers: the function answers before its
-    /// deadline with what it has done.
+    /// deadline.
     async fn silence(&self, function: &str, service: &str, wanted: &[&str]) -> Result<()> {
         let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", silent.local_addr()?);

@@ -117,7 +117,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// An instance and what it needs to live.
+/// An instance and its surroundings.
 struct Booted {
     instance: Instance,
     folder: PathBuf,
@@ -125,7 +125,7 @@ struct Booted {
 }
 
 impl Booted {
-    /// Waits until the boot has told CloudFormation how it ended.
+    /// Waits until the boot has signalled its outcome to CloudFormation.
     async fn signal(&self) -> Result<String> {
         signal(&self.instance)
             .await
@@ -134,7 +134,7 @@ impl Booted {
 }
 
 /// Boots consumer and producer, until ticks land; switches them off, and the lake is
-/// whole. Then the boots that fail, and what they say.
+/// whole. Then the boots that fail, and their messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_boot_from_the_deployed_user_data() -> Result<()> {
     Workspace::run("instances", boots).await
@@ -229,7 +229,8 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
         .await
         .context("a boot before its role")?;
     booted.instance.switch_off().await?;
-    let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
+    let value = r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#;
+    let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": value, "Overwrite": true});
     fleet
         .work
         .tools

@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// deferred messages acknowledged. `notify`'s stays beyond its deadline.
 const VISIBILITY: [(&str, &str); 2] = [("CrawlQueueUrl", "15"), ("NotifyQueueUrl", "40")];
 /// Delay of both queues, in seconds: longer than the sending takes. ministack's poller
-/// and its API change a queue without a lock, and what is sent while messages are being
-/// deleted may be lost; so may a deletion, which is a redelivery.
+/// and its API change a queue without a lock: a message that is sent while others are
+/// being deleted may be lost; so may a deletion, which is a redelivery.
 const DELAY: &str = "20";
 
 /// 10,000 object-created events within a minute, shuffled and with repeats, through the
@@ -107,7 +107,8 @@ async fn burst(work: &Workspace) -> Result<()> {
     let calls = proxy.calls(START_CRAWLER) - calls_before;
     let repeated: u64 = listed.values().map(|times| times - 1).sum();
     println!(
-        "     {} mails, {} objects listed, {repeated} of them again; {calls} calls of StartCrawler, {} crawls; done after {:.1} s",
+        "     {} mails, {} objects listed, {repeated} of them again; {calls} calls of \
+         StartCrawler, {} crawls; done after {:.1} s",
         mails.len(),
         grouped(listed.len() as u64),
         stack.crawls.crawls() - crawls_before,

@@ -88,7 +88,7 @@ const TICKS: [Tick; 9] = [
     ),
 ];
 
-/// What each query answers, from the rows above by hand.
+/// Each query's answer, computed by hand from the rows above.
 const ANSWERS: [(&str, &[&[&str]]); 5] = [
     (
         "average_price.sql",
@@ -290,7 +290,14 @@ async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
             .map(|text| text.parse::<jiff::Timestamp>())
             .transpose()?
             .map(|time| time.as_millisecond());
-        let tick = serde_json::json!({"symbol": symbol, "event_time": event_time, "price": price, "volume": volume, "note": "a, \"b\"\tc", "n": [1, 2]});
+        let tick = serde_json::json!({
+            "symbol": symbol,
+            "event_time": event_time,
+            "price": price,
+            "volume": volume,
+            "note": "a, \"b\"\tc",
+            "n": [1, 2],
+        });
         let value = tick.to_string();
         let letter = batch.push(
             &Record {
@@ -319,7 +326,7 @@ async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
     Ok(objects.len())
 }
 
-/// Waits for what the functions and the crawler make of the objects' events.
+/// Waits for the work of the functions and the crawler on the objects' events.
 async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
     let mut lake = LakeContents::default();
     lake.refresh(&stack.ministack.aws, stack.deployment.output("LakeBucket")?)

@@ -23,7 +23,7 @@ async fn every_sample_event_gets_its_answer() -> Result<()> {
     .await
 }
 
-/// Returns what replay says of every sample event.
+/// Returns replay's report on every sample event.
 async fn with_a_stack(work: &Workspace) -> Result<String> {
     work.execute("up", &mut work.xtask(&["up"])).await?;
     let second = refusal(work, "up").await;
@@ -43,8 +43,8 @@ async fn refusal(work: &Workspace, command: &str) -> String {
     }
 }
 
-/// Leaves out what differs between runs: how many mails came before, whether the crawler
-/// still runs, and where the mailbox is.
+/// Leaves out the parts that differ between runs: the number of earlier mails, the
+/// crawler's state, and the mailbox's path.
 fn without_numbers(said: &str) -> String {
     let mut text = String::new();
     for line in said.lines().filter(|line| !line.starts_with("mailbox: ")) {

@@ -10,12 +10,12 @@ use local::{Role, Stack, sample, wait_until};
 use system_tests::{Workspace, set_attribute};
 use tokio::time::sleep;
 
-/// How long a function may take to meet what it may not do.
+/// The time limit for a function to meet a missing permission.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Objects at once, so that some are left in the queue for the function to fetch.
 const BURST: u32 = 40;
 
-/// An action, and what stands in one line of the function's log when it is taken away.
+/// An action, and the texts in one line of the function's log if it is taken away.
 type Needed = (&'static str, &'static [&'static str]);
 
 /// Every action of the functions' roles, by the output that names the role.
@@ -89,7 +89,7 @@ const NEEDED: [(&str, &[Needed]); 2] = [
     ),
 ];
 
-/// What Lambda and SNS themselves do in the function's name, which ministack does without
+/// The actions of Lambda and SNS in the function's name, which ministack does without
 /// asking the role.
 const NOT_ASKED: [&str; 7] = [
     "logs:CreateLogStream",
@@ -165,7 +165,7 @@ async fn a_topic_that_is_gone_is_named(stack: &Stack) -> Result<()> {
     .await
 }
 
-/// Does what an action is needed for, and waits until the function says that it cannot.
+/// Triggers an action, and waits until the function reports that it cannot.
 async fn meet(
     stack: &Stack,
     bucket: &str,
@@ -268,7 +268,7 @@ async fn all_is_well(stack: &Stack) -> Result<()> {
         },
     )
     .await?;
-    // What follows a mail: the hold, the messages' deletion, and the log of it.
+    // The steps after a mail: the hold, the messages' deletion, and the log of it.
     sleep(Duration::from_secs(3)).await;
     for refusal in ["not authorized", "AccessDenied", "cannot HEAD the object"] {
         let refused = log.line(&[refusal])?;

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::{Content, GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
 
-/// Faults that are told one by one; the others are counted.
+/// Faults that are listed one by one; the others are counted.
 const MAX_TOLD_FAULTS: usize = 50;
 
-/// What the manifests of one partition say, and what of it is not so. Takes the manifests
-/// from the newest to the oldest.
+/// The offsets that the manifests of one partition account for, and the faults. Takes the
+/// manifests from the newest to the oldest.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Audit {
     /// The first offset accounted for; `None` without manifests.
@@ -41,7 +41,7 @@ pub struct Audit {
     topic_id: Option<String>,
 }
 
-/// What was found where a manifest says that there is an object.
+/// The finding at the key of a manifest's object.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// Nothing.
@@ -50,9 +50,9 @@ pub enum Found {
     Expired,
     /// An object that another program wrote.
     Foreign,
-    /// An object of ours, and its rows where they were read.
+    /// An object of ours, and its rows if they were read.
     Object {
-        /// What its metadata says.
+        /// Its metadata.
         metadata: ObjectMetadata,
         /// Its rows, or why they cannot be read.
         rows: Option<Result<Content, String>>,
@@ -80,7 +80,8 @@ impl Audit {
             .filter(|newer| *newer != manifest.topic_id)
         {
             self.fault(format!(
-                "{} names topic id {}, and the manifest after it names {newer}: the chain mixes two topics",
+                "{} names topic id {}, and the manifest after it names {newer}: the chain mixes \
+                 two topics",
                 manifest.key(),
                 manifest.topic_id
             ));
@@ -176,7 +177,8 @@ impl Audit {
                 if foreign > 0 || twice > 0 || rows.len() as u64 != rows_wanted {
                     let got = rows.len();
                     self.fault(format!(
-                        "{key} holds {got} rows, {rows_wanted} are its own; {foreign} are not in its manifest, {twice} are there twice"
+                        "{key} holds {got} rows, {rows_wanted} are its own; {foreign} are not in \
+                         its manifest, {twice} are there twice"
                     ));
                 }
             }
@@ -323,7 +325,8 @@ mod tests {
         assert_eq!(
             audit.told,
             [
-                "_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest after it names new: the chain mixes two topics"
+                "_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest \
+                 after it names new: the chain mixes two topics"
             ]
         );
         assert_eq!(audit.faults, 1);

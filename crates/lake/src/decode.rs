@@ -1,4 +1,4 @@
-//! Reads an object's coordinates back, to prove what is in it. The only reader here:
+//! Reads an object's coordinates back, to prove its contents. The only reader here:
 //! queries are Athena's.
 
 use std::borrow::Cow;
@@ -34,7 +34,7 @@ pub enum DecodeError {
     Columns,
 }
 
-/// What was read of an object.
+/// The contents of an object.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
     /// Partition and offset of each row.
@@ -55,7 +55,7 @@ impl Content {
     /// Reads an object.
     ///
     /// # Errors
-    /// The object is not what its key says.
+    /// The object does not have the form that its key names.
     pub fn decode(kind: Kind, body: Bytes) -> Result<Self, DecodeError> {
         let lines =
             |body: Bytes| BufReader::new(GzDecoder::new(std::io::Cursor::new(body))).lines();

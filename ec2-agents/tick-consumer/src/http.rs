@@ -22,7 +22,7 @@ const BUCKET_SECONDS: [f64; 12] = [
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves `/metrics` (Prometheus), `/health` (the process answers) and `/ready` (it is in
-/// its group and reads what it has).
+/// its group and reads its partitions).
 ///
 /// # Errors
 /// The address is taken, or none.
@@ -34,9 +34,14 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     metrics::set_global_recorder(recorder).context("metrics are recorded already")?;
     crate::metrics::register();
     let listener = TcpListener::bind(listen).await;
-    let listener = listener
-        .with_context(|| format!("http.listen: cannot serve at {listen:?}; write host:port of this machine, with a port that is free"))?;
-    info!(event = "serving", address = %listener.local_addr()?, "serving /metrics, /health and /ready");
+    let listener = listener.with_context(|| {
+        format!(
+            "http.listen: cannot serve at {listen:?}; write host:port of this machine, with a \
+                 port that is free"
+        )
+    })?;
+    let address = listener.local_addr()?;
+    info!(event = "serving", %address, "serving /metrics, /health and /ready");
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -58,7 +63,7 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
             server
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(10));
-            // What a client does to its connection is its own affair.
+            // A broken connection is the client's own affair.
             tokio::spawn(
                 async move { server.serve_connection(TokioIo::new(stream), service).await },
             );

@@ -2,9 +2,9 @@
 //!
 //! One task ([`group`]) owns membership: it serves the group and starts and stops one
 //! task per assigned partition ([`readers`]), which reads that partition's own queue into
-//! a batch ([`partition`]). [`sealer`] encodes a batch, and [`landing`] puts it into the lake as
-//! [`lake::Protocol`] says, which alone decides what happens in which order (G1).
-//! [`memory`] keeps the process within its limit (G3).
+//! a batch ([`partition`]). [`sealer`] encodes a batch, and [`landing`] puts it into the
+//! lake in the order that [`lake::Protocol`] alone decides (G1). [`memory`] keeps the
+//! process within its limit (G3).
 
 mod attempt;
 mod cli;
@@ -52,7 +52,7 @@ use topic::Topic;
 /// Time between two attempts to record the lake's retention.
 const RETENTION_RETRY: Duration = Duration::from_secs(5);
 
-/// Validates the connections that [`run`] needs, and says what it found.
+/// Validates the connections that [`run`] needs, and prints the findings.
 ///
 /// # Errors
 /// Names the setting, its value and the remedy.
@@ -73,7 +73,7 @@ pub async fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Lands ticks until `shutdown`, then seals what is open and leaves the group.
+/// Lands ticks until `shutdown`, then seals the open batches and leaves the group.
 ///
 /// # Errors
 /// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as
@@ -106,8 +106,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         partitions: partitions as u64,
         status,
     };
-    // Beside the work: brokers and S3 may take their time to answer, and what has landed
-    // by then is right all the same.
+    // Beside the work: brokers and S3 may take their time to answer, and batches that
+    // land by then are right all the same.
     let refusal = async {
         if let Err(refusal) = topic::refuse_compaction(&kafka).await {
             return refusal;
@@ -131,10 +131,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     }
 }
 
-/// Does what a command asks for. Returns false where it is done and the answer is no.
+/// Carries out a command. Returns false if it is done and the answer is no.
 ///
 /// # Errors
-/// What is needed for it cannot be reached, or refuses.
+/// A service that it needs cannot be reached, or refuses.
 pub async fn execute(
     command: Command,
     config: Config,

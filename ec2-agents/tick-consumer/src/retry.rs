@@ -1,5 +1,5 @@
-//! What is tried again: calls to S3 and Kafka, for as long as either is away. Whether an
-//! error may pass is a property of its type ([`Retryable`]).
+//! Retries of calls to S3 and Kafka, for as long as either is away. Whether an error may
+//! pass is a property of its type ([`Retryable`]).
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -15,14 +15,14 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// An error that knows whether another attempt may succeed.
 pub(crate) trait Retryable: Display {
-    /// Returns false for what another attempt cannot mend.
+    /// Returns false if another attempt cannot succeed.
     fn is_retryable(&self) -> bool;
 }
 
 /// Tries until it succeeds.
 ///
 /// # Errors
-/// What another attempt cannot mend.
+/// Another attempt cannot succeed.
 pub(crate) async fn retried<T, E: Retryable, F: Future<Output = Result<T, E>>>(
     what: &str,
     mut attempt: impl FnMut() -> F,

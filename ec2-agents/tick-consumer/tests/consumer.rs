@@ -14,7 +14,7 @@ use serde_json::json;
 mod bench;
 
 /// The versions that MSK Serverless answers, as far as the mock cluster has them:
-/// docs/msk-serverless.md says where they are from.
+/// docs/msk-serverless.md names the source.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_calls_of_msk_serverless_are_enough() {
     let mut bench = Bench::new().await;
@@ -620,9 +620,9 @@ async fn records_that_come_during_a_rebalance_land() {
     bench.end().await;
 }
 
-/// confluentinc/kafka-connect-storage-cloud #333: what is open is sealed when a partition
-/// moves. On a real broker: the mock cluster's coordinator never completes a cooperative
-/// rebalance with two members.
+/// confluentinc/kafka-connect-storage-cloud #333: an open batch is sealed when a
+/// partition moves. On a real broker: the mock cluster's coordinator never completes a
+/// cooperative rebalance with two members.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_consumers_share_the_partitions_and_hand_them_over() {
     let bench = Bench::with(KafkaKind::Apache).await;
@@ -632,7 +632,7 @@ async fn two_consumers_share_the_partitions_and_hand_them_over() {
         bench.produce_mark(partition, "first").await;
     }
     let second = bench.start("second", &["--max-age", "1h"]).await;
-    // What is open when a partition moves has landed before the other one reads it.
+    // The open batch of a moving partition has landed before the other consumer reads it.
     bench
         .wait_for_event("first", "partitions_revoked", json!({}))
         .await;

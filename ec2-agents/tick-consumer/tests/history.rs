@@ -1,5 +1,5 @@
-//! What becomes of Kafka's history, on a real broker: retention, transactions, topics
-//! made anew, offsets that somebody set, consumers that were taken for dead.
+//! Kafka's history, on a real broker: retention, transactions, recreated topics, offsets
+//! that somebody set, consumers that were taken for dead.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -20,7 +20,7 @@ mod bench;
 
 const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 
-/// Lets retention take what stands before an offset.
+/// Lets retention take the records before an offset.
 async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
     let mut before = TopicPartitionList::new();
     before
@@ -124,7 +124,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         "{report:#}"
     );
 
-    // The topic is made anew, with as many records as before.
+    // The topic is recreated, with as many records as before.
     let admin = bench.kafka.admin().expect("an admin");
     admin
         .delete_topics(&["kept"], &AdminOptions::new())
@@ -147,7 +147,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         "{said}"
     );
 
-    // The log ends before what has landed.
+    // The log ends before the landed offsets.
     bench.kafka.create_topic("short", 1).await.expect("a topic");
     bench.produce_to("short", 0, TICK).await;
     let id = bench.topic_id("short").await;
@@ -162,7 +162,9 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         ))
         .await;
     let said = bench.parked("short", &["--topic", "short"]).await;
-    assert!(said.contains("the log of partition 0 of topic \\\"short\\\" ends at 1, and 100 offsets of it have landed"), "{said}");
+    let wanted = "the log of partition 0 of topic \\\"short\\\" ends at 1, \
+                  and 100 offsets of it have landed";
+    assert!(said.contains(wanted), "{said}");
 
     // A later version was here.
     bench.kafka.create_topic("later", 1).await.expect("a topic");
@@ -196,8 +198,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     bench.end().await;
 }
 
-/// The reader is not at its start, where it compares the lake with the log, but in
-/// mid-stream.
+/// The reader is in mid-stream: only at its start it compares the lake with the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
@@ -307,8 +308,8 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     bench.end().await;
 }
 
-/// The marker at the end of the log is no record, and its offset stayed behind what had
-/// landed: "no data lands", for ever.
+/// The marker at the end of the log is not a record, and its offset stayed after the
+/// landed ones: "no data lands", for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
@@ -399,7 +400,7 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
         bench.produce_ticks(partition, 50).await;
         bench.produce_mark(partition, "zombie").await;
     }
-    // In the middle of the stream: it has read what it has not landed.
+    // In the middle of the stream: it has read records that it has not landed.
     bench.processes.signal(zombie, Signal::STOP).await;
     let second = bench
         .start("second", &["--max-age", "100ms", "--config", &config])

@@ -1,4 +1,4 @@
-//! What an operator types: verify, skip, dead-letters; and what a monitor asks.
+//! An operator's commands, verify, skip, dead-letters; and a monitor's questions.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -51,7 +51,7 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
         .await
         .expect("an object");
     let metadata = object.metadata().cloned();
-    // As many rows by its metadata, and a letter's line by what is in it.
+    // As many rows by its metadata, and a letter's line by its contents.
     let (letter, _) = lake.below("dead-letter/").next().expect("a dead letter");
     let other = s3
         .get_object()
@@ -188,7 +188,7 @@ async fn skip_gives_up_what_has_not_landed_and_no_more() {
         .command(&["skip", "--partition", "1", "--to", "4"])
         .await;
     assert!(!is_done && said.contains("nothing to skip"), "{said}");
-    // A consumer that runs obeys it, also where it holds some of the records.
+    // A running consumer obeys it, even if it holds some of the records.
     let process = bench.start("consumer", &["--max-age", "3s"]).await;
     bench
         .wait_for_event(
@@ -267,7 +267,11 @@ async fn dead_letters_are_listed_and_produced_again_once() {
         ])
         .await;
     assert!(
-        is_done && said.contains("it would be a dead letter again: 109 bytes, wanted at most 60 (setting records.max_bytes)"),
+        is_done
+            && said.contains(
+                "it would be a dead letter again: 109 bytes, wanted at most 60 \
+                 (setting records.max_bytes)"
+            ),
         "{said}"
     );
     assert!(said.contains("0 produced again, 3 left alone"), "{said}");

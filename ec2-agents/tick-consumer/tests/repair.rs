@@ -291,7 +291,7 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
 /// Gives the batch that begins at `offset` and has `text` in it a form that does not
 /// exist, once.
 fn damage(answer: &mut [u8], offset: i64, text: &[u8], has_damaged: &AtomicBool) {
-    // Where a batch says in which form it is, and the form that all are in.
+    // The place of a batch's form, and the form of all of them.
     const MAGIC: (usize, u8) = (16, 2);
     let Some(place) = find(answer, text).first().copied() else {
         return;

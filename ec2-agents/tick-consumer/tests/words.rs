@@ -24,7 +24,7 @@ fn help() {
     insta::assert_snapshot!(said("", &["--help"]));
 }
 
-/// Of each command what the others do not have.
+/// The part of each command's help that the others do not have.
 #[test]
 fn help_of_the_commands() {
     let help = |command: &&str| {

@@ -94,11 +94,11 @@ fn event(key: &str) -> Value {
 }
 
 fn batch(body: &Value) -> Value {
-    json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body.to_string(), "attributes": {}}]})
+    let body = body.to_string();
+    json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body, "attributes": {}}]})
 }
 
-/// G7: what the function has fetched from its queue itself is deleted only after its
-/// mail.
+/// G7: messages that the function has fetched itself are deleted only after their mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetched_message_whose_mail_could_not_be_published_stays_in_the_queue() {
     let bench = Bench::new().await;

@@ -1,6 +1,6 @@
-//! A deployment under a customer's conditions: a key of their own, a permissions boundary, a
-//! tag for costs. The local AWS shows some of what they reach; `local/test_controls.py` looks
-//! at all of it in the template.
+//! A deployment under a customer's conditions: a key of their own, a permissions
+//! boundary, a tag for costs. The local AWS shows some of their effects;
+//! `local/test_controls.py` checks all of them in the template.
 
 use anyhow::{Context as _, Result, ensure};
 use local::{Aws, Stack, Tools};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// The stack's log groups at least: of the functions, the consumer and the producer.
 const LOG_GROUPS: usize = 4;
 
-/// What exists before the deployment.
+/// The resources from before the deployment.
 pub(super) struct Controls {
     key: String,
     boundary: String,
@@ -18,7 +18,8 @@ pub(super) struct Controls {
 impl Controls {
     pub(super) async fn create(tools: &Tools, aws: &Aws) -> Result<Self> {
         let key = tools.aws(aws, "kms", "create_key", json!({})).await?;
-        let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+        let everything = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        let everything = json!({"Version": "2012-10-17", "Statement": [everything]});
         let boundary = json!({"PolicyName": "boundary", "PolicyDocument": everything.to_string()});
         let boundary = tools.aws(aws, "iam", "create_policy", boundary).await?;
         let arn = |value: &Value| value.as_str().map(str::to_owned);
@@ -37,8 +38,8 @@ impl Controls {
         ]
     }
 
-    /// Looks for the key at queues, log groups and workgroup, and for the tag at what is
-    /// launched.
+    /// Looks for the key at queues, log groups and workgroup, and for the tag on launched
+    /// instances.
     pub(super) async fn are_seen(&self, tools: &Tools, stack: &Stack) -> Result<()> {
         let aws = &stack.ministack.aws;
         for queue in ["Crawl", "CrawlDeadLetter", "Notify", "NotifyDeadLetter"] {

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use local::{Deployment, Ministack, Parameters, Processes, REGION, Repository, Tools};
 use serde_json::{Value, json};
 
-/// Actions that ministack asks of whoever runs `sam deploy`. What CloudFormation calls for
-/// a resource it does not ask: local/test_deployer_policy.py compares that.
+/// Actions that ministack asks of the user of `sam deploy`. It does not ask for
+/// CloudFormation's calls for a resource: local/test_deployer_policy.py compares those.
 const ASKED: [&str; 2] = ["s3:PutObject", "cloudformation:CreateChangeSet"];
 
 const USER: &str = "deployer";

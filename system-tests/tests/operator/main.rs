@@ -1,6 +1,6 @@
-//! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, under a key
-//! and a permissions boundary, runs the agents with the deployed settings in the deployed
+//! An operator's life with a stack, on a local AWS with IAM enforcement and a broker that
+//! speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, under a key and
+//! a permissions boundary, runs the agents with the deployed settings in the deployed
 //! roles, loses events and sends them again, runs the checklist of a first deployment,
 //! changes a parameter, deletes the stack, and takes over its bucket with a new one.
 
@@ -25,7 +25,7 @@ mod deployer;
 
 /// Ticks that are sent at a time.
 const TICKS: u64 = 500;
-/// How long an agent may take to meet what it may not do.
+/// The time limit for an agent to meet a missing permission.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
@@ -49,8 +49,8 @@ const TRIED_ELSEWHERE: [(&str, &str); 11] = [
     ("ssmmessages:OpenDataChannel", "Session Manager"),
 ];
 
-/// Each action of the consumer's role, the command that needs it, and what that says
-/// without it.
+/// Each action of the consumer's role, the command that needs it, and its message without
+/// it.
 const NEEDED: [(&str, &[&str], &str); 6] = [
     (
         "ssm:GetParameter",
@@ -291,7 +291,7 @@ impl Operator<'_> {
             .await
     }
 
-    /// TLS and SCRAM against a real broker; what is wrong is said.
+    /// TLS and SCRAM against a real broker; errors name the fault.
     async fn connections(&self, stack: &Stack) -> Result<()> {
         let secured = self.kafka.secured().context("the broker is not secured")?;
         self.run(
@@ -325,7 +325,8 @@ impl Operator<'_> {
         let mut msk = plain("msk-iam");
         msk.args(["--brokers", &secured.scram]);
         self.refused(msk, "msk-iam", "invalid_token").await?;
-        let wrong = json!({"Name": "ticklake/wrong", "SecretString": r#"{"username":"ticklake","password":"guess"}"#});
+        let guess = r#"{"username":"ticklake","password":"guess"}"#;
+        let wrong = json!({"Name": "ticklake/wrong", "SecretString": guess});
         self.work
             .tools
             .aws(
@@ -464,7 +465,7 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// A changed parameter reaches the settings, and launches instances anew.
+    /// A changed parameter reaches the settings, and replaces instances.
     async fn update(&self, stack: Stack) -> Result<Stack> {
         let template = stack.deployment.output("ConsumerTemplateId")?.to_owned();
         let stack = self.deploy(stack.ministack, &[], "5s").await?;
@@ -510,8 +511,8 @@ impl Operator<'_> {
         Ok(stack)
     }
 
-    /// `sam delete` leaves the bucket with all that is in it; a new stack takes it over,
-    /// and landing goes on where it stood.
+    /// `sam delete` leaves the bucket with all its objects; a new stack takes it over,
+    /// and landing goes on from there.
     async fn delete_and_take_over(&self, stack: Stack) -> Result<()> {
         let Stack {
             ministack,

@@ -12,7 +12,7 @@ use super::checks::Counts;
 /// Tests at once, if the machine has fewer cores: the three that wait for a stack of their
 /// own run together (`.config/nextest.toml`).
 const MIN_TEST_THREADS: usize = 3;
-/// Time between two looks at what nextest has printed.
+/// Time between two looks at nextest's output.
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) async fn format(
@@ -105,7 +105,7 @@ impl Output {
         Ok(Self { file })
     }
 
-    /// Prints what has come into it since the last time.
+    /// Prints the part that is new since the last time.
     fn print_new(&mut self) -> Result<()> {
         let mut new = Vec::new();
         self.file.read_to_end(&mut new)?;
@@ -179,7 +179,8 @@ mod tests {
     fn a_test_that_has_not_passed_has_failed() {
         let lines = [
             "     Summary [   0.038s] 3 tests run: 3 passed, 0 skipped",
-            "     Summary [  61.0s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 7 skipped",
+            "     Summary [  61.0s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 7 \
+             skipped",
             "     Summary [   2.0s] 4/9 tests run: 3 passed, 1 failed, 0 skipped",
             "     Summary [   2.0s] 1 test run: 0 passed, 1 exec failed, 0 skipped",
         ];

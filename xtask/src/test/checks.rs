@@ -41,7 +41,7 @@ impl Checks {
         .await;
     }
 
-    /// Runs a check that has tests of its own. What it started is stopped.
+    /// Runs a check that has tests of its own. The processes that it started are stopped.
     pub(crate) async fn run_counted(
         &mut self,
         name: &str,
@@ -57,7 +57,7 @@ impl Checks {
         self.run_always(name, check).await;
     }
 
-    /// Runs a check whatever the filter is.
+    /// Runs a check with any filter.
     pub(crate) async fn run_always(
         &mut self,
         name: &str,

@@ -1,5 +1,5 @@
-//! What a deployment is made of, looked at without deploying it: scripts, binaries, and
-//! what the template says of things that stand elsewhere.
+//! The parts of a deployment, checked without deploying it: scripts, binaries, and the
+//! template's copies of things that are elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use tokio::process::Command;
 
 use super::template::translate;
 
-/// What `sam delete` leaves, and how docs/runbook.md, "Delete and restore", names it.
+/// The resources that `sam delete` leaves, and their names in docs/runbook.md, "Delete
+/// and restore".
 const RETAINED: [(&str, &str); 4] = [
     ("KafkaVolume1", "the brokers' data volumes"),
     ("KafkaVolume2", "the brokers' data volumes"),
@@ -136,8 +137,8 @@ pub(crate) async fn layer(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// The template repeats what stands elsewhere: the queries of `sql/`, names of metrics,
-/// sections of the runbook.
+/// The template's copies agree with their originals: the queries of `sql/`, names of
+/// metrics, sections of the runbook.
 pub(crate) async fn references(
     repository: &Repository,
     tools: &Tools,
@@ -247,7 +248,7 @@ pub(crate) async fn references(
     parameters(&template)
 }
 
-/// The bucket's policy lets nobody overwrite what the consumers write: its prefixes are
+/// The bucket's policy lets nobody overwrite the consumers' objects: its prefixes are
 /// those of their role.
 fn create_only(template: &Value) -> Result<()> {
     let prefixes = |statement: &Value| -> BTreeSet<String> {
@@ -269,7 +270,10 @@ fn create_only(template: &Value) -> Result<()> {
             .find(|statement| statement["Sid"] == "CreateOnly")
     });
     let denies = denies.context("the bucket's policy has no statement CreateOnly")?;
-    let condition = serde_json::json!({"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}});
+    let condition = serde_json::json!({
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    });
     ensure!(
         denies["Effect"] == "Deny"
             && denies["Principal"] == "*"

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything that checks the project. Every check runs, whatever
-//! became of the one before; the last line counts.
+//! `cargo xtask test`: everything that checks the project. Every check runs, even if the
+//! one before failed; the last line counts.
 
 mod cargo_tests;
 mod checks;

@@ -41,7 +41,8 @@ pub(crate) fn check(repository: &Repository) -> Result<()> {
             let members = circle.join(", ");
             if !KNOWN.contains(&(name.as_str(), members.as_str())) {
                 faults.push(format!(
-                    "{name}/src: these modules need each other: {members}; move what they share into a module of its own"
+                    "{name}/src: these modules need each other: {members}; move what they share \
+                     into a module of its own"
                 ));
             }
             found.insert((name.clone(), members));
@@ -50,7 +51,8 @@ pub(crate) fn check(repository: &Repository) -> Result<()> {
     for (name, members) in KNOWN {
         if !found.contains(&(name.to_owned(), members.to_owned())) {
             faults.push(format!(
-                "{name}/src: {members} are not a circle any more; take them out of KNOWN in module_circles.rs"
+                "{name}/src: {members} are not a circle any more; take them out of KNOWN in \
+                 module_circles.rs"
             ));
         }
     }

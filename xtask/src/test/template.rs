@@ -61,8 +61,8 @@ pub(crate) async fn translate(
     Ok(translated)
 }
 
-/// What deployments with various parameters would be, and what whoever deploys may do for
-/// them, without deploying.
+/// Deployments with various parameters, and the deployer's permissions for them, without
+/// deploying.
 pub(crate) async fn deployments(
     repository: &Repository,
     tools: &Tools,

@@ -17,7 +17,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two looks at it.
 const START_RETRY: Duration = Duration::from_millis(500);
 
-/// Where probe objects go.
+/// The prefix of probe objects.
 const PROBE_PREFIX: &str = "_probe/";
 
 impl LakeBucket {
@@ -59,10 +59,12 @@ impl LakeBucket {
                 }
                 Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {
                     404 => bail!(
-                        "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now {name:?}) to the stack's output LakeBucket, or deploy the stack"
+                        "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now \
+                         {name:?}) to the stack's output LakeBucket, or deploy the stack"
                     ),
                     403 => bail!(
-                        "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket (now {name:?}) and the role or credentials of this machine"
+                        "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket \
+                         (now {name:?}) and the role or credentials of this machine"
                     ),
                     status => {
                         let error = anyhow!(
@@ -74,7 +76,9 @@ impl LakeBucket {
                     }
                 },
                 Err(error) => anyhow!(
-                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials; a store behind one host name wants lake.path_style: true",
+                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, \
+                     AWS_REGION, AWS_ENDPOINT_URL and the credentials; a store behind one host \
+                     name wants lake.path_style: true",
                     aws_connect::brief(&error)
                 ),
             };
@@ -109,7 +113,8 @@ impl LakeBucket {
             last = match puts {
                 (_, Put::Refused) => return Ok(()),
                 (Put::Created, Put::Created) => bail!(
-                    "{} has created s3://{}/{key} twice: it ignores If-None-Match, without which records land twice or overwrite each other\n  \
+                    "{} has created s3://{}/{key} twice: it ignores If-None-Match, without which \
+                     records land twice or overwrite each other\n  \
                      use a store with conditional writes: AWS S3, MinIO, or Ceph from Squid on",
                     endpoint(),
                     self.name

@@ -14,12 +14,12 @@ use crate::topic::Topic;
 
 pub(crate) type Queue = kafka_native::PartitionQueue<TickConsumer>;
 
-/// How a partition's task is told to end.
+/// Asks a partition's task to end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
-    /// Seal what is open, then end.
+    /// Seal the open batch, then end.
     pub(crate) finish: CancellationToken,
-    /// Drop what is not sealed yet and end.
+    /// Drop the batches that are not sealed yet, and end.
     pub(crate) give_up: CancellationToken,
 }
 

@@ -138,8 +138,8 @@ impl Bench {
             .expect("a process")
     }
 
-    /// Runs a command of the consumer to its end; returns whether it succeeded, and what
-    /// it said.
+    /// Runs a command of the consumer to its end; returns whether it succeeded, and its
+    /// output.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let process = self.start("command", arguments).await;
         let status = tokio::time::timeout(PATIENCE, self.processes.wait(process))
@@ -158,13 +158,13 @@ impl Bench {
         serde_json::from_str(report.unwrap_or_default()).expect("JSON")
     }
 
-    /// Expects a consumer not to start, and returns what it said.
+    /// Expects a consumer not to start, and returns its output.
     pub async fn refused(&self, arguments: &[&str]) -> String {
         self.refused_at(&self.s3.url(), arguments).await
     }
 
-    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns what
-    /// it said.
+    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns its
+    /// output.
     pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start_at(endpoint, "refused", arguments).await;
@@ -181,8 +181,8 @@ impl Bench {
         said
     }
 
-    /// Expects a consumer to park a partition, to stop at once when told to, and returns
-    /// what it said.
+    /// Expects a consumer to park a partition and to stop at once on a signal; returns
+    /// its output.
     pub async fn parked(&self, name: &str, arguments: &[&str]) -> String {
         let process = self.start(name, arguments).await;
         self.wait_for_event(name, "partition_parked", json!({}))
@@ -281,7 +281,7 @@ impl Bench {
             .expect("an object");
     }
 
-    /// Registers a batch without its objects: what a consumer leaves that dies in
+    /// Registers a batch without its objects, as a consumer leaves it that dies in
     /// between.
     pub async fn put_manifest(&self, manifest: &lake::Manifest) {
         self.put(

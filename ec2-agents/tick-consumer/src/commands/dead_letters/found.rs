@@ -19,7 +19,7 @@ pub struct Choice {
     reason: Option<String>,
 }
 
-/// A dead letter and where it stood.
+/// A dead letter and its place.
 pub(super) struct Found {
     pub(super) partition: i32,
     pub(super) letter: DeadLetter,

@@ -1,6 +1,5 @@
 //! Proves a lake against its manifests. Reads only, and needs no Kafka. Memory does not
-//! grow with the lake: manifests and objects are looked at in pages, and what has been
-//! looked at is counted and forgotten.
+//! grow with the lake: manifests and objects are read in pages, counted and forgotten.
 
 mod report;
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use lake::Audit;
 use wording::grouped;
 
-/// What was found.
+/// The findings.
 pub(crate) struct Report {
     /// By topic and partition.
     pub(crate) partitions: BTreeMap<(String, i32), Audit>,
