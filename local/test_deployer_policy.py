@@ -5,15 +5,13 @@ What a resource type takes comes from its CloudFormation schema: the permissions
 
 import fnmatch
 import json
-import pathlib
 import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from translate_template import translate
+from evaluated_template import listed
+from test_template import ROOT, TEMPLATE
 
-ROOT = pathlib.Path(__file__).parent.parent
-TEMPLATE = translate(ROOT / "template.yaml")
 FILES = sorted((ROOT / "docs/deployer-policy").glob("*.json"))
 # As long as names may reasonably get: a policy that fits with these fits.
 NAMES = {
@@ -110,7 +108,7 @@ ARNS = {
         "arn:aws:iam::ACCOUNT:role/STACK-ConsumerRole-1",
         "*",
     ],
-    "AWS::Budgets::Budget": ["arn:aws:budgets::ACCOUNT:budget/STACK"],
+    "AWS::Budgets::Budget": ["arn:aws:budgets::ACCOUNT:budget/STACK-REGION-you@example.com"],
     "AWS::CloudWatch::Alarm": ["arn:aws:cloudwatch:REGION:ACCOUNT:alarm:STACK-StalledAlarm-1"],
     "AWS::CloudWatch::Dashboard": ["arn:aws:cloudwatch::ACCOUNT:dashboard/STACK"],
     "AWS::DLM::LifecyclePolicy": ["*"],
@@ -149,10 +147,6 @@ ARNS = {
     "SAM's bucket": ["arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1"],
     "SAM's artifacts": ["arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1/1"],
 }
-
-
-def listed(value):
-    return value if isinstance(value, list) else [value]
 
 
 def statements():

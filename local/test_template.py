@@ -9,7 +9,7 @@ import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from evaluated_template import EvaluatedTemplate, references
+from evaluated_template import EvaluatedTemplate, listed, references
 from translate_template import translate
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -49,8 +49,7 @@ def actions(deployment, role):
 def allowed(policies):
     """Returns the actions that policies allow."""
     statements = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
-    listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
-    return {action for actions in listed for action in actions}
+    return {action for statement in statements for action in listed(statement["Action"])}
 
 
 def replacing(kind, before, after):

@@ -67,7 +67,7 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Subscribes to the warnings alone, as README says.
+/// Subscribes to the warnings alone, as docs/operations.md says.
 async fn subscribe_to_warnings(functions: &Functions<'_>) -> Result<Mailbox> {
     let (aws, topic) = (
         &functions.stack.ministack.aws,

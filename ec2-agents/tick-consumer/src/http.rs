@@ -18,6 +18,8 @@ use crate::status::Status;
 const BUCKET_SECONDS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
 ];
+/// Time before another attempt to accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Time between two clean-ups of the histograms.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -37,7 +39,7 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     let listener = listener.with_context(|| {
         format!(
             "http.listen: cannot serve at {listen:?}; write host:port of this machine, with a \
-                 port that is free"
+             port that is free"
         )
     })?;
     let address = listener.local_addr()?;
@@ -52,6 +54,8 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
+                // Without a pause it would spin while no file descriptor is free.
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             };
             let (handle, status) = (handle.clone(), Arc::clone(&status));

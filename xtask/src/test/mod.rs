@@ -113,7 +113,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         )
         .await;
     checks
-        .run("prepare: an image for instances", async {
+        .run("prepare: a root file system to boot", async {
             InstanceImage::prepare(repository, processes)
                 .await
                 .map(|_| ())

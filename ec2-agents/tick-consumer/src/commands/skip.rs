@@ -25,10 +25,10 @@ use crate::topic::Topic;
 pub(crate) async fn skip(
     config: &Config,
     bucket: LakeBucket,
+    topic: Arc<Topic>,
     partition: i32,
     to: i64,
 ) -> Result<()> {
-    let topic = Arc::new(Topic::new(&config.kafka)?);
     let log = topic.log(partition).await?;
     ensure!(
         to <= log.end,
