@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::FutureExt as _;
-use local::{InstanceImage, Ministack, Processes, Repository, Stack, Tools, sample};
+use local::{
+    InstanceImage, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
+};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -90,17 +92,21 @@ impl Workspace {
         Ministack::start(&self.tools, &self.processes, &self.folder).await
     }
 
-    /// Deploys the template as it is by default.
+    /// Deploys the template.
     ///
     /// # Errors
     /// The deployment fails.
-    pub async fn deploy(&self, ministack: Ministack) -> Result<Stack> {
-        sample::deploy(
+    pub async fn deploy(&self, ministack: Ministack, parameters: Parameters) -> Result<Stack> {
+        let options = StackOptions {
+            folder: self.folder.clone(),
+            parameters,
+        };
+        Stack::deploy(
             ministack,
             &self.repository,
             &self.tools,
             &self.processes,
-            &self.folder,
+            &options,
         )
         .await
     }

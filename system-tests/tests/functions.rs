@@ -29,7 +29,9 @@ async fn functions_as_they_are_deployed() -> Result<()> {
 }
 
 async fn scenarios(work: &Workspace) -> Result<()> {
-    let stack = &work.deploy(work.ministack().await?).await?;
+    let stack = &work
+        .deploy(work.ministack().await?, sample::parameters())
+        .await?;
     let functions = Functions { work, stack };
     functions.settings().await.context("settings")?;
     let warnings = subscribe_to_warnings(&functions).await?;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use local::sample::{SUBSCRIBER, TOPIC};
+use local::sample::{self, TOPIC};
 use local::{
     Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Parameters, Role,
-    Stack, StackOptions, wait_until,
+    Stack, wait_until,
 };
 use serde_json::json;
 use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
@@ -37,26 +37,13 @@ impl<'a> Fleet<'a> {
         .await?;
         kafka.create_topic(TOPIC.0, TOPIC.1).await?;
         let parameters = Parameters {
-            format: lake::Format::Parquet,
-            crawler_mode: "typed".into(),
-            subscriber: SUBSCRIBER.into(),
             kafka: kafka.brokers().to_owned(),
             more: ["Producer=synthetic", "BatchMaxAge=2s"]
                 .map(String::from)
                 .to_vec(),
+            ..sample::parameters()
         };
-        let options = StackOptions {
-            folder: work.folder.clone(),
-            parameters,
-        };
-        let stack = Stack::deploy(
-            ministack,
-            &work.repository,
-            &work.tools,
-            &work.processes,
-            &options,
-        )
-        .await?;
+        let stack = work.deploy(ministack, parameters).await?;
         Ok(Self {
             work,
             stack,

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::civil::DateTime;
 use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
-use local::{
-    Deployment, LakeContents, Parameters, Rows, Stack, StackOptions, at, sample, statements,
-};
+use local::{Deployment, LakeContents, Parameters, Rows, Stack, at, sample, statements};
 use system_tests::Workspace;
 use tokio::time::sleep;
 
@@ -209,22 +207,9 @@ async fn ask_every_query(case: Case, work: &Workspace) -> Result<()> {
         format: case.format,
         crawler_mode: case.crawler_mode.into(),
         subscriber: String::new(),
-        kafka: sample::NO_KAFKA.into(),
-        more: Vec::new(),
+        ..sample::parameters()
     };
-    let options = StackOptions {
-        folder: work.folder.clone(),
-        parameters,
-    };
-    let ministack = work.ministack().await?;
-    let stack = Stack::deploy(
-        ministack,
-        &work.repository,
-        &work.tools,
-        &work.processes,
-        &options,
-    )
-    .await?;
+    let stack = work.deploy(work.ministack().await?, parameters).await?;
     let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
     let partitions = put_ticks(case.format, &stack).await?;
     wait_for_partitions(&stack, partitions).await?;

@@ -107,7 +107,9 @@ const NOT_ASKED: [&str; 7] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn each_permission_of_the_functions_is_needed() -> Result<()> {
     Workspace::run("roles", async |work| {
-        let stack = work.deploy(work.ministack().await?).await?;
+        let stack = work
+            .deploy(work.ministack().await?, sample::parameters())
+            .await?;
         each_action_is_needed(&stack).await?;
         all_is_well(&stack).await?;
         a_topic_that_is_gone_is_named(&stack).await

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Deployment, Ministack, Parameters, Processes, REGION, Repository, Tools};
+use local::{Deployment, Ministack, Processes, REGION, Repository, Tools, sample};
 use serde_json::{Value, json};
 
 /// Actions that ministack asks of the user of `sam deploy`. It does not ask for
@@ -72,7 +72,8 @@ pub(super) async fn appoint(
         let mut policy = without.clone();
         policy["PolicyDocument"] = deny.to_string().into();
         iam("put_user_policy", policy).await?;
-        let parameters = unused_parameters();
+        // The deployment is refused before they are used.
+        let parameters = sample::parameters();
         let deployed =
             Deployment::deploy(repository, tools, processes, ministack, folder, &parameters).await;
         let Err(refusal) = deployed else {
@@ -102,15 +103,4 @@ fn sam_stack() -> Value {
         "Tags": [{"Key": "ManagedStackSource", "Value": "AwsSamCli"}],
         "TemplateBody": template.to_string(),
     })
-}
-
-/// Parameters of deployments that are refused before they are used.
-fn unused_parameters() -> Parameters {
-    Parameters {
-        format: lake::Format::Parquet,
-        crawler_mode: "typed".into(),
-        subscriber: String::new(),
-        kafka: "kafka:9092".into(),
-        more: Vec::new(),
-    }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use local::arrivals::{all_announced, all_crawled, all_landed};
-use local::sample::{SUBSCRIBER, TOPIC};
+use local::sample::{self, TOPIC};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role, Stack,
-    StackOptions, sam_command,
+    sam_command,
 };
 use serde_json::{Value, json};
 use system_tests::Workspace;
@@ -178,9 +178,6 @@ impl Operator<'_> {
             "Producer=synthetic",
         ];
         let parameters = Parameters {
-            format: lake::Format::Parquet,
-            crawler_mode: "typed".into(),
-            subscriber: SUBSCRIBER.into(),
             kafka: self
                 .kafka
                 .secured()
@@ -193,19 +190,9 @@ impl Operator<'_> {
                 .map(ToString::to_string)
                 .chain(self.controls.parameters())
                 .collect(),
+            ..sample::parameters()
         };
-        let options = StackOptions {
-            folder: self.work.folder.clone(),
-            parameters,
-        };
-        Stack::deploy(
-            ministack,
-            &self.work.repository,
-            &self.work.tools,
-            &self.work.processes,
-            &options,
-        )
-        .await
+        self.work.deploy(ministack, parameters).await
     }
 
     /// Returns an agent as its unit starts it, with the credentials of its instance's
