@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::civil::DateTime;
 use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
-use local::{Deployment, LakeContents, Parameters, Rows, Stack, at, sample, statements};
+use local::arrivals::partitions;
+use local::{LakeContents, Parameters, Rows, Stack, at, sample, statements};
 use system_tests::Workspace;
 use tokio::time::sleep;
 
@@ -329,7 +330,8 @@ async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
     loop {
         let known = partitions(&stack.ministack.aws, &stack.deployment)
             .await
-            .unwrap_or_default();
+            .unwrap_or_default()
+            .len();
         if known == wanted {
             return Ok(());
         }
@@ -340,21 +342,6 @@ async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
         );
         sleep(Duration::from_millis(200)).await;
     }
-}
-
-async fn partitions(aws: &local::Aws, deployment: &Deployment) -> Result<usize> {
-    let glue = aws_sdk_glue::Client::new(aws.config());
-    let (database, table) = (
-        deployment.output("DatabaseName")?,
-        deployment.output("TableName")?,
-    );
-    let answer = glue
-        .get_partitions()
-        .database_name(database)
-        .table_name(table)
-        .send()
-        .await?;
-    Ok(answer.partitions().len())
 }
 
 /// Compares the columns in the catalog with those that the encodings write.
