@@ -227,20 +227,9 @@ impl Operator<'_> {
         Ok(command)
     }
 
-    async fn run(&self, mut command: Command, name: &str) -> Result<()> {
-        self.work
-            .processes
-            .run(
-                name,
-                &mut command,
-                &self.work.folder.join(format!("{name}.log")),
-            )
-            .await
-    }
-
     /// Expects a command to fail, and to say so.
     async fn refused(&self, mut command: Command, name: &str, wanted: &str) -> Result<()> {
-        let log = self.work.folder.join(format!("{name}.log"));
+        let log = self.work.log(name);
         let process = self.work.processes.start(name, &mut command, &log).await?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
         let heard =
@@ -256,36 +245,29 @@ impl Operator<'_> {
     }
 
     async fn produce(&self, stack: &Stack) -> Result<()> {
-        let producer = self
+        let mut producer = self
             .agent(
                 stack,
                 "tick-producer",
                 &["--rows", &TICKS.to_string(), "--rate", "100000"],
             )
             .await?;
-        self.run(producer, "produce").await
+        self.work.execute("produce", &mut producer).await.map(drop)
     }
 
     async fn consume(&self, stack: &Stack, name: &str) -> Result<ProcessId> {
         let mut consumer = self.agent(stack, "tick-consumer", &[]).await?;
         self.work
             .processes
-            .start(
-                "tick-consumer",
-                &mut consumer,
-                &self.work.folder.join(format!("{name}.log")),
-            )
+            .start("tick-consumer", &mut consumer, &self.work.log(name))
             .await
     }
 
     /// TLS and SCRAM against a real broker; errors name the fault.
     async fn connections(&self, stack: &Stack) -> Result<()> {
         let secured = self.kafka.secured().context("the broker is not secured")?;
-        self.run(
-            self.agent(stack, "tick-consumer", &["check"]).await?,
-            "scram",
-        )
-        .await?;
+        let mut scram = self.agent(stack, "tick-consumer", &["check"]).await?;
+        self.work.execute("scram", &mut scram).await?;
         let plain = |security: &str| {
             let mut command = Command::new(self.work.repository.binary("tick-consumer"));
             command
@@ -300,7 +282,7 @@ impl Operator<'_> {
         };
         let mut tls = plain("tls");
         tls.args(["--brokers", &secured.tls]);
-        self.run(tls, "tls").await?;
+        self.work.execute("tls", &mut tls).await?;
         let mut unknown = plain("tls");
         unknown
             .args(["--brokers", &secured.tls])
@@ -394,21 +376,19 @@ impl Operator<'_> {
         // Had it anything to send, it would fail.
         let role = Role::read(aws, stack.deployment.output("ConsumerRoleName")?).await?;
         role.without("sqs:SendMessage").await?;
-        let nothing = self
+        let mut nothing = self
             .agent(
                 stack,
                 "tick-consumer",
                 &["reconcile", "--since", "1h", "--dry-run"],
             )
             .await?;
-        self.run(nothing, "dry-run").await?;
+        self.work.execute("dry-run", &mut nothing).await?;
         role.restore().await?;
-        self.run(
-            self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h"])
-                .await?,
-            "reconcile",
-        )
-        .await?;
+        let mut reconcile = self
+            .agent(stack, "tick-consumer", &["reconcile", "--since", "1h"])
+            .await?;
+        self.work.execute("reconcile", &mut reconcile).await?;
         all_crawled(&lake, aws, &stack.deployment).await?;
         all_announced(&lake, bucket, &stack.mailbox).await?;
         Ok(())
@@ -519,14 +499,7 @@ impl Operator<'_> {
                 REGION,
             ])
             .envs(ministack.deployer.environment());
-        self.work
-            .processes
-            .run(
-                "sam delete",
-                &mut delete,
-                &self.work.folder.join("sam-delete.log"),
-            )
-            .await?;
+        self.work.execute("sam-delete", &mut delete).await?;
         if let Ok(parameter) = self
             .work
             .tools
@@ -571,13 +544,10 @@ impl Operator<'_> {
             .processes
             .stop(consumer, Duration::from_secs(20))
             .await?;
-        self.run(
-            self.agent(&stack, "tick-consumer", &["verify", "--deep"])
-                .await?,
-            "verify",
-        )
-        .await?;
-        let whole = std::fs::read_to_string(self.work.folder.join("verify.log"))?;
+        let mut verify = self
+            .agent(&stack, "tick-consumer", &["verify", "--deep"])
+            .await?;
+        let whole = self.work.execute("verify", &mut verify).await?;
         ensure!(
             whole.contains("whole: every offset is accounted for exactly once"),
             "{whole}"
