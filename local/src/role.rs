@@ -18,7 +18,8 @@ pub struct Role {
 /// Name of the policy that [`Role::grant_what_is_misjudged`] adds.
 const MISJUDGED: &str = "local-aws";
 
-/// Actions whose batches AWS judges by them, and ministack by another name.
+/// Actions that ministack judges by another name: `GetLayerVersion`, and the batches of
+/// the others.
 const JUDGED_BY_ITSELF: [(&str, &str); 3] = [
     ("lambda:GetLayerVersion", "lambda:ListLayers"),
     ("sqs:DeleteMessage", "sqs:DeleteMessageBatch"),
@@ -80,16 +81,8 @@ impl Role {
     /// The role cannot be assumed.
     pub async fn environment(&self, aws: &Aws) -> Result<Vec<(&'static str, String)>> {
         let credentials = assume(aws, &self.name).await?;
-        let of_role = |name: &'static str, own: String| match name {
-            "AWS_ACCESS_KEY_ID" => credentials.access_key_id().to_owned(),
-            "AWS_SECRET_ACCESS_KEY" => credentials.secret_access_key().to_owned(),
-            _ => own,
-        };
-        let mut environment: Vec<_> = aws
-            .environment()
-            .into_iter()
-            .map(|(name, own)| (name, of_role(name, own)))
-            .collect();
+        let (key, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+        let mut environment = aws.of_user(key, secret).await.environment();
         environment.push((
             "AWS_SESSION_TOKEN",
             credentials.session_token().unwrap_or_default().to_owned(),

@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use local::{Deployment, Ministack, Processes, REGION, Repository, Tools, sample};
 use serde_json::{Value, json};
 
+use super::user;
+
 /// Actions that ministack asks of the user of `sam deploy`. It does not ask for
 /// CloudFormation's calls for a resource: local/test_deployer_policy.py compares those.
 const ASKED: [&str; 2] = ["s3:PutObject", "cloudformation:CreateChangeSet"];
@@ -35,7 +37,7 @@ pub(super) async fn appoint(
     let root = ministack.aws.clone();
     let iam =
         async |operation: &str, parameters| tools.aws(&root, "iam", operation, parameters).await;
-    iam("create_user", json!({"UserName": USER})).await?;
+    ministack.deployer = user::create(tools, &root, USER).await?;
     for file in std::fs::read_dir(repository.path("docs/deployer-policy"))? {
         let path = file?.path();
         let mut document = std::fs::read_to_string(&path)?;
@@ -54,11 +56,6 @@ pub(super) async fn appoint(
         )
         .await?;
     }
-    let made = iam("create_access_key", json!({"UserName": USER})).await?;
-    let key = |name: &str| made["AccessKey"][name].as_str().context("no access key");
-    ministack.deployer = root
-        .of_user(key("AccessKeyId")?, key("SecretAccessKey")?)
-        .await;
     tools
         .aws(&root, "cloudformation", "create_stack", sam_stack())
         .await?;

@@ -22,6 +22,7 @@ use controls::Controls;
 mod aws_check;
 mod controls;
 mod deployer;
+mod user;
 
 /// Ticks that are sent at a time.
 const TICKS: u64 = 500;
