@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::answer::{items, text};
+use super::ask_until::ask_until;
 use super::outcome::Outcome;
 use super::stack::Stack;
 
@@ -75,19 +75,14 @@ pub(super) async fn crawl_now(stack: &Stack) -> Result<Outcome> {
         Err(error) if error.code != "CrawlerRunningException" => bail!(error),
         _ => {}
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let crawler = crawler(stack).await?;
-        if has_ended(&crawler, &before) {
-            return Ok(judge_crawl(&crawler["LastCrawl"]));
-        }
-        if Instant::now() > deadline {
-            let (state, minutes) = (text(&crawler["State"]), PATIENCE.as_secs() / 60);
-            let seen = format!("the crawler is {state} after {minutes} minutes");
-            return Ok(Outcome::of(false, seen, "a crawl that has ended"));
-        }
-        sleep(LOOK).await;
+    let is_last = |crawler: &Value| has_ended(crawler, &before);
+    let crawler = ask_until(PATIENCE, LOOK, async || crawler(stack).await, is_last).await?;
+    if is_last(&crawler) {
+        return Ok(judge_crawl(&crawler["LastCrawl"]));
     }
+    let (state, minutes) = (text(&crawler["State"]), PATIENCE.as_secs() / 60);
+    let seen = format!("the crawler is {state} after {minutes} minutes");
+    Ok(Outcome::of(false, seen, "a crawl that has ended"))
 }
 
 /// Returns true if a crawl has ended that is not the one before.

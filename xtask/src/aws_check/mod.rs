@@ -7,6 +7,7 @@
 mod account;
 mod alarms;
 mod answer;
+mod ask_until;
 mod brokers;
 mod bucket;
 mod checklist;

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::answer::text;
+use super::ask_until::ask_until;
 use super::outcome::Outcome;
 use super::stack::Stack;
 
@@ -14,6 +14,8 @@ const SET_OFF: &str = "CrawlFailedAlarm";
 pub(super) const REASON: &str = "cargo xtask aws-check: does an alarm reach the operator's topic?";
 /// How long CloudWatch may take to publish.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two looks at the alarm's history.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// `alarm-publishes`
 pub(super) async fn publishes(stack: &Stack) -> Result<Outcome> {
@@ -54,15 +56,11 @@ async fn actions(stack: &Stack, alarm: &str) -> Result<Vec<Value>> {
 }
 
 async fn wait_for_action(stack: &Stack, alarm: &str, before: &[Value]) -> Result<Option<Value>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let new = async || {
         let actions = actions(stack, alarm).await?;
-        let new = actions.into_iter().find(|item| !before.contains(item));
-        if new.is_some() || Instant::now() > deadline {
-            return Ok(new);
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
+        Ok(actions.into_iter().find(|item| !before.contains(item)))
+    };
+    ask_until(PATIENCE, LOOK, new, Option::is_some).await
 }
 
 fn judge_published(item: Option<&Value>, topic: &str) -> Outcome {
