@@ -167,14 +167,7 @@ mod tests {
     use super::*;
 
     fn error(code: &str, message: &str) -> Result<Value, CallError> {
-        let [service, operation, code, message] =
-            ["s3", "put_object", code, message].map(str::to_owned);
-        Err(CallError {
-            service,
-            operation,
-            code,
-            message,
-        })
+        Err(CallError::new("s3", "put_object", code, message))
     }
 
     #[test]

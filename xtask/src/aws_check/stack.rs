@@ -211,18 +211,8 @@ mod tests {
     #[test]
     fn a_stack_that_is_missing_is_named_with_the_remedy() {
         let error = |code: &str, message: &str| {
-            let [service, operation, code, message] =
-                ["cloudformation", "describe_stacks", code, message].map(str::to_owned);
-            unknown(
-                &CallError {
-                    service,
-                    operation,
-                    code,
-                    message,
-                },
-                "t",
-            )
-            .to_string()
+            let error = CallError::new("cloudformation", "describe_stacks", code, message);
+            unknown(&error, "t").to_string()
         };
         let missing = error("ValidationError", "Stack with id t does not exist");
         assert!(
