@@ -7,5 +7,5 @@ mod queue;
 mod workspace;
 
 pub use boot::{latest_user_data, ready, shellcheck, signal, verify_unit};
-pub use queue::{set_attribute, waiting};
+pub use queue::{send, set_attribute, waiting};
 pub use workspace::Workspace;

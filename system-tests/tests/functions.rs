@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use local::arrivals::listed;
 use local::{Conditions, Fault, FaultProxy, FunctionProcess, Mailbox, Stack, sample, wait_until};
 use serde_json::{Value, json};
-use system_tests::{Workspace, set_attribute, waiting};
+use system_tests::{Workspace, send, set_attribute, waiting};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
@@ -354,8 +354,9 @@ impl Functions<'_> {
     /// one crawl, and the message of an object that is gone is acknowledged.
     async fn dead_letters(&self) -> Result<()> {
         let sqs = aws_sdk_sqs::Client::new(self.stack.ministack.aws.config());
+        let queue = |output| self.stack.deployment.output(output);
         self.limit(&sqs, "NotifyQueueUrl", 2, "1").await?;
-        self.send(&sqs, "NotifyQueueUrl", "poison").await?;
+        send(&sqs, queue("NotifyQueueUrl")?, "poison").await?;
         self.wait_for_dead(&sqs, "NotifyDeadLetterQueueUrl", "NotifyQueueUrl", 1)
             .await?;
         // The file's event comes to both queues, and a mail takes longer than a second.
@@ -371,7 +372,7 @@ impl Functions<'_> {
         let gone =
             sample::event(LAKE, "ticks/dt=2026-11-26/hr=05/gone.parquet", "e", None).to_string();
         for body in ["poison", &gone] {
-            self.send(&sqs, "CrawlQueueUrl", body).await?;
+            send(&sqs, queue("CrawlQueueUrl")?, body).await?;
         }
         self.wait_for_dead(&sqs, "CrawlDeadLetterQueueUrl", "CrawlQueueUrl", 2)
             .await?;
@@ -419,17 +420,6 @@ impl Functions<'_> {
             visibility,
         )
         .await
-    }
-
-    async fn send(&self, sqs: &aws_sdk_sqs::Client, queue: &str, body: &str) -> Result<()> {
-        let queue = self.stack.deployment.output(queue)?;
-        sqs.send_message()
-            .queue_url(queue)
-            .message_body(body)
-            .send()
-            .await
-            .context("SendMessage")?;
-        Ok(())
     }
 
     /// Waits until so many messages are in a dead-letter queue, and none in its queue.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
 use local::{Role, Stack, sample, wait_until};
-use system_tests::{Workspace, set_attribute};
+use system_tests::{Workspace, send, set_attribute};
 use tokio::time::sleep;
 
 /// The time limit for a function to meet a missing permission.
@@ -202,13 +202,7 @@ async fn come_back(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     let queue = stack.deployment.output("CrawlQueueUrl")?;
     set_attribute(&sqs, queue, QueueAttributeName::VisibilityTimeout, "2").await?;
     let event = sample::event(bucket, key, "e", None).to_string();
-    sqs.send_message()
-        .queue_url(queue)
-        .message_body(event)
-        .send()
-        .await
-        .context("SendMessage")?;
-    Ok(())
+    send(&sqs, queue, &event).await
 }
 
 /// Puts an object into a bucket with versions, and sends the event that S3 sends then:
@@ -233,13 +227,7 @@ async fn put_version(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     );
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     let queue = stack.deployment.output("NotifyQueueUrl")?;
-    sqs.send_message()
-        .queue_url(queue)
-        .message_body(event.to_string())
-        .send()
-        .await
-        .context("SendMessage")?;
-    Ok(())
+    send(&sqs, queue, &event.to_string()).await
 }
 
 /// With every permission in place: the mails know the rows, the partition comes into the
