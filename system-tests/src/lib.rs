@@ -3,9 +3,11 @@
 //! below `.local/test/`.
 
 mod boot;
+mod permissions;
 mod queue;
 mod workspace;
 
 pub use boot::{latest_user_data, ready, shellcheck, signal, verify_unit};
+pub use permissions::expect_known;
 pub use queue::{send, set_attribute, waiting};
 pub use workspace::Workspace;

@@ -10,7 +10,9 @@ use local::{
     Role, sam_command, wait_until,
 };
 use serde_json::json;
-use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
+use system_tests::{
+    Workspace, expect_known, latest_user_data, ready, shellcheck, signal, verify_unit,
+};
 use tokio::process::Command;
 
 /// How long a boot may take: Kafka formats, starts, and its topic is created.
@@ -402,19 +404,9 @@ impl Cluster<'_> {
     }
 
     async fn permissions(&self) -> Result<()> {
-        let is_known = |action: &String| {
-            NEEDED.iter().any(|(needed, _)| needed == action)
-                || TRIED_ELSEWHERE.contains(&action.as_str())
-        };
-        let unknown = self
-            .role
-            .actions()
-            .into_iter()
-            .find(|action| !is_known(action));
-        ensure!(
-            unknown.is_none(),
-            "the brokers' role allows {unknown:?}, and nothing here shows that it is needed"
-        );
+        expect_known(&self.role, |action| {
+            NEEDED.iter().any(|(needed, _)| *needed == action) || TRIED_ELSEWHERE.contains(&action)
+        })?;
         for (action, said) in NEEDED {
             self.role.without(action).await?;
             let broker = self

@@ -14,7 +14,7 @@ use local::{
     sam_command,
 };
 use serde_json::{Value, json};
-use system_tests::Workspace;
+use system_tests::{Workspace, expect_known};
 use tokio::process::Command;
 
 use controls::Controls;
@@ -402,17 +402,12 @@ impl Operator<'_> {
             ("ProducerRoleName", "tick-producer"),
         ] {
             let role = Role::read(&stack.ministack.aws, stack.deployment.output(output)?).await?;
-            let is_known = |action: &String| {
-                NEEDED.iter().any(|(needed, ..)| needed == action)
+            expect_known(&role, |action| {
+                NEEDED.iter().any(|(needed, ..)| *needed == action)
                     || TRIED_ELSEWHERE
                         .iter()
-                        .any(|(elsewhere, _)| elsewhere == action)
-            };
-            let unknown = role.actions().into_iter().find(|action| !is_known(action));
-            ensure!(
-                unknown.is_none(),
-                "{output} allows {unknown:?}, and nothing here shows that it is needed"
-            );
+                        .any(|(elsewhere, _)| *elsewhere == action)
+            })?;
             for (action, arguments, said) in NEEDED
                 .iter()
                 .filter(|(action, ..)| role.actions().iter().any(|allowed| allowed == action))
