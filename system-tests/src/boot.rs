@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use local::{Aws, Instance, Processes, Tools, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// How long a boot may take.
@@ -24,13 +24,25 @@ pub async fn signal(instance: &Instance) -> Result<String> {
     instance.read(path).await
 }
 
+/// Waits until a file of an instance has some words.
+///
+/// # Errors
+/// It does not have them in time.
+pub async fn says(instance: &Instance, path: &str, words: &str, within: Duration) -> Result<()> {
+    wait_until(&format!("{words:?} in {path}"), within, || async {
+        Ok(instance.read(path).await?.contains(words))
+    })
+    .await
+}
+
 /// Waits until an instance has booted.
 ///
 /// # Errors
 /// Its boot fails; quotes its log.
 pub async fn ready(instance: &Instance) -> Result<()> {
     let signal = signal(instance).await?;
-    let log = async || instance.read("/var/log/ticklake/boot.log").await;
+    let path = "/var/log/ticklake/boot.log";
+    let log = async || instance.read(path).await;
     ensure!(
         signal.contains("--success true"),
         "the boot failed: {signal}{}",
@@ -38,11 +50,12 @@ pub async fn ready(instance: &Instance) -> Result<()> {
     );
     // An instance that its group launches outside a deployment has nobody to tell, which
     // is no failure.
-    wait_until("the boot's end", BOOT, || async {
-        Ok(log()
-            .await?
-            .contains("no deployment waits for this instance"))
-    })
+    says(
+        instance,
+        path,
+        "no deployment waits for this instance",
+        BOOT,
+    )
     .await?;
     ensure!(
         !log().await?.contains("boot failed"),
@@ -52,17 +65,26 @@ pub async fn ready(instance: &Instance) -> Result<()> {
     Ok(())
 }
 
+/// Returns the data of the newest version of a launch template.
+///
+/// # Errors
+/// EC2 refuses.
+pub async fn launch_template_data(tools: &Tools, aws: &Aws, template: &str) -> Result<Value> {
+    let asked = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
+    let mut answer = tools
+        .aws(aws, "ec2", "describe_launch_template_versions", asked)
+        .await?;
+    Ok(answer["LaunchTemplateVersions"][0]["LaunchTemplateData"].take())
+}
+
 /// Returns the user data of the newest version of a launch template, as EC2 hands it to
 /// an instance.
 ///
 /// # Errors
 /// There is none.
 pub async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Result<String> {
-    let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-    let answer = tools
-        .aws(aws, "ec2", "describe_launch_template_versions", parameters)
-        .await?;
-    let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
+    let data = launch_template_data(tools, aws, template).await?;
+    let encoded = data["UserData"].as_str();
     let decoded =
         BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
     Ok(String::from_utf8(decoded)?)

@@ -7,7 +7,9 @@ mod permissions;
 mod queue;
 mod workspace;
 
-pub use boot::{latest_user_data, ready, shellcheck, signal, verify_unit};
+pub use boot::{
+    latest_user_data, launch_template_data, ready, says, shellcheck, signal, verify_unit,
+};
 pub use permissions::expect_known;
 pub use queue::{send, set_attribute, waiting};
 pub use workspace::Workspace;

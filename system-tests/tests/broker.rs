@@ -11,12 +11,12 @@ use local::{
 };
 use serde_json::json;
 use system_tests::{
-    Workspace, expect_known, latest_user_data, ready, shellcheck, signal, verify_unit,
+    Workspace, expect_known, latest_user_data, ready, says, shellcheck, signal, verify_unit,
 };
 use tokio::process::Command;
 
-/// How long a boot may take: Kafka formats, starts, and its topic is created.
-const BOOT: Duration = Duration::from_secs(180);
+/// Limit of each wait: for a broker's interface and volume, its topic, and a record.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Size of the volume, in bytes; a sparse file.
 const VOLUME: u64 = 2 << 30;
 
@@ -111,7 +111,7 @@ impl Broker {
     async fn keeps_the_record(&self) -> Result<()> {
         let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning \
                     --max-messages 1 --timeout-ms 10000";
-        wait_until("the record", BOOT, || async {
+        wait_until("the record", PATIENCE, || async {
             Ok(self
                 .kafka(read)
                 .await
@@ -340,14 +340,14 @@ impl Cluster<'_> {
         };
         wait_until(
             "the interface is attached, or the boot has failed",
-            BOOT,
+            PATIENCE,
             || async { Ok(self.attachment().await?.is_some() || has_failed().await?) },
         )
         .await?;
         network.add_address(&self.address).await?;
         wait_until(
             "the volume is attached, or the boot has failed",
-            BOOT,
+            PATIENCE,
             || async { Ok(self.volume_is_attached().await? || has_failed().await?) },
         )
         .await?;
@@ -434,14 +434,8 @@ impl Cluster<'_> {
         let mut first = self.boot("first").await?;
         ready(&first.instance).await.context("first broker")?;
         let topic_log = "/var/log/ticklake/kafka-topic.log";
-        wait_until("the topic's unit to be refused", BOOT, || async {
-            Ok(first
-                .instance
-                .read(topic_log)
-                .await?
-                .contains("not authorized to perform: ssm:GetParameter"))
-        })
-        .await?;
+        let refused = "not authorized to perform: ssm:GetParameter";
+        says(&first.instance, topic_log, refused, PATIENCE).await?;
         self.role.restore().await?;
         for unit in [
             "kafka.service",
@@ -452,14 +446,8 @@ impl Cluster<'_> {
         ] {
             verify_unit(&first.instance, unit).await?;
         }
-        wait_until("the topic", BOOT, || async {
-            Ok(first
-                .instance
-                .read(topic_log)
-                .await?
-                .contains("Completed updating config for topic ticks"))
-        })
-        .await?;
+        let configured = "Completed updating config for topic ticks";
+        says(&first.instance, topic_log, configured, PATIENCE).await?;
         self.follows_its_parameter(&first)
             .await
             .context("another parameter of the topic")?;
@@ -508,14 +496,7 @@ impl Cluster<'_> {
             .keeps_the_record()
             .await
             .context("after another broker took its place")?;
-        wait_until("the topic's settings", BOOT, || async {
-            Ok(second
-                .instance
-                .read(topic_log)
-                .await?
-                .contains("Completed updating config for topic ticks"))
-        })
-        .await?;
+        says(&second.instance, topic_log, configured, PATIENCE).await?;
         let topic = second.instance.read(topic_log).await?;
         ensure!(
             !topic.contains("Created topic"),

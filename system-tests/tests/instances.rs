@@ -11,7 +11,7 @@ use local::{
     Stack, wait_until,
 };
 use serde_json::json;
-use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
+use system_tests::{Workspace, latest_user_data, ready, says, shellcheck, signal, verify_unit};
 use tokio::process::Command;
 
 /// How long a boot may take.
@@ -203,13 +203,12 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
     // A role's permissions may come after the instance.
     role.without("lambda:GetLayerVersion").await?;
     let booted = fleet.boot(image, "early", &role, user_data, "60").await?;
-    wait_until("an attempt to fetch the layer", BOOT, || async {
-        Ok(booted
-            .instance
-            .read("/var/log/cloud-init-output.log")
-            .await?
-            .contains("cannot fetch the layer, attempt 1 of 5"))
-    })
+    says(
+        &booted.instance,
+        "/var/log/cloud-init-output.log",
+        "cannot fetch the layer, attempt 1 of 5",
+        BOOT,
+    )
     .await?;
     role.restore().await?;
     ready(&booted.instance)

@@ -5,6 +5,7 @@
 use anyhow::{Context as _, Result, ensure};
 use local::{Aws, Stack, Tools};
 use serde_json::{Value, json};
+use system_tests::launch_template_data;
 
 /// The stack's log groups at least: of the functions, the consumer and the producer.
 const LOG_GROUPS: usize = 4;
@@ -87,12 +88,8 @@ impl Controls {
 }
 
 async fn launches_with_the_tag(tools: &Tools, aws: &Aws, template: &str) -> Result<()> {
-    let asked = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-    let versions = tools
-        .aws(aws, "ec2", "describe_launch_template_versions", asked)
-        .await?;
-    let launched =
-        &versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["TagSpecifications"];
+    let data = launch_template_data(tools, aws, template).await?;
+    let launched = &data["TagSpecifications"];
     let has_tag = |resource: &str| {
         let all = launched.as_array().into_iter().flatten();
         let mut of_resource = all.filter(|tags| tags["ResourceType"] == resource);
