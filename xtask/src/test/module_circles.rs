@@ -95,9 +95,10 @@ fn edges(modules: &BTreeMap<String, String>) -> BTreeMap<&str, BTreeSet<String>>
         .collect();
     let is_test = |module: &str| {
         read.values().any(|file| {
-            file.test_modules
-                .iter()
-                .any(|test| module.starts_with(test))
+            file.test_modules.iter().any(|test| {
+                let below = module.strip_prefix(test.as_str());
+                below.is_some_and(|below| below.is_empty() || below.starts_with("::"))
+            })
         })
     };
     let needs = |module: &str, file: &paths::File| {
@@ -208,5 +209,17 @@ mod tests {
             ),
         ];
         assert!(found(&sources).is_empty());
+    }
+
+    #[test]
+    fn a_module_whose_name_begins_like_that_of_tests_is_no_test() {
+        let sources = [
+            ("crate", "#[cfg(test)] mod test; mod test_bench; mod b;"),
+            ("crate::b", "use crate::test_bench::X;"),
+            ("crate::test", "use crate::test::c::X;"),
+            ("crate::test::c", "use crate::test::Y;"),
+            ("crate::test_bench", "use crate::b::Y;"),
+        ];
+        assert_eq!(found(&sources), ["crate::b, crate::test_bench"]);
     }
 }
