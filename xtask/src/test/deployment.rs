@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Processes, Repository, Tools};
+use local::{Processes, Repository, Tools, statements};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -325,19 +325,21 @@ fn parameters(template: &Value) -> Result<()> {
 }
 
 fn queries<'a>(repository: &Repository, queries: impl Iterator<Item = &'a Value>) -> Result<()> {
+    let files = statements(repository)?;
     let mut named = BTreeSet::new();
     for query in queries {
         let name = query["Name"].as_str().context("a query has no name")?;
-        let file = read(repository, &format!("sql/{name}.sql"))?;
+        let file = format!("{name}.sql");
+        let sql = files.get(&file).with_context(|| {
+            format!("template.yaml has a query {name}, but no sql/{file} is there")
+        })?;
         ensure!(
-            query["QueryString"].as_str().map(str::trim) == Some(file.trim()),
-            "template.yaml's query {name} is not sql/{name}.sql"
+            query["QueryString"].as_str().map(str::trim) == Some(sql.trim()),
+            "template.yaml's query {name} is not sql/{file}"
         );
-        named.insert(format!("{name}.sql"));
+        named.insert(file);
     }
-    let files = std::fs::read_dir(repository.path("sql"))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let files: BTreeSet<String> = files.filter(|name| name.ends_with(".sql")).collect();
+    let files: BTreeSet<String> = files.into_keys().collect();
     ensure!(
         files == named,
         "template.yaml has the queries {named:?}, and sql/ {files:?}"
