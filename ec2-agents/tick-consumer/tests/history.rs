@@ -3,11 +3,10 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bench::kafka_proxy::{KafkaProxy, replace};
-use bench::{Bench, PATIENCE};
-use lake::{Batch, Format, Record, Routing, Rules};
+use bench::{Bench, PATIENCE, TICK};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -17,8 +16,6 @@ use rustix::process::Signal;
 use serde_json::json;
 
 mod bench;
-
-const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 
 /// Lets retention take the records before an offset.
 async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
@@ -86,28 +83,10 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     // A consumer registered a batch and died; before the next one came retention took a
     // part of it.
     bench.kafka.create_topic("cut", 1).await.expect("a topic");
-    let rules = Rules {
-        routing: Routing::default(),
-        max_record_bytes: 1 << 20,
-        skip_tombstones: false,
-    };
-    let mut batch = Batch::new("cut", 0, 0, rules);
-    for offset in 0..5 {
+    for _ in 0..5 {
         bench.produce_to("cut", 0, TICK).await;
-        batch.push(
-            &Record {
-                offset,
-                timestamp_ms: Some(0),
-                value: Some(TICK),
-                ..Record::default()
-            },
-            Instant::now(),
-        );
     }
-    let (mut manifest, _) = batch
-        .seal(Format::Json, "", "the-dead-one")
-        .expect("a manifest");
-    manifest.topic_id = bench.topic_id("cut").await;
+    let manifest = bench.manifest("cut", &[TICK; 5]).await;
     bench.put_manifest(&manifest).await;
     delete_before(&bench, "cut", 3).await;
     bench.produce_to("cut", 0, TICK).await;

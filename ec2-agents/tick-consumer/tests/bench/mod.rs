@@ -11,6 +11,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lake::{Batch, Format, Manifest, Record, Routing, Rules};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy,
     Tools,
@@ -29,6 +30,8 @@ use tokio::process::Command;
 pub mod kafka_proxy;
 
 pub const BUCKET: &str = "lake";
+/// A valid tick.
+pub const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long systemd waits for a consumer to end.
 const STOP: Duration = Duration::from_secs(30);
@@ -283,12 +286,38 @@ impl Bench {
 
     /// Registers a batch without its objects, as a consumer leaves it that dies in
     /// between.
-    pub async fn put_manifest(&self, manifest: &lake::Manifest) {
+    pub async fn put_manifest(&self, manifest: &Manifest) {
         self.put(
             &manifest.key().to_string(),
             manifest.to_json().expect("JSON"),
         )
         .await;
+    }
+
+    /// Returns the manifest that a consumer would have registered for the first values of
+    /// partition 0.
+    pub async fn manifest(&self, topic: &str, values: &[&[u8]]) -> Manifest {
+        let rules = Rules {
+            routing: Routing::default(),
+            max_record_bytes: 1 << 20,
+            skip_tombstones: false,
+        };
+        let mut batch = Batch::new(topic, 0, 0, rules);
+        for (offset, value) in (0..).zip(values) {
+            batch.push(
+                &Record {
+                    offset,
+                    timestamp_ms: Some(0),
+                    value: Some(value),
+                    ..Record::default()
+                },
+                Instant::now(),
+            );
+        }
+        batch
+            .seal(Format::Json, &self.topic_id(topic).await, "the-dead-one")
+            .expect("a manifest")
+            .0
     }
 
     pub async fn produce_ticks(&self, partition: i32, count: usize) {
