@@ -10,7 +10,7 @@ use bench::{Bench, PATIENCE, TICK};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::Producer as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::json;
@@ -224,19 +224,11 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
         for _ in 0..3 {
-            let record = FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK);
-            producer.send(record, PATIENCE).await.expect("sent");
+            bench::send_tick(&producer).await;
         }
         match commit {
             true => producer.commit_transaction(PATIENCE).expect("committed"),
@@ -292,12 +284,7 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let arguments = ["--max-age", "300ms", "--listen", &address];
     let is_level = |metrics: &str| {
@@ -307,15 +294,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     let mut process = bench.start("first", &arguments).await;
     for transaction in 1..=2 {
         producer.begin_transaction().expect("begun");
-        producer
-            .send(
-                FutureRecord::<(), _>::to("ticks")
-                    .partition(0)
-                    .payload(TICK),
-                PATIENCE,
-            )
-            .await
-            .expect("sent");
+        bench::send_tick(&producer).await;
         producer.commit_transaction(PATIENCE).expect("committed");
         bench.landed(transaction).await;
         let landed = format!(
@@ -336,15 +315,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.get_until(&address, "/metrics", is_level).await;
     // A transaction that is open is behind.
     producer.begin_transaction().expect("begun");
-    producer
-        .send(
-            FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK),
-            PATIENCE,
-        )
-        .await
-        .expect("sent");
+    bench::send_tick(&producer).await;
     bench
         .get_until(&address, "/metrics", |metrics| {
             metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")

@@ -10,9 +10,8 @@ use std::time::Instant;
 use bench::kafka_proxy::{KafkaProxy, find};
 use bench::{Bench, PATIENCE, TICK};
 use local::KafkaKind;
-use rdkafka::ClientConfig;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{FutureRecord, Producer as _};
 use serde_json::json;
 
 mod bench;
@@ -207,23 +206,10 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     producer.begin_transaction().expect("begun");
     for _ in 0..2 {
-        producer
-            .send(
-                FutureRecord::<(), _>::to("ticks")
-                    .partition(0)
-                    .payload(TICK),
-                PATIENCE,
-            )
-            .await
-            .expect("sent");
+        bench::send_tick(&producer).await;
     }
     producer.commit_transaction(PATIENCE).expect("committed");
     // The transaction's marker comes when it likes, and stands at offset 2.

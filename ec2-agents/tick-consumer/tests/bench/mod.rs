@@ -18,7 +18,7 @@ use local::{
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -58,6 +58,14 @@ pub fn peak_mebibytes(process: ProcessId) -> Option<u64> {
             .expect("a number")
             / 1024,
     )
+}
+
+/// Sends a tick to partition 0 without a key and headers.
+pub async fn send_tick(producer: &FutureProducer) {
+    let record = FutureRecord::<(), _>::to("ticks")
+        .partition(0)
+        .payload(TICK);
+    producer.send(record, PATIENCE).await.expect("sent");
 }
 
 impl Bench {
@@ -225,6 +233,17 @@ impl Bench {
             .map_err(|(error, _)| error)
             .expect("a delivery")
             .offset
+    }
+
+    /// Returns a producer that can begin transactions.
+    pub fn transactional(&self) -> FutureProducer {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("transactional.id", "t")
+            .create()
+            .expect("a producer");
+        producer.init_transactions(PATIENCE).expect("transactions");
+        producer
     }
 
     /// Produces a record that is not a valid tick, and waits until a consumer has read
