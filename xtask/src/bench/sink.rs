@@ -303,15 +303,6 @@ impl Bench<'_> {
         self.folder.join(format!("{name}.log"))
     }
 
-    async fn bucket(&self, name: &str) -> Result<()> {
-        aws_sdk_s3::Client::new(self.ministack.aws.config())
-            .create_bucket()
-            .bucket(name)
-            .send()
-            .await?;
-        Ok(())
-    }
-
     /// Lands the topic. Returns the resources and seconds from the first record that was
     /// read to the last one that landed.
     async fn land(
@@ -321,7 +312,7 @@ impl Bench<'_> {
         format: &str,
         ticks: u64,
     ) -> Result<(Used, f64)> {
-        self.bucket(name).await?;
+        self.ministack.aws.create_bucket(name).await?;
         let arguments = [
             "--bucket",
             name,
@@ -356,7 +347,7 @@ impl Bench<'_> {
     /// from the session's end until a killed consumer's partitions land again.
     async fn steady(&self) -> Result<((f64, f64), f64)> {
         self.kafka.create_topic("steady", PARTITIONS).await?;
-        self.bucket("steady").await?;
+        self.ministack.aws.create_bucket("steady").await?;
         let config = self.folder.join("session.yaml");
         std::fs::write(
             &config,

@@ -249,11 +249,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
-    aws_sdk_s3::Client::new(ministack.aws.config())
-        .create_bucket()
-        .bucket(&topic)
-        .send()
-        .await?;
+    ministack.aws.create_bucket(&topic).await?;
     let conditions = if unconditional {
         Conditions::KeptForProbes
     } else {

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use lake::{Batch, Format, Manifest, Record, Routing, Rules};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy,
-    Tools,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -79,26 +78,18 @@ impl Bench {
 
     pub async fn with_partitions(kind: KafkaKind, partitions: i32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes)
+        let processes = Processes::default();
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let kafka = Kafka::start(kind, &repository, &processes, folder.path())
+            .expect("ministack");
+        ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
+        let kafka = Kafka::start(kind, &Repository::here(), &processes, folder.path())
             .await
             .expect("Kafka");
         kafka
             .create_topic("ticks", partitions)
             .await
             .expect("a topic");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
-            .await
-            .expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config())
-            .create_bucket()
-            .bucket(BUCKET)
-            .send()
-            .await
-            .expect("a bucket");
         let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://"))
             .await
             .expect("a proxy");
