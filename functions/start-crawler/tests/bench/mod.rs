@@ -94,6 +94,17 @@ impl Bench {
         std::fs::read_to_string(self.folder.path().join("function.log")).expect("a log")
     }
 
+    /// Expects the function to defer the messages at these places of a batch, and no
+    /// other.
+    pub async fn expect_deferred(
+        &self,
+        function: &mut FunctionProcess,
+        batch: &Value,
+        places: &[&str],
+    ) {
+        assert_eq!(deferred(function, batch).await, places, "{}", self.log());
+    }
+
     pub async fn is_crawling(&self) -> bool {
         let answer = self
             .glue
