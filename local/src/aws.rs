@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
@@ -50,6 +51,20 @@ impl Aws {
     /// Returns the configuration for SDK clients.
     pub fn config(&self) -> &SdkConfig {
         &self.config
+    }
+
+    /// Creates a bucket.
+    ///
+    /// # Errors
+    /// S3 refuses.
+    pub async fn create_bucket(&self, name: &str) -> Result<()> {
+        aws_sdk_s3::Client::new(&self.config)
+            .create_bucket()
+            .bucket(name)
+            .send()
+            .await
+            .with_context(|| format!("CreateBucket {name}"))?;
+        Ok(())
     }
 
     /// Returns the environment with which programs with an AWS SDK reach the local AWS.

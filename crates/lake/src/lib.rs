@@ -37,6 +37,7 @@ mod rows;
 mod schema;
 #[cfg(feature = "encodings")]
 mod seal_policy;
+mod writer;
 
 #[cfg(feature = "encodings")]
 pub use audit::{Audit, Found};

@@ -128,9 +128,6 @@ impl GapReason {
 }
 
 impl Manifest {
-    /// The program and version that writes manifests here.
-    pub const WRITER: &str = concat!("ticklake/", env!("CARGO_PKG_VERSION"));
-
     /// Returns the manifest of a gap.
     pub fn of_gap(
         topic: &str,
@@ -147,7 +144,7 @@ impl Manifest {
             first,
             last,
             attempt,
-            writer: Self::WRITER.to_owned(),
+            writer: crate::writer::WRITER.to_owned(),
             gap: Some(reason),
             objects: Vec::new(),
             tombstones: OffsetRuns::default(),

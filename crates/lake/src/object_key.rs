@@ -135,11 +135,6 @@ impl ObjectKey {
         self.kind
     }
 
-    /// Returns the object's lake partition.
-    pub fn lake_partition(&self) -> LakePartition {
-        self.lake_partition
-    }
-
     /// Returns the topic of the object's rows.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -156,7 +151,7 @@ impl ObjectKey {
     }
 
     /// Returns the key without its folders.
-    pub fn file_name(&self) -> String {
+    fn file_name(&self) -> String {
         let extension = match self.kind {
             Kind::Data(format) => format.extension(),
             Kind::DeadLetter => Format::Json.extension(),

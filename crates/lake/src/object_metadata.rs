@@ -40,10 +40,7 @@ impl ObjectMetadata {
         let mut map = HashMap::from([
             (ROWS.to_owned(), self.rows.to_string()),
             (SCHEMA.to_owned(), schema::fingerprint()),
-            (
-                WRITER.to_owned(),
-                concat!("ticklake/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ),
+            (WRITER.to_owned(), crate::writer::WRITER.to_owned()),
         ]);
         if let Some((first, last)) = self.event_times {
             map.insert(FIRST.to_owned(), first.to_string());

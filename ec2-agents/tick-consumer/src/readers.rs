@@ -116,13 +116,12 @@ impl Readers {
             ..
         } = &self.setup;
         let stop = Stop::default();
-        let place = Arc::new(status.place(partition));
         let sealer = Sealer {
             consumer: Arc::clone(&self.consumer),
             format: config.lake.format,
             topic: topic.name().to_owned(),
             partition,
-            place: Arc::clone(&place),
+            place: Arc::new(status.place(partition)),
             encoders: Arc::clone(&self.encoders),
         };
         let reader = PartitionReader {
@@ -134,7 +133,6 @@ impl Readers {
             topic: Arc::clone(topic),
             memory: Arc::clone(&self.memory),
             stop: stop.clone(),
-            place,
             moved: Moved::never(),
             has_read: false,
         };

@@ -3,22 +3,19 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bench::kafka_proxy::{KafkaProxy, replace};
-use bench::{Bench, PATIENCE};
-use lake::{Batch, Format, Record, Routing, Rules};
+use bench::{Bench, PATIENCE, TICK};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::Producer as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::json;
 
 mod bench;
-
-const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 
 /// Lets retention take the records before an offset.
 async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
@@ -86,28 +83,10 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     // A consumer registered a batch and died; before the next one came retention took a
     // part of it.
     bench.kafka.create_topic("cut", 1).await.expect("a topic");
-    let rules = Rules {
-        routing: Routing::default(),
-        max_record_bytes: 1 << 20,
-        skip_tombstones: false,
-    };
-    let mut batch = Batch::new("cut", 0, 0, rules);
-    for offset in 0..5 {
+    for _ in 0..5 {
         bench.produce_to("cut", 0, TICK).await;
-        batch.push(
-            &Record {
-                offset,
-                timestamp_ms: Some(0),
-                value: Some(TICK),
-                ..Record::default()
-            },
-            Instant::now(),
-        );
     }
-    let (mut manifest, _) = batch
-        .seal(Format::Json, "", "the-dead-one")
-        .expect("a manifest");
-    manifest.topic_id = bench.topic_id("cut").await;
+    let manifest = bench.manifest("cut", &[TICK; 5]).await;
     bench.put_manifest(&manifest).await;
     delete_before(&bench, "cut", 3).await;
     bench.produce_to("cut", 0, TICK).await;
@@ -245,19 +224,11 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
         for _ in 0..3 {
-            let record = FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK);
-            producer.send(record, PATIENCE).await.expect("sent");
+            bench::send_tick(&producer).await;
         }
         match commit {
             true => producer.commit_transaction(PATIENCE).expect("committed"),
@@ -313,12 +284,7 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let arguments = ["--max-age", "300ms", "--listen", &address];
     let is_level = |metrics: &str| {
@@ -328,15 +294,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     let mut process = bench.start("first", &arguments).await;
     for transaction in 1..=2 {
         producer.begin_transaction().expect("begun");
-        producer
-            .send(
-                FutureRecord::<(), _>::to("ticks")
-                    .partition(0)
-                    .payload(TICK),
-                PATIENCE,
-            )
-            .await
-            .expect("sent");
+        bench::send_tick(&producer).await;
         producer.commit_transaction(PATIENCE).expect("committed");
         bench.landed(transaction).await;
         let landed = format!(
@@ -357,15 +315,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.get_until(&address, "/metrics", is_level).await;
     // A transaction that is open is behind.
     producer.begin_transaction().expect("begun");
-    producer
-        .send(
-            FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK),
-            PATIENCE,
-        )
-        .await
-        .expect("sent");
+    bench::send_tick(&producer).await;
     bench
         .get_until(&address, "/metrics", |metrics| {
             metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")

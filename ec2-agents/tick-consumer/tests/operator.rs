@@ -32,12 +32,7 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
     let foreign =
         "ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000000500-00000000000000000501.json.gz";
     for key in [foreign, "ticks/readme.txt"] {
-        s3.put_object()
-            .bucket(BUCKET)
-            .key(key)
-            .send()
-            .await
-            .expect("an object");
+        bench.put(key, Vec::new()).await;
     }
     let (is_whole, said) = bench.command(&["verify"]).await;
     assert!(!is_whole, "{said}");
@@ -130,13 +125,7 @@ async fn what_the_lifecycle_took_has_landed_and_is_not_made_again() {
         days: Some(0),
     }
     .to_object();
-    s3.put_object()
-        .bucket(BUCKET)
-        .key(term)
-        .body(body.into())
-        .send()
-        .await
-        .expect("a term");
+    bench.put(&term, body).await;
     let (is_whole, said) = bench.command(&["verify"]).await;
     assert!(is_whole && said.contains("expired"), "{said}");
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -320,7 +309,6 @@ async fn dead_letters_are_listed_and_produced_again_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_dead_letters_are_replayed_within_the_memory_of_a_few() {
     let bench = Bench::new().await;
-    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
     let value = "x".repeat(1 << 20);
     for object in 0..40 {
         let mut letters = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -334,13 +322,7 @@ async fn all_dead_letters_are_replayed_within_the_memory_of_a_few() {
             object * 8,
             object * 8 + 7
         );
-        s3.put_object()
-            .bucket(BUCKET)
-            .key(key)
-            .body(letters.finish().expect("gzip").into())
-            .send()
-            .await
-            .expect("an object");
+        bench.put(&key, letters.finish().expect("gzip")).await;
     }
     let process = bench
         .start("replay", &["dead-letters", "replay", "--all"])

@@ -12,18 +12,9 @@ use serde_json::json;
 
 mod bench;
 
-/// Returns the most memory that a process had so far, in MiB.
+/// Returns the most memory that a running process had so far, in MiB.
 fn peak(process: ProcessId) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("VmHWM");
-    line.trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .expect("a number")
-        / 1024
+    bench::peak_mebibytes(process).expect("a process")
 }
 
 async fn produce(bench: &Bench, partition: i32, records: i64, value: impl Fn(i64) -> String) {
@@ -248,8 +239,9 @@ async fn a_thousand_partitions_want_a_limit_that_they_stay_within() {
     let (mut full, mut steady) = (0, 0);
     while steady < 5 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        steady = if peak(process) == full { steady + 1 } else { 0 };
-        full = peak(process);
+        let now = peak(process);
+        steady = if now == full { steady + 1 } else { 0 };
+        full = now;
     }
     bench.s3.switch(true);
     bench

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use function::{Deadline, EventFunction as _};
-use local::{FunctionProcess, Ministack, Processes, Repository, Tools, wait_until};
+use local::{FunctionProcess, Ministack, Processes, wait_until};
 use notify::{Notify, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,11 +25,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes)
-            .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
+        let processes = Processes::default();
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
             .expect("ministack");
         let (sns, sqs) = (

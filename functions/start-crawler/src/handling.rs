@@ -324,6 +324,16 @@ mod tests {
         succeeded: None,
     });
 
+    /// Expects no further question, and this outcome.
+    #[track_caller]
+    fn expect_end(handling: &Handling, deferred: &[usize], crawl: Crawl) {
+        let deferred = deferred.to_vec();
+        assert_eq!(
+            (handling.ask(), handling.outcome()),
+            (&Ask::Nothing, Outcome { deferred, crawl })
+        );
+    }
+
     #[test]
     fn known_partitions_ask_nothing() {
         let handling = begin(
@@ -331,14 +341,7 @@ mod tests {
             &[want(&["05"], 1), want(&[], 1)],
             &["05"],
         );
-        assert_eq!(handling.ask(), &Ask::Nothing);
-        assert_eq!(
-            handling.outcome(),
-            Outcome {
-                deferred: vec![],
-                crawl: Crawl::NotDue
-            }
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
@@ -359,16 +362,7 @@ mod tests {
         handling.answered(Answer::Partitions([partition("07")].into()));
         assert_eq!(handling.ask(), &Ask::Start);
         handling.answered(Answer::Started);
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![1, 3],
-                    crawl: Crawl::Started
-                }
-            )
-        );
+        expect_end(&handling, &[1, 3], Crawl::Started);
     }
 
     #[test]
@@ -387,16 +381,7 @@ mod tests {
             answers
                 .into_iter()
                 .for_each(|answer| handling.answered(answer));
-            assert_eq!(
-                (handling.ask(), handling.outcome()),
-                (
-                    &Ask::Nothing,
-                    Outcome {
-                        deferred: vec![0],
-                        crawl: Crawl::Running
-                    }
-                )
-            );
+            expect_end(&handling, &[0], Crawl::Running);
         }
     }
 
@@ -415,16 +400,7 @@ mod tests {
             answers
                 .into_iter()
                 .for_each(|answer| handling.answered(answer));
-            assert_eq!(
-                (handling.ask(), handling.outcome()),
-                (
-                    &Ask::Nothing,
-                    Outcome {
-                        deferred: vec![0],
-                        crawl: Crawl::Failed
-                    }
-                )
-            );
+            expect_end(&handling, &[0], Crawl::Failed);
         }
     }
 
@@ -439,16 +415,7 @@ mod tests {
         );
         let mut handling = begin(CrawlOn::EveryFile, &wants, &[]);
         handling.answered(seen(true, 31));
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![],
-                    crawl: Crawl::NotDue
-                }
-            )
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
@@ -485,16 +452,7 @@ mod tests {
         ]
         .into_iter()
         .for_each(|answer| handling.answered(answer));
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![],
-                    crawl: Crawl::NotDue
-                }
-            )
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]

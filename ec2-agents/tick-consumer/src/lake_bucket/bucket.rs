@@ -157,7 +157,7 @@ impl LakeBucket {
     }
 
     /// Returns the URI of an object or prefix.
-    pub(super) fn place(&self, key: &str) -> String {
+    pub(crate) fn place(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.name)
     }
 

@@ -97,8 +97,8 @@ impl LakeBucket {
     /// The store overwrites, or gives no two answers before `deadline`.
     async fn refuse_a_store_that_overwrites(&self, deadline: Instant) -> Result<()> {
         let mut last = anyhow!(
-            "no answer to a PUT below s3://{}/{PROBE_PREFIX} from {} within {} s",
-            self.name,
+            "no answer to a PUT below {} from {} within {} s",
+            self.place(PROBE_PREFIX),
             endpoint(),
             START_TIMEOUT.as_secs()
         );
@@ -113,18 +113,18 @@ impl LakeBucket {
             last = match puts {
                 (_, Put::Refused) => return Ok(()),
                 (Put::Created, Put::Created) => bail!(
-                    "{} has created s3://{}/{key} twice: it ignores If-None-Match, without which \
+                    "{} has created {} twice: it ignores If-None-Match, without which \
                      records land twice or overwrite each other\n  \
                      use a store with conditional writes: AWS S3, MinIO, or Ceph from Squid on",
                     endpoint(),
-                    self.name
+                    self.place(&key)
                 ),
                 // Nobody knows whether a PUT took effect that was not answered.
                 (Put::Unknown(error), _) | (_, Put::Unknown(error)) => error.into(),
                 (Put::Refused, Put::Created) => anyhow!(
-                    "{} refuses to create s3://{}/{key}, and then creates it",
+                    "{} refuses to create {}, and then creates it",
                     endpoint(),
-                    self.name
+                    self.place(&key)
                 ),
             };
             tokio::time::sleep(START_RETRY).await;

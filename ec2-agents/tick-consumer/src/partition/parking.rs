@@ -70,7 +70,7 @@ impl PartitionReader {
             };
             let (fault, has_read) = (format!("{fault:#}"), std::mem::take(&mut self.has_read));
             self.rest();
-            self.place.parked(&fault);
+            self.sealer.place.parked(&fault);
             let (wait, is_new) = parking.take(&fault, has_read);
             let retry_in_seconds = wait.as_secs();
             match is_new {

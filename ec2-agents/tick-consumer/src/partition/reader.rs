@@ -9,7 +9,6 @@ use crate::membership::TickConsumer;
 use crate::memory::Memory;
 use crate::repairs::Repairs;
 use crate::sealer::Sealer;
-use crate::status::Place;
 use crate::topic::Topic;
 
 pub(crate) type Queue = kafka_native::PartitionQueue<TickConsumer>;
@@ -34,7 +33,6 @@ pub(crate) struct PartitionReader {
     pub(crate) topic: Arc<Topic>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
-    pub(crate) place: Arc<Place>,
     pub(crate) moved: Moved,
     /// The present attempt to land the partition has got as far as reading.
     pub(crate) has_read: bool,

@@ -104,7 +104,7 @@ impl PartitionReader {
     /// The doubt stays: librdkafka's position may be behind the end, and a rebalance
     /// would read on from there.
     pub(super) async fn look_at_the_end(&self, open: &mut Open) -> Result<()> {
-        let Some(end) = self.place.end() else {
+        let Some(end) = self.sealer.place.end() else {
             return Ok(());
         };
         let (next, last) = (open.batch.next(), end - 1);

@@ -25,7 +25,7 @@ impl PartitionReader {
         let finish = self.stop.finish.clone();
         let mut landing = Box::new(landing);
         loop {
-            self.place.starting();
+            self.sealer.place.starting();
             let next = tokio::select! {
                 biased;
                 () = finish.cancelled() => return Ok(()),
@@ -78,7 +78,7 @@ impl PartitionReader {
         }
         consumer.resume(&position)?;
         info!(event = "partition_reading", next, "reading");
-        self.place.reading();
+        self.sealer.place.reading();
         Ok(next)
     }
 

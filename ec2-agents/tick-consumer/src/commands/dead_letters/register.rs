@@ -46,5 +46,5 @@ pub(super) async fn read<T: DeserializeOwned>(bucket: &LakeBucket, key: &str) ->
         return Ok(None);
     };
     let register = serde_json::from_slice(&stored.body);
-    register.with_context(|| format!("s3://{}/{key}", bucket.name()))
+    register.with_context(|| bucket.place(key))
 }
