@@ -25,8 +25,8 @@ pub(crate) struct CrawledTable {
 }
 
 impl CrawledTable {
-    /// Reads the objects below `prefix`, which names the table. Returns `None` if there are
-    /// none yet.
+    /// Reads the objects below `prefix`, which names the table. Returns `None` if there
+    /// are none yet.
     pub(crate) async fn infer(
         s3: &aws_sdk_s3::Client,
         bucket: &str,

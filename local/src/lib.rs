@@ -2,8 +2,8 @@
 //! `template.yaml` deployed.
 //!
 //! It talks to agents and functions only through the protocols that they use on AWS. Two
-//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does the
-//! work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
+//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does
+//! the work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
 
 mod agent_output;
 mod apache_kafka;

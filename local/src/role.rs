@@ -130,8 +130,8 @@ impl Role {
     }
 
     /// Grants the permissions that ministack requires and AWS does not. ministack judges
-    /// calls that name a crawler by a table of that name, and calls for a log group by its
-    /// name alone. It ignores the tags of volumes and instances, and the namespace of
+    /// calls that name a crawler by a table of that name, and calls for a log group by
+    /// its name alone. It ignores the tags of volumes and instances, and the namespace of
     /// metrics. It judges a batch of an action by another action's name.
     ///
     /// # Errors
@@ -162,8 +162,8 @@ impl Role {
                     json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}),
                 );
             }
-            // ministack evaluates neither the tags of EC2's resources nor the namespace of
-            // metrics.
+            // ministack evaluates neither the tags of EC2's resources nor the namespace
+            // of metrics.
             let condition = statement["Condition"].to_string();
             if condition.contains("aws:ResourceTag") || condition.contains("cloudwatch:namespace") {
                 statements.push(

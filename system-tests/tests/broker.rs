@@ -509,8 +509,8 @@ impl Cluster<'_> {
         self.work.folder.join("snapshot.img")
     }
 
-    /// Copies the volume of a broker that runs, as it is at a moment: Kafka has not closed
-    /// its log.
+    /// Copies the volume of a broker that runs, as it is at a moment: Kafka has not
+    /// closed its log.
     async fn take_snapshot(&self, broker: &Broker) -> Result<()> {
         let freeze = |option| ["fsfreeze", option, "/var/lib/kafka"];
         broker.instance.run(&freeze("--freeze")).await?;
@@ -524,9 +524,9 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// The first of three brokers of another stack, whose volume was made from a snapshot,
-    /// does not wait for those that are launched after it, and formats nothing. Kafka has
-    /// the record.
+    /// The first of three brokers of another stack, whose volume was made from a
+    /// snapshot, does not wait for those that are launched after it, and formats nothing.
+    /// Kafka has the record.
     async fn begins_with_a_snapshot(&mut self) -> Result<()> {
         self.disk = Loop::of(&self.snapshot()).await?;
         let (_, rest) = self

@@ -209,7 +209,7 @@ impl Functions<'_> {
             );
             process.stop().await?;
         }
-        self.told(&["quiet.json.gz", "calm.json.gz"], &["bang.json.gz"])
+        self.announced(&["quiet.json.gz", "calm.json.gz"], &["bang.json.gz"])
             .await
     }
 
@@ -495,7 +495,7 @@ impl Functions<'_> {
             again >= 2 && wanted.iter().all(|fault| thrown.contains_key(fault)),
             "{again} publications tried again; SNS met {thrown:?}"
         );
-        self.told(&["first.parquet", "second.parquet", "third.parquet"], &[])
+        self.announced(&["first.parquet", "second.parquet", "third.parquet"], &[])
             .await
     }
 
@@ -534,7 +534,7 @@ impl Functions<'_> {
         );
         process.stop().await?;
         if wanted.is_empty() {
-            self.told(&[&name], &[]).await
+            self.announced(&[&name], &[]).await
         } else {
             Ok(())
         }
@@ -545,7 +545,7 @@ impl Functions<'_> {
     }
 
     /// Waits until mails list files with these names, and none with those.
-    async fn told(&self, names: &[&str], others: &[&str]) -> Result<()> {
+    async fn announced(&self, names: &[&str], others: &[&str]) -> Result<()> {
         let lists = |listed: &BTreeMap<String, u64>, name: &str| {
             listed.keys().any(|url| url.ends_with(&format!("/{name}")))
         };

@@ -1,5 +1,5 @@
-//! `cargo xtask up`, `replay` and `down`, as a person runs them: both functions with every
-//! sample event, through cargo-lambda.
+//! `cargo xtask up`, `replay` and `down`, as a person runs them: both functions with
+//! every sample event, through cargo-lambda.
 
 use anyhow::{Context as _, Result, ensure};
 use local::without_cargo_variables;

@@ -121,7 +121,8 @@ impl State {
         })
     }
 
-    /// Writes the description of the stack and serves it until a signal ends this process.
+    /// Writes the description of the stack and serves it until a signal ends this
+    /// process.
     pub(crate) async fn serve(
         self,
         stack: Stack,

@@ -32,8 +32,8 @@ pub struct KafkaSettings {
     /// PEM file with the certificates of those who sign the brokers'; without it the
     /// system's.
     pub ca_file: Option<String>,
-    /// Further librdkafka settings, passed on unchanged; see [`KafkaSettings::refuse_options`].
-    /// Never logged.
+    /// Further librdkafka settings, passed on unchanged; see
+    /// [`KafkaSettings::refuse_options`]. Never logged.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
 }

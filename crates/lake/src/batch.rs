@@ -25,8 +25,8 @@ pub struct Routing {
 pub struct Rules {
     /// The rule that gives a row its lake partition.
     pub routing: Routing,
-    /// Maximum bytes of a record's value. A larger record is a dead letter, even if it is a
-    /// valid tick.
+    /// Maximum bytes of a record's value. A larger record is a dead letter, even if it is
+    /// a valid tick.
     pub max_record_bytes: u64,
     /// Leaves records without a value out. Otherwise they are dead letters.
     pub skip_tombstones: bool,

@@ -61,8 +61,8 @@ impl DeadLetter {
         }
     }
 
-    /// Returns the Kafka record timestamp, or `None` if the record has none that a date can
-    /// hold.
+    /// Returns the Kafka record timestamp, or `None` if the record has none that a date
+    /// can hold.
     pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
         self.timestamp_ms.and_then(EventTime::from_millis)
     }

@@ -10,9 +10,9 @@ pub enum Format {
     Parquet,
     /// One JSON object per line, gzip.
     Json,
-    /// Delimited text with a header, gzip. The delimiter is a tab. Athena's only text SerDe
-    /// with typed columns (LazySimpleSerDe) does not unquote, and the `extra` column of
-    /// nearly every row contains commas.
+    /// Delimited text with a header, gzip. The delimiter is a tab. Athena's only text
+    /// SerDe with typed columns (LazySimpleSerDe) does not unquote, and the `extra`
+    /// column of nearly every row contains commas.
     Csv,
 }
 

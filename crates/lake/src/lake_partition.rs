@@ -23,8 +23,8 @@ pub enum Granularity {
     /// One partition an hour.
     #[default]
     Hour,
-    /// One partition a day, under `hr=all`. It sorts after every hour, so that `hr >= '05'`
-    /// still finds it.
+    /// One partition a day, under `hr=all`. It sorts after every hour, so that `hr >=
+    /// '05'` still finds it.
     Day,
 }
 

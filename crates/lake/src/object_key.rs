@@ -14,9 +14,9 @@ pub enum Kind {
 /// The key of a lake object:
 /// `ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<extension>`.
 ///
-/// First and last are the offsets of the object's *batch*, padded with zeros to 20 digits.
-/// A batch that spans lake partitions gives several objects with the same range. Except
-/// for the `=` of dt and hr, a key has no character that form encoding changes.
+/// First and last are the offsets of the object's *batch*, padded with zeros to 20
+/// digits. A batch that spans lake partitions gives several objects with the same range.
+/// Except for the `=` of dt and hr, a key has no character that form encoding changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     kind: Kind,
@@ -44,8 +44,8 @@ impl ObjectKey {
     /// Prefix of the keys of dead-letter objects.
     pub const DEAD_LETTERS: &str = "dead-letter/";
 
-    /// Returns the key, or `None` if the topic has a character that Kafka does not allow, a
-    /// number is negative, or `first > last`.
+    /// Returns the key, or `None` if the topic has a character that Kafka does not allow,
+    /// a number is negative, or `first > last`.
     pub fn new(
         kind: Kind,
         lake_partition: LakePartition,

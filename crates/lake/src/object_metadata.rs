@@ -16,11 +16,11 @@ pub struct ObjectMetadata {
     pub reasons: BTreeMap<String, u64>,
     /// The attempt of the object's manifest; `None` if another program wrote the object.
     pub attempt: Option<String>,
-    /// The first offset that was left, if retention had taken part of the batch before the
-    /// object was built.
+    /// The first offset that was left, if retention had taken part of the batch before
+    /// the object was built.
     pub lost_below: Option<i64>,
-    /// Number of the manifest's offsets that an operator gave up, as they could not be read
-    /// again. The offsets below `lost_below` do not count.
+    /// Number of the manifest's offsets that an operator gave up, as they could not be
+    /// read again. The offsets below `lost_below` do not count.
     pub skipped: u64,
 }
 

@@ -85,7 +85,8 @@ impl OffsetRuns {
                 base.checked_add(text.parse::<i64>().ok().filter(|number| *number >= 0)?)
             };
             let (first, last) = (number(first)?, number(last)?);
-            // Runs must ascend and have a gap between them, so that a set has one spelling.
+            // Runs must ascend and have a gap between them, so that a set has one
+            // spelling.
             if first > last || runs.last().is_some_and(|(_, before)| first <= *before + 1) {
                 return None;
             }

@@ -8,8 +8,8 @@
 //!    (`If-None-Match: *`). After any answer but success, [`Protocol`] reads the register
 //!    and obeys the manifest that it finds. It takes the manifest for its own only if the
 //!    *whole* body is the one that it sent.
-//! 2. A manifest is sent only if the one before it is complete, that is, if all objects of
-//!    that one exist ([`Standing::Ready`]). So all manifests except the newest are
+//! 2. A manifest is sent only if the one before it is complete, that is, if all objects
+//!    of that one exist ([`Standing::Ready`]). So all manifests except the newest are
 //!    complete, and a start has to check only the newest.
 //! 3. The keys of objects follow from the manifest, their contents from its map of
 //!    offsets, and S3 also refuses a second object of the same key. So it does not matter
@@ -21,8 +21,8 @@
 //!    is read after the records were read and before anything is sent, and an id never
 //!    comes back.
 //!
-//! Hence crashes, zombies, late and repeated PUTs and lost answers change nothing. Neither
-//! do Kafka's committed offsets, which are never read back.
+//! Hence crashes, zombies, late and repeated PUTs and lost answers change nothing.
+//! Neither do Kafka's committed offsets, which are never read back.
 
 use std::sync::Arc;
 
@@ -97,8 +97,8 @@ pub enum Standing<'a> {
         /// The attempt of the newest manifest, if there is one.
         tail: Option<&'a str>,
     },
-    /// As `Ready`, but the log no longer has the offsets from `first` to `last`. They have
-    /// to be registered as a gap.
+    /// As `Ready`, but the log no longer has the offsets from `first` to `last`. They
+    /// have to be registered as a gap.
     Gap {
         /// The first offset that is gone.
         first: i64,
@@ -313,8 +313,9 @@ impl Protocol {
         }
     }
 
-    /// Begins to seal a batch, or to register a gap. Does so only while [`Standing::Ready`]
-    /// or [`Standing::Gap`], and only at `next`, as the chain would have a hole otherwise.
+    /// Begins to seal a batch, or to register a gap. Does so only while
+    /// [`Standing::Ready`] or [`Standing::Gap`], and only at `next`, as the chain would
+    /// have a hole otherwise.
     ///
     /// # Errors
     /// Returns the manifest if its turn has not come.
@@ -328,8 +329,8 @@ impl Protocol {
         }
     }
 
-    /// Starts again, if the log no longer has the next record, or the partition is assigned
-    /// again.
+    /// Starts again, if the log no longer has the next record, or the partition is
+    /// assigned again.
     pub fn restart(&mut self) {
         if !matches!(self.state, State::Failed(_)) {
             self.state = State::Locating;

@@ -60,7 +60,8 @@ impl SealCause {
 pub struct EncodedRatio(f64);
 
 impl Default for EncodedRatio {
-    /// Before the first seal it is gzip's ratio for ticks, which is higher than Parquet's.
+    /// Before the first seal it is gzip's ratio for ticks, which is higher than
+    /// Parquet's.
     fn default() -> Self {
         Self(0.2)
     }

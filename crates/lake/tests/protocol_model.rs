@@ -900,7 +900,7 @@ fn holds_when_retention_moves_the_logs_start() {
 #[test]
 fn holds_when_the_topic_is_made_anew() {
     holds(
-        "topic made anew",
+        "topic recreated",
         World {
             made_anew: true,
             ..World::quiet()

@@ -95,7 +95,8 @@ impl Tick {
     /// Returns the tick in a Kafka value.
     ///
     /// # Errors
-    /// The value is not a JSON object, or a field has a wrong value; the error names both.
+    /// The value is not a JSON object, or a field has a wrong value; the error names
+    /// both.
     ///
     /// ```
     /// use tick::Tick;

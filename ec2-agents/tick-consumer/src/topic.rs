@@ -74,8 +74,8 @@ impl Topic {
         Ok(id)
     }
 
-    /// Refuses brokers that have no topic ids. Tries for [`BROKER_TIMEOUT`], as a broker may be
-    /// starting.
+    /// Refuses brokers that have no topic ids. Tries for [`BROKER_TIMEOUT`], as a broker
+    /// may be starting.
     ///
     /// # Errors
     /// The topic has no id, or no broker reports it.

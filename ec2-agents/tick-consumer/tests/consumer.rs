@@ -191,8 +191,8 @@ async fn a_record_lands_also_when_the_stream_goes_idle() {
     bench.end().await;
 }
 
-/// G4: a record that is no tick is kept with payload, headers, origin and reason, and the
-/// partition goes on.
+/// G4: a record that is not a valid tick is kept with payload, headers, origin and
+/// reason, and the partition goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_is_kept_and_stalls_nothing() {
     let bench = Bench::new().await;

@@ -117,7 +117,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     let said = bench.parked("recreated", &["--topic", "kept"]).await;
     assert!(
         said.contains(
-            "topic \\\"kept\\\" was deleted and made anew since offset 12 of partition 0 was landed"
+            "topic \\\"kept\\\" was deleted and recreated since offset 12 of partition 0 was landed"
         ),
         "{said}"
     );

@@ -10,7 +10,7 @@ pub(crate) struct Announced {
     pub(crate) created: ObjectCreated,
     /// Its metadata; `None` if the object is gone, unreadable or not ours.
     pub(crate) metadata: Option<ObjectMetadata>,
-    /// Whether its records are no ticks.
+    /// Whether its records are dead letters.
     pub(crate) is_dead_letter: bool,
     /// The lake partition in its key.
     pub(crate) lake_partition: Option<LakePartition>,

@@ -3,18 +3,19 @@
 //!
 //! The order of the questions keeps G6. It asks for the crawler's state *before* the
 //! catalog. A crawl that had ended by then has added its partitions, so it did not cover
-//! the partitions that the catalog still does not have. While a crawl is running, no other
-//! is started. If it asked for the catalog first, a crawl could end in between, and the
-//! next crawl would be for partitions that are already covered. If two functions both find
-//! the crawler ready, both call StartCrawler; Glue starts one crawl and answers the other
-//! call with CrawlerRunningException.
+//! the partitions that the catalog still does not have. While a crawl is running, no
+//! other is started. If it asked for the catalog first, a crawl could end in between, and
+//! the next crawl would be for partitions that are already covered. If two functions both
+//! find the crawler ready, both call StartCrawler; Glue starts one crawl and answers the
+//! other call with CrawlerRunningException.
 //!
 //! No crawl ever covers some objects. One kind was deleted before its crawl. If the
 //! message comes a second time, S3 is asked whether the object is present; if it is gone,
-//! the message is acknowledged. The other kind gets no partition from the crawler, such as
-//! a foreign file. If a crawl began after the message and succeeded, it has passed the
+//! the message is acknowledged. The other kind gets no partition from the crawler, such
+//! as a foreign file. If a crawl began after the message and succeeded, it has passed the
 //! object over, and no other is started for it. The message still waits: for a crawl that
-//! somebody starts by hand or that is due for other objects, or for the dead-letter queue.
+//! somebody starts by hand or that is due for other objects, or for the dead-letter
+//! queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;

@@ -112,8 +112,8 @@ async fn a_version_below_a_delete_marker_is_gone() {
     bench.processes.stop_all().await;
 }
 
-/// Objects count as present if S3 takes the call and never answers. There are more objects
-/// than calls at a time, but the crawl still starts before the deadline.
+/// Objects count as present if S3 takes the call and never answers. There are more
+/// objects than calls at a time, but the crawl still starts before the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_counts_as_present_if_s3_does_not_answer() {
     let bench = Bench::new().await;
@@ -163,7 +163,8 @@ async fn an_object_is_not_looked_for_when_its_message_comes_for_the_first_time()
     bench.processes.stop_all().await;
 }
 
-/// Each invocation of a warm environment wrote the gauge again, and the alarm never ended.
+/// Each invocation of a warm environment wrote the gauge again, and the alarm never
+/// ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let folder = tempfile::tempdir().expect("a folder");

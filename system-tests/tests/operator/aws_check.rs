@@ -79,7 +79,8 @@ const WRITING: [&str; 7] = [
     "alarm-publishes",
 ];
 
-/// Steps and the permission that each lacks without any: a service of each kind of answer.
+/// Steps and the permission that each lacks without any: a service of each kind of
+/// answer.
 const PERMISSIONS: [(&str, &str); 10] = [
     ("no-ingress", "ec2:DescribeSecurityGroups"),
     ("settings-readable", "ssm:GetParameter"),

@@ -101,7 +101,8 @@ fn instance(host: &str, records: &[Value], interfaces: &[Value]) -> Result<Strin
 mod tests {
     use super::*;
 
-    /// No local stack has brokers of its own: only the template shows that the names hold.
+    /// No local stack has brokers of its own: only the template shows that the names
+    /// hold.
     #[test]
     fn the_names_that_the_steps_look_for_are_in_the_template() {
         let template = include_str!("../../../template.yaml");

@@ -32,8 +32,8 @@ pub(crate) struct Options {
     /// Ticks to land in each format
     #[arg(long, default_value_t = 4_000_000)]
     ticks: u64,
-    /// Another tick-consumer, for example of another commit. Both land the topic in turns,
-    /// and the ratio is printed
+    /// Another tick-consumer, for example of another commit. Both land the topic in
+    /// turns, and the ratio is printed
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// Number of times that each consumer lands the topic in each format; its lowest CPU
@@ -331,8 +331,8 @@ impl Bench<'_> {
         Ok((used, seconds))
     }
 
-    /// Lands a steady stream. Returns the freshness (p50, p99) of its records, and the time
-    /// from the session's end until a killed consumer's partitions land again.
+    /// Lands a steady stream. Returns the freshness (p50, p99) of its records, and the
+    /// time from the session's end until a killed consumer's partitions land again.
     async fn steady(&self) -> Result<((f64, f64), f64)> {
         self.kafka.create_topic("steady", PARTITIONS).await?;
         self.ministack.aws.create_bucket("steady").await?;

@@ -396,7 +396,8 @@ async fn torture(
         consumers.processes.signal(process, Signal::CONT).await;
     }
     if let Some(poison) = poison {
-        // The replacement of a killed consumer gets its partitions only after the session.
+        // The replacement of a killed consumer gets its partitions only after the
+        // session.
         let deadline = Instant::now() + FREEZE_DURATION;
         while consumers.count_in_logs("\"event\":\"partition_parked\"") == 0
             && Instant::now() < deadline
@@ -408,9 +409,9 @@ async fn torture(
     Ok(())
 }
 
-/// Waits until the manifests account for every acknowledged record. Restarts consumers that
-/// have ended, as systemd does. For example, a dying broker may end the session of a static
-/// member; the member is then fenced and has to end.
+/// Waits until the manifests account for every acknowledged record. Restarts consumers
+/// that have ended, as systemd does. For example, a dying broker may end the session of a
+/// static member; the member is then fenced and has to end.
 async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<()> {
     let topic = consumers.topic.clone();
     let s3 = aws_sdk_s3::Client::new(consumers.ministack.aws.config());

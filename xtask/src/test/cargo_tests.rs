@@ -9,8 +9,8 @@ use tokio::process::Command;
 
 use super::checks::Counts;
 
-/// Tests at once, if the machine has fewer cores: the three that wait for a stack of their
-/// own run together (`.config/nextest.toml`).
+/// Tests at once, if the machine has fewer cores: the three that wait for a stack of
+/// their own run together (`.config/nextest.toml`).
 const MIN_TEST_THREADS: usize = 3;
 /// Time between two looks at nextest's output.
 const LOOK: Duration = Duration::from_millis(500);
@@ -52,8 +52,8 @@ pub(crate) async fn clippy(
         .await
 }
 
-/// Runs the tests of the whole workspace with nextest, or those whose name or file has the
-/// filter in it, and counts them. Prints names and times as they come.
+/// Runs the tests of the whole workspace with nextest, or those whose name or file has
+/// the filter in it, and counts them. Prints names and times as they come.
 pub(crate) async fn tests(
     filter: Option<&str>,
     repository: &Repository,
@@ -136,8 +136,8 @@ pub(crate) async fn doctests(
     Ok(Counts { passed, failed: 0 })
 }
 
-/// The figures of nextest's last line, such as `Summary [ 1.2s] 12 tests run: 11 passed, 1
-/// timed out, 0 skipped`: a test that has not passed has failed.
+/// The figures of nextest's last line, such as `Summary [ 1.2s] 12 tests run: 11 passed,
+/// 1 timed out, 0 skipped`: a test that has not passed has failed.
 fn summary(line: &str) -> Option<Counts> {
     let (_, figures) = line
         .trim_start()

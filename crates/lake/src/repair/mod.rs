@@ -62,7 +62,7 @@ pub struct Room {
 /// Why a manifest's objects cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// A record is no tick for this version, and was one for the manifest's.
+    /// A record is not a valid tick for this version, and was one for the manifest's.
     #[error(
         "offset {offset} was a tick for {writer} and is none for this version ({reason}); run \
          {writer} until the batch is complete"

@@ -9,7 +9,7 @@ pub(super) fn explain(fault: &Fault, errands: &Errands) -> anyhow::Error {
     let partition = errands.partition;
     match fault {
         Fault::TopicMadeAnew { was, now, next } => anyhow!(
-            "topic {topic:?} was deleted and made anew since offset {next} of partition \
+            "topic {topic:?} was deleted and recreated since offset {next} of partition \
              {partition} was landed (topic id {was} → {now})\n  \
              the lake in s3://{bucket}/ holds the old topic: land the new one into another bucket \
              (setting lake.bucket) or under another topic's name"
