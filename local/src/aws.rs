@@ -7,7 +7,7 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 /// Region of the local AWS.
 pub const REGION: &str = "us-east-1";
 /// Access key and secret of the local AWS's root.
-const KEY: &str = "test";
+const ROOT_KEY: &str = "test";
 
 /// The local AWS for its clients.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Aws {
 impl Aws {
     /// Returns root's clients of the local AWS at an endpoint.
     pub async fn at(endpoint: &str) -> Self {
-        Self::with_key(endpoint, KEY, KEY).await
+        Self::with_key(endpoint, ROOT_KEY, ROOT_KEY).await
     }
 
     /// Returns the clients of a user of the same local AWS, by the user's access key.

@@ -16,9 +16,9 @@ use system_tests::{
 use tokio::process::Command;
 
 /// Limit of each wait: for a broker's interface and volume, its topic, and a record.
-const PATIENCE: Duration = Duration::from_secs(180);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(180);
 /// Size of the volume, in bytes; a sparse file.
-const VOLUME: u64 = 2 << 30;
+const VOLUME_BYTES: u64 = 2 << 30;
 
 /// Each action of a broker's role without which it does not come up, and its message
 /// then.
@@ -111,7 +111,7 @@ impl Broker {
     async fn keeps_the_record(&self) -> Result<()> {
         let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning \
                     --max-messages 1 --timeout-ms 10000";
-        wait_until("the record", PATIENCE, || async {
+        wait_until("the record", WAIT_TIMEOUT, || async {
             Ok(self
                 .kafka(read)
                 .await
@@ -165,7 +165,7 @@ async fn scenarios(work: &Workspace) -> Result<()> {
         latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
     shellcheck(tools, &work.processes, &work.folder, "broker", &user_data).await?;
     let file = work.folder.join("volume.img");
-    std::fs::File::create(&file)?.set_len(VOLUME)?;
+    std::fs::File::create(&file)?.set_len(VOLUME_BYTES)?;
     let disk = Loop::of(&file).await?;
     let mut cluster = Cluster {
         work,
@@ -340,14 +340,14 @@ impl Cluster<'_> {
         };
         wait_until(
             "the interface is attached, or the boot has failed",
-            PATIENCE,
+            WAIT_TIMEOUT,
             || async { Ok(self.attachment().await?.is_some() || has_failed().await?) },
         )
         .await?;
         network.add_address(&self.address).await?;
         wait_until(
             "the volume is attached, or the boot has failed",
-            PATIENCE,
+            WAIT_TIMEOUT,
             || async { Ok(self.volume_is_attached().await? || has_failed().await?) },
         )
         .await?;
@@ -435,7 +435,7 @@ impl Cluster<'_> {
         ready(&first.instance).await.context("first broker")?;
         let topic_log = "/var/log/ticklake/kafka-topic.log";
         let refused = "not authorized to perform: ssm:GetParameter";
-        says(&first.instance, topic_log, refused, PATIENCE).await?;
+        says(&first.instance, topic_log, refused, WAIT_TIMEOUT).await?;
         self.role.restore().await?;
         for unit in [
             "kafka.service",
@@ -447,7 +447,7 @@ impl Cluster<'_> {
             verify_unit(&first.instance, unit).await?;
         }
         let configured = "Completed updating config for topic ticks";
-        says(&first.instance, topic_log, configured, PATIENCE).await?;
+        says(&first.instance, topic_log, configured, WAIT_TIMEOUT).await?;
         self.follows_its_parameter(&first)
             .await
             .context("another parameter of the topic")?;
@@ -496,7 +496,7 @@ impl Cluster<'_> {
             .keeps_the_record()
             .await
             .context("after another broker took its place")?;
-        says(&second.instance, topic_log, configured, PATIENCE).await?;
+        says(&second.instance, topic_log, configured, WAIT_TIMEOUT).await?;
         let topic = second.instance.read(topic_log).await?;
         ensure!(
             !topic.contains("Created topic"),

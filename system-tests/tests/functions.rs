@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 const LAKE: &str = "ticklake-lake";
 /// How long a mail may take to the mailbox.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Functions<'a> {
     work: &'a Workspace,
@@ -561,7 +561,7 @@ impl Functions<'_> {
 
     async fn wait_for_mail(&self, is_there: impl Fn(&BTreeMap<String, u64>) -> bool) -> Result<()> {
         let what = "a mail that was to come";
-        wait_until(what, PATIENCE, async || Ok(is_there(&self.listed())))
+        wait_until(what, MAIL_TIMEOUT, async || Ok(is_there(&self.listed())))
             .await
             .with_context(|| format!("{:?}", self.stack.mailbox.mails()))
     }

@@ -25,8 +25,8 @@ const START_CRAWLER: &str = "AWSGlue.StartCrawler";
 /// Messages that SQS takes in one call.
 const PER_CALL: usize = 10;
 /// Calls in flight.
-const CALLS: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(240);
+const MAX_CALLS_IN_FLIGHT: usize = 8;
+const LOAD_TIMEOUT: Duration = Duration::from_secs(240);
 /// Visibility timeouts for the test, in seconds, so that nobody waits 300 s to see
 /// deferred messages acknowledged. `notify`'s stays beyond its deadline.
 const VISIBILITY: [(&str, &str); 2] = [("CrawlQueueUrl", "15"), ("NotifyQueueUrl", "40")];
@@ -91,9 +91,9 @@ async fn burst(work: &Workspace) -> Result<()> {
     let mut left = u64::MAX;
     while left > 0 {
         ensure!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < LOAD_TIMEOUT,
             "{left} messages are in the queues after {} s",
-            PATIENCE.as_secs()
+            LOAD_TIMEOUT.as_secs()
         );
         sleep(Duration::from_millis(500)).await;
         left = waiting(&sqs, queue("CrawlQueueUrl")?).await?
@@ -228,7 +228,9 @@ async fn send(stack: &Stack, sqs: &aws_sdk_sqs::Client) -> Result<BTreeSet<Strin
         );
         Ok(())
     });
-    sent.buffer_unordered(CALLS).try_collect::<()>().await?;
+    sent.buffer_unordered(MAX_CALLS_IN_FLIGHT)
+        .try_collect::<()>()
+        .await?;
     Ok((0..OBJECTS)
         .map(|n| format!("s3://{bucket}/{}", key(n)))
         .collect())

@@ -11,7 +11,7 @@ use system_tests::{Workspace, expect_known, send, set_attribute};
 use tokio::time::sleep;
 
 /// The time limit for a function to meet a missing permission.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects at once, so that some are left in the queue for the function to fetch.
 const BURST: u32 = 40;
 
@@ -239,7 +239,7 @@ async fn all_is_well(stack: &Stack) -> Result<()> {
     }
     wait_until(
         "the mails and the crawl, with all permissions",
-        PATIENCE,
+        EFFECT_TIMEOUT,
         async || {
             let mails = stack.mailbox.mails();
             let is_told = |n| {
@@ -293,7 +293,7 @@ impl<'a> Log<'a> {
     async fn wait_for(&self, words: &[&str]) -> Result<()> {
         wait_until(
             &format!("a line with {words:?} in {}", self.path.display()),
-            PATIENCE,
+            EFFECT_TIMEOUT,
             async || Ok(self.line(words)?.is_some()),
         )
         .await

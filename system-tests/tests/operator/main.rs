@@ -27,7 +27,7 @@ mod user;
 /// Ticks that are sent at a time.
 const TICKS: u64 = 500;
 /// The time limit for an agent to meet a missing permission.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
 const TRIED_ELSEWHERE: [(&str, &str); 11] = [
@@ -233,8 +233,10 @@ impl Operator<'_> {
         let log = self.work.log(name);
         let process = self.work.processes.start(name, &mut command, &log).await?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        let heard =
-            local::wait_until(wanted, PATIENCE, || async { Ok(said().contains(wanted)) }).await;
+        let heard = local::wait_until(wanted, EFFECT_TIMEOUT, || async {
+            Ok(said().contains(wanted))
+        })
+        .await;
         let status = self
             .work
             .processes

@@ -9,9 +9,9 @@ use super::outcome::Outcome;
 use super::stack::Stack;
 
 /// How long a crawl may take.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const CRAWL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Time between two looks at a crawl.
-const LOOK: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 async fn crawler(stack: &Stack) -> Result<Value> {
     let name = json!({"Name": stack.output("CrawlerName")?});
@@ -76,11 +76,17 @@ pub(super) async fn crawl_now(stack: &Stack) -> Result<Outcome> {
         _ => {}
     }
     let is_last = |crawler: &Value| has_ended(crawler, &before);
-    let crawler = ask_until(PATIENCE, LOOK, async || crawler(stack).await, is_last).await?;
+    let crawler = ask_until(
+        CRAWL_TIMEOUT,
+        POLL_INTERVAL,
+        async || crawler(stack).await,
+        is_last,
+    )
+    .await?;
     if is_last(&crawler) {
         return Ok(judge_crawl(&crawler["LastCrawl"]));
     }
-    let (state, minutes) = (text(&crawler["State"]), PATIENCE.as_secs() / 60);
+    let (state, minutes) = (text(&crawler["State"]), CRAWL_TIMEOUT.as_secs() / 60);
     let seen = format!("the crawler is {state} after {minutes} minutes");
     Ok(Outcome::of(false, seen, "a crawl that has ended"))
 }

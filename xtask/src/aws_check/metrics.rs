@@ -14,9 +14,9 @@ const NAMESPACE: &str = "ticklake";
 const OF_FAILURES: [&str; 1] = ["PublishFailures"];
 /// Minutes that are looked at, up to two minutes ago: the CloudWatch agent and CloudWatch
 /// take their time.
-const MINUTES: i64 = 15;
+const WINDOW_MINUTES: i64 = 15;
 /// Number of those minutes that must have all consumers: one reports late now and then.
-const ENOUGH: usize = 13;
+const MIN_DATAPOINTS: usize = 13;
 
 /// `metrics-arrive`
 pub(super) async fn arrive(stack: &Stack) -> Result<Outcome> {
@@ -84,7 +84,7 @@ fn window(now: Timestamp) -> Result<(Timestamp, Timestamp)> {
         .smallest(Unit::Minute)
         .mode(RoundMode::Trunc);
     let end = now.round(to_the_minute)? - SignedDuration::from_mins(2);
-    Ok((end - SignedDuration::from_mins(MINUTES), end))
+    Ok((end - SignedDuration::from_mins(WINDOW_MINUTES), end))
 }
 
 fn judge_report(minutes: &[Value], consumers: u64) -> Outcome {
@@ -95,10 +95,10 @@ fn judge_report(minutes: &[Value], consumers: u64) -> Outcome {
     };
     let full = minutes.iter().filter(has_all).count();
     Outcome::of(
-        full >= ENOUGH,
-        format!("ticklake_ready of {consumers} or more in {full} of {MINUTES} minutes"),
+        full >= MIN_DATAPOINTS,
+        format!("ticklake_ready of {consumers} or more in {full} of {WINDOW_MINUTES} minutes"),
         &format!(
-            "{ENOUGH} minutes; have the instances run for 17 minutes, \
+            "{MIN_DATAPOINTS} minutes; have the instances run for 17 minutes, \
              and do their CloudWatch agents run?"
         ),
     )

@@ -11,9 +11,9 @@ use super::outcome::Outcome;
 use super::stack::Stack;
 
 /// How long a query may take.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time between two looks at a query.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Most queries that one call takes.
 const BATCH: usize = 50;
 
@@ -101,7 +101,7 @@ pub(super) async fn run(stack: &Stack) -> Result<Outcome> {
     Ok(Outcome::of_faults(&faults, names.join(", "), "SUCCEEDED"))
 }
 
-/// Runs a query; returns its execution when it has ended, or after [`PATIENCE`].
+/// Runs a query; returns its execution when it has ended, or after [`QUERY_TIMEOUT`].
 async fn execute(stack: &Stack, sql: &str) -> Result<Value> {
     let asked = json!({
         "QueryString": sql,
@@ -114,7 +114,7 @@ async fn execute(stack: &Stack, sql: &str) -> Result<Value> {
         let execution = stack.call("athena", "get_query_execution", id.clone());
         Ok(execution.await?["QueryExecution"].take())
     };
-    ask_until(PATIENCE, LOOK, ask, |execution: &Value| {
+    ask_until(QUERY_TIMEOUT, POLL_INTERVAL, ask, |execution: &Value| {
         !["QUEUED", "RUNNING"].contains(&text(&execution["Status"]["State"]))
     })
     .await

@@ -13,7 +13,7 @@ use super::checks::Counts;
 /// their own run together (`.config/nextest.toml`).
 const MIN_TEST_THREADS: usize = 3;
 /// Time between two looks at nextest's output.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn format(
     repository: &Repository,
@@ -79,7 +79,7 @@ pub(crate) async fn tests(
     let status = loop {
         tokio::select! {
             status = processes.wait(process) => break status?,
-            () = tokio::time::sleep(LOOK) => output.print_new()?,
+            () = tokio::time::sleep(POLL_INTERVAL) => output.print_new()?,
         }
     };
     output.print_new()?;
