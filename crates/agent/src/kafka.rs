@@ -177,7 +177,7 @@ impl KafkaSettings {
                 let text = aws::secret(secret).map_err(wrong)?;
                 // Not serde's message: it may quote the password.
                 let login: Login = serde_json::from_str(&text).map_err(|_| {
-                    wrong("it is no JSON object with username and password".to_owned())
+                    wrong("it is not a JSON object with username and password".to_owned())
                 })?;
                 self.options.extend([
                     ("sasl.username".to_owned(), login.username),

@@ -30,7 +30,7 @@ pub enum DecodeError {
     #[error("a line is not JSON with kafka_partition and kafka_offset: {0}")]
     Json(#[from] serde_json::Error),
     /// Its columns are not ours.
-    #[error("it has no columns kafka_partition and kafka_offset where ours have them")]
+    #[error("its columns kafka_partition and kafka_offset are not where lake objects have them")]
     Columns,
 }
 

@@ -244,7 +244,7 @@ mod tests {
         memory.set_open(0, 0);
         tokio::time::timeout(std::time::Duration::from_secs(5), wait)
             .await
-            .expect("alone, and told so");
+            .expect("alone, and it knows");
     }
 
     #[test]

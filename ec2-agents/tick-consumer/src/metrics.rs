@@ -80,7 +80,7 @@ pub(crate) const SEALED_BATCHES: LabelledCounter = LabelledCounter {
 };
 pub(crate) const RETRIES: LabelledCounter = LabelledCounter {
     name: "ticklake_retries_total",
-    label: "what",
+    label: "operation",
     meaning: "Attempts that failed and are made again, by their kind",
 };
 

@@ -172,7 +172,7 @@ impl Readers {
         self.readers.remove(&partition);
         let cause = ended
             .err()
-            .map_or_else(|| anyhow!("nobody has told it to"), Error::from);
+            .map_or_else(|| anyhow!("no shutdown was requested"), Error::from);
         cause.context(format!(
             "the task of partition {partition} has ended; this is a fault in tick-consumer"
         ))

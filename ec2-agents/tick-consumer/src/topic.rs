@@ -56,12 +56,12 @@ impl Topic {
     pub(crate) async fn id(&self) -> Result<String, LogError> {
         let asked = Instant::now();
         let mut known = self.id.lock().await;
-        if let Some((told, id)) = &known.id
-            && *told >= asked
+        if let Some((asked_at, id)) = &known.id
+            && *asked_at >= asked
         {
             return Ok(id.clone());
         }
-        let told = Instant::now();
+        let asked_at = Instant::now();
         let client = Arc::clone(&self.client);
         let kafka = Arc::clone(&self.kafka);
         let broker = known.broker.take();
@@ -70,7 +70,7 @@ impl Topic {
             .await
             .map_err(|_| LogError::Panicked("question for the topic's id"))??;
         known.broker = Some(broker);
-        known.id = Some((told, id.clone()));
+        known.id = Some((asked_at, id.clone()));
         Ok(id)
     }
 

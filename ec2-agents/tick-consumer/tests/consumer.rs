@@ -396,7 +396,11 @@ async fn an_outage_of_s3_delays_rows_and_loses_none() {
     bench.s3.switch(false);
     bench.produce_ticks(3, 20).await;
     bench
-        .wait_for_event("consumer", "retrying", json!({"what": "put an object"}))
+        .wait_for_event(
+            "consumer",
+            "retrying",
+            json!({"operation": "put an object"}),
+        )
         .await;
     bench.produce_ticks(3, 20).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -423,10 +427,10 @@ async fn a_conflict_of_s3_is_answered_by_the_object_again_only_after_a_wait() {
     // The waits that the log names tell more than a clock, which a busy machine slows
     // down.
     for wait in [0.1, 0.2, 0.4, 0.8] {
-        let fields = json!({"what": "put an object", "retry_in_seconds": wait});
+        let fields = json!({"operation": "put an object", "retry_in_seconds": wait});
         bench.wait_for_event("consumer", "retrying", fields).await;
     }
-    let waits = json!({"what": "put an object"});
+    let waits = json!({"operation": "put an object"});
     let waits = bench.events("consumer", "retrying", &waits).len() as u64;
     let puts = proxy.thrown()[&Fault::Conflict];
     assert!(
@@ -451,7 +455,7 @@ async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
     bench.s3.switch(false);
     bench.produce_ticks(0, 10).await;
     bench
-        .wait_for_event("first", "retrying", json!({"what": "put an object"}))
+        .wait_for_event("first", "retrying", json!({"operation": "put an object"}))
         .await;
     bench.stop(process, "first").await;
     assert!(

@@ -82,9 +82,9 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert!(
         !is_whole
-            && report["partitions"][0]["told"][0]
+            && report["partitions"][0]["fault_messages"][0]
                 .as_str()
-                .is_some_and(|told| told.contains("is missing: 5 offsets")),
+                .is_some_and(|message| message.contains("is missing: 5 offsets")),
         "{said}"
     );
     bench.end().await;

@@ -229,7 +229,7 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
     let refused =
         "offset 2 is in the batch from 0 to 3, and the log did not give it when it was read again";
-    let fields = json!({"what": "read back", "error": refused});
+    let fields = json!({"operation": "read back", "error": refused});
     bench.wait_for_event("consumer", "retrying", fields).await;
     let lake = bench.landed(0).await;
     assert_eq!(lake.objects.len(), 0, "{:?}", lake.objects.keys());

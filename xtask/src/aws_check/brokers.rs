@@ -85,7 +85,7 @@ fn instance(host: &str, records: &[Value], interfaces: &[Value]) -> Result<Strin
         .iter()
         .find(|interface| interface["PrivateIpAddress"] == address)
         .ok_or(format!(
-            "{host} is {address}, which is no interface of the stack"
+            "{host} is {address}, which is not an interface of the stack"
         ))?;
     if interface["Status"] != "in-use" {
         let status = text(&interface["Status"]);
@@ -149,7 +149,7 @@ mod tests {
         );
         let all = "kafka-1.t.internal:9092,kafka-2.t.internal:9092,kafka-3.t.internal:9092";
         let wanted = "kafka-1.t.internal is 10.0.0.9, whose interface is available, \
-                      kafka-2.t.internal is 10.0.1.9, which is no interface of the stack, \
+                      kafka-2.t.internal is 10.0.1.9, which is not an interface of the stack, \
                       kafka-3.t.internal has no address; wanted ";
         let Outcome::Failed(said) = judge_registered(all, &records, &[interface("available")])
         else {

@@ -72,7 +72,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: what deployments would be",
+            "template: rules and conditions",
             template::deployments(repository, tools, processes, folder),
         )
         .await;
@@ -84,7 +84,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: what it repeats",
+            "template: repeated names",
             deployment::references(repository, tools, processes, folder),
         )
         .await;

@@ -58,7 +58,7 @@ pub(super) async fn each(
         for line in BufReader::new(GzDecoder::new(stored.body.as_ref())).lines() {
             let line = line.with_context(place)?;
             let (_, partition, letter) = DeadLetter::from_json(&line)
-                .with_context(|| format!("{} has a line that is no dead letter", place()))?;
+                .with_context(|| format!("{} has a line that is not a dead letter", place()))?;
             if choice
                 .reason
                 .as_ref()
