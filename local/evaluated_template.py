@@ -112,6 +112,11 @@ class EvaluatedTemplate:
         return text
 
 
+def listed(value):
+    """Returns a list; a policy may have a single value in its place."""
+    return value if isinstance(value, list) else [value]
+
+
 def references(value):
     """Yields the names of the resources that a value refers to."""
     if isinstance(value, str):

@@ -5,15 +5,13 @@ What a resource type takes comes from its CloudFormation schema: the permissions
 
 import fnmatch
 import json
-import pathlib
 import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from translate_template import translate
+from evaluated_template import listed
+from test_template import ROOT, TEMPLATE
 
-ROOT = pathlib.Path(__file__).parent.parent
-TEMPLATE = translate(ROOT / "template.yaml")
 FILES = sorted((ROOT / "docs/deployer-policy").glob("*.json"))
 # As long as names may reasonably get: a policy that fits with these fits.
 NAMES = {
@@ -40,7 +38,7 @@ BESIDE = {
     "SAM's stacks": [
         f"cloudformation:{call}"
         for call in """CreateChangeSet DescribeChangeSet ListChangeSets ExecuteChangeSet DescribeStacks DescribeStackEvents
-            GetTemplate GetTemplateSummary DeleteStack""".split()
+            GetTemplate GetTemplateSummary DeleteStack TagResource UntagResource""".split()
     ],
     # `sam delete` looks for a stack of images, which there is none of.
     "SAM's stack of images": ["cloudformation:DescribeStacks"],
@@ -110,7 +108,7 @@ ARNS = {
         "arn:aws:iam::ACCOUNT:role/STACK-ConsumerRole-1",
         "*",
     ],
-    "AWS::Budgets::Budget": ["arn:aws:budgets::ACCOUNT:budget/STACK"],
+    "AWS::Budgets::Budget": ["arn:aws:budgets::ACCOUNT:budget/STACK-REGION-you@example.com"],
     "AWS::CloudWatch::Alarm": ["arn:aws:cloudwatch:REGION:ACCOUNT:alarm:STACK-StalledAlarm-1"],
     "AWS::CloudWatch::Dashboard": ["arn:aws:cloudwatch::ACCOUNT:dashboard/STACK"],
     "AWS::DLM::LifecyclePolicy": ["*"],
@@ -139,7 +137,8 @@ ARNS = {
     "AWS::Route53::HostedZone": ["*"],
     "AWS::Route53::RecordSet": ["arn:aws:route53:::hostedzone/1"],
     "AWS::S3::*": ["arn:aws:s3:::LAKE"],
-    "AWS::SNS::*": ["arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
+    "AWS::SNS::Subscription": ["*", "arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
+    "AWS::SNS::Topic*": ["arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
     "AWS::SQS::*": ["arn:aws:sqs:REGION:ACCOUNT:STACK-CrawlQueue-1"],
     "AWS::SSM::Parameter": ["arn:aws:ssm:REGION:ACCOUNT:parameter/STACK/lake-bucket"],
     "SAM's stacks": ["arn:aws:cloudformation:REGION:ACCOUNT:stack/STACK/1", "arn:aws:cloudformation:REGION:ACCOUNT:stack/aws-sam-cli-managed-default/1"],
@@ -148,10 +147,6 @@ ARNS = {
     "SAM's bucket": ["arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1"],
     "SAM's artifacts": ["arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1/1"],
 }
-
-
-def listed(value):
-    return value if isinstance(value, list) else [value]
 
 
 def statements():

@@ -9,7 +9,7 @@ import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from evaluated_template import EvaluatedTemplate, references
+from evaluated_template import EvaluatedTemplate, listed, references
 from translate_template import translate
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -49,14 +49,13 @@ def actions(deployment, role):
 def allowed(policies):
     """Returns the actions that policies allow."""
     statements = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
-    listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
-    return {action for actions in listed for action in actions}
+    return {action for statement in statements for action in listed(statement["Action"])}
 
 
 def replacing(kind, before, after):
     """Returns the properties whose change makes CloudFormation replace a resource."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
-    fixed = (path.removeprefix("/properties/") for path in schema["createOnlyProperties"])
+    fixed = (path.removeprefix("/properties/") for path in schema.get("createOnlyProperties", []))
     return {name for name in fixed if before.get(name) != after.get(name)}
 
 
@@ -268,9 +267,9 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed(**MSK).outputs()["AgentSubnetIds"], "subnet-1,subnet-2")
 
     def test_sam_build_reads_the_outputs(self):
-        """`sam build` takes an output with the name of a parameter for the parameter's value, and fails if that is a list."""
-        lists = {name for name, parameter in TEMPLATE["Parameters"].items() if parameter["Type"] == "CommaDelimitedList"}
-        self.assertEqual(lists & TEMPLATE["Outputs"].keys(), set())
+        """`sam build` replaces an output's name by the value of the parameter with that name, and fails with a TypeError if the value is a list."""
+        for name in TEMPLATE["Outputs"].keys() & TEMPLATE["Parameters"].keys():
+            self.assertNotIn("List", TEMPLATE["Parameters"][name]["Type"], f"give output {name} another name: sam build breaks if it is that of a list parameter")
 
     def test_a_stack_with_brokers_can_be_deleted(self):
         """A hosted zone cannot be deleted if instances wrote records into it. So the stack owns names and addresses."""
@@ -296,6 +295,7 @@ class Template(unittest.TestCase):
         deployment = deployed(**{**MSK, "KafkaSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:kafka"})
         for role in ("ConsumerRole", "ProducerRole"):
             self.assertLessEqual({"secretsmanager:GetSecretValue", "kafka-cluster:Connect", "kafka-cluster:WriteData"}, actions(deployment, role), role)
+        self.assertIn("kafka-cluster:ReadData", actions(deployment, "ConsumerRole"))
         self.assertNotIn("kafka-cluster:ReadData", actions(deployment, "ProducerRole"))
         topics = [s["Resource"] for s in deployment.properties("AgentPolicy")["PolicyDocument"]["Statement"] if "kafka-cluster:WriteData" in s["Action"]]
         self.assertEqual(topics, ["arn:aws:kafka:us-east-1:1:topic/c/1/ticks"])

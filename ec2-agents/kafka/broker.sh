@@ -134,15 +134,22 @@ ENVIRONMENT
 
 kafka() { timeout 120 java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
 
-# The cluster id is the same on every broker of the stack: it comes from the stack's id.
+# The cluster id comes from the stack's id, so it is the same on every broker of a new stack. A
+# volume that was made from a snapshot keeps the id of its old cluster.
 cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
 print(base64.urlsafe_b64encode(hashlib.sha256(sys.stdin.buffer.read()).digest()[:16]).decode().rstrip("="))')
-is_new=false
+# Whether the volume is new to this stack. One that was made from a snapshot has data, too. The
+# cluster id shows it for volumes without the file, which earlier versions did not write.
+is_new=true
+if grep --quiet --no-messages --line-regexp --fixed-strings "$STACK_ID" "$DATA/stack" ||
+  grep --quiet --no-messages --line-regexp --fixed-strings "cluster.id=$cluster" "$DATA/log/meta.properties"; then
+  is_new=false
+fi
 if [[ ! -e $DATA/log/meta.properties ]]; then
-  is_new=true
   kafka kafka.tools.StorageTool format --cluster-id "$cluster" --config /etc/ticklake/kafka.properties
   chown -R kafka:kafka "$DATA"
 fi
+echo "$STACK_ID" > "$DATA/stack"
 
 watch kafka.cloudwatch.json
 systemctl daemon-reload

@@ -13,8 +13,8 @@ use crate::processes::wait_until;
 use crate::tools::kafka_jars;
 use crate::{ProcessId, Processes, Repository};
 
-/// Apache Kafka in KRaft mode on 127.0.0.1. Each broker is a process of its own and also a
-/// controller.
+/// Apache Kafka in KRaft mode on 127.0.0.1. Each broker is a process of its own and also
+/// a controller.
 pub(crate) struct ApacheKafka {
     processes: Processes,
     jars: String,
@@ -274,8 +274,8 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
             "ssl.keystore.type=PKCS12".to_owned(),
             format!("ssl.keystore.password={PASSWORD}"),
             "sasl.enabled.mechanisms=SCRAM-SHA-512,OAUTHBEARER".to_owned(),
-            // Accepts unsigned JSON web tokens and refuses MSK's tokens. Its refusal shows
-            // that a token of MSK has reached it.
+            // Accepts unsigned JSON web tokens and refuses MSK's tokens. Its refusal
+            // shows that a token of MSK has reached it.
             "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=\
              org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
              unsecuredLoginStringClaim_sub=\"broker\";"

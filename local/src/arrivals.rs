@@ -1,4 +1,4 @@
-//! Waits for ticks in the places where users look: S3, the catalog, the mails, Athena.
+//! Waits for ticks in the places that users look at: S3, the catalog, the mails, Athena.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -83,27 +83,13 @@ pub async fn all_crawled(
         .filter_map(|(key, _)| LakePartition::of_key(key))
         .map(|partition| vec![partition.dt(), partition.hr()])
         .collect();
-    let database = deployment.output("DatabaseName")?;
-    let table = deployment.output("TableName")?;
-    let glue = aws_sdk_glue::Client::new(aws.config());
+    let (database, table) = (
+        deployment.output("DatabaseName")?,
+        deployment.output("TableName")?,
+    );
     let start = Instant::now();
     loop {
-        let mut known = BTreeSet::new();
-        let mut pages = glue
-            .get_partitions()
-            .database_name(database)
-            .table_name(table)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page
-                .with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
-            known.extend(
-                page.partitions()
-                    .iter()
-                    .map(|partition| partition.values().to_vec()),
-            );
-        }
+        let known = partitions(aws, deployment).await?;
         let missing: Vec<String> = wanted
             .difference(&known)
             .map(|values| values.join("/"))
@@ -120,6 +106,34 @@ pub async fn all_crawled(
         }
         sleep(POLL_INTERVAL).await;
     }
+}
+
+/// Returns the values of each partition that the table has in the catalog.
+///
+/// # Errors
+/// Glue refuses, or has no such table.
+pub async fn partitions(aws: &Aws, deployment: &Deployment) -> Result<BTreeSet<Vec<String>>> {
+    let (database, table) = (
+        deployment.output("DatabaseName")?,
+        deployment.output("TableName")?,
+    );
+    let mut pages = aws_sdk_glue::Client::new(aws.config())
+        .get_partitions()
+        .database_name(database)
+        .table_name(table)
+        .into_paginator()
+        .send();
+    let mut known = BTreeSet::new();
+    while let Some(page) = pages.next().await {
+        let page =
+            page.with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
+        known.extend(
+            page.partitions()
+                .iter()
+                .map(|partition| partition.values().to_vec()),
+        );
+    }
+    Ok(known)
 }
 
 /// Waits until every object is listed in a mail. Returns the mails.

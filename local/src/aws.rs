@@ -1,12 +1,13 @@
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
 /// Region of the local AWS.
 pub const REGION: &str = "us-east-1";
 /// Access key and secret of the local AWS's root.
-const KEY: &str = "test";
+const ROOT_KEY: &str = "test";
 
 /// The local AWS for its clients.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ pub struct Aws {
 impl Aws {
     /// Returns root's clients of the local AWS at an endpoint.
     pub async fn at(endpoint: &str) -> Self {
-        Self::with_key(endpoint, KEY, KEY).await
+        Self::with_key(endpoint, ROOT_KEY, ROOT_KEY).await
     }
 
     /// Returns the clients of a user of the same local AWS, by the user's access key.
@@ -50,6 +51,20 @@ impl Aws {
     /// Returns the configuration for SDK clients.
     pub fn config(&self) -> &SdkConfig {
         &self.config
+    }
+
+    /// Creates a bucket.
+    ///
+    /// # Errors
+    /// S3 refuses.
+    pub async fn create_bucket(&self, name: &str) -> Result<()> {
+        aws_sdk_s3::Client::new(&self.config)
+            .create_bucket()
+            .bucket(name)
+            .send()
+            .await
+            .with_context(|| format!("CreateBucket {name}"))?;
+        Ok(())
     }
 
     /// Returns the environment with which programs with an AWS SDK reach the local AWS.

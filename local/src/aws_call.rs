@@ -21,6 +21,23 @@ pub struct CallError {
     pub message: String,
 }
 
+impl CallError {
+    /// Returns the error of a call of an operation.
+    pub fn new(
+        service: &str,
+        operation: &str,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}
+
 impl std::fmt::Display for CallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -54,12 +71,7 @@ pub(crate) async fn call(
         Ok(output) => refusal(&output),
         Err(error) => ("cannot run python".to_owned(), error.to_string()),
     };
-    Err(CallError {
-        service: service.to_owned(),
-        operation: operation.to_owned(),
-        code,
-        message,
-    })
+    Err(CallError::new(service, operation, code, message))
 }
 
 /// Returns code and message of a call that failed.

@@ -203,8 +203,8 @@ fn partition_of(key: &str, keys: &[&str]) -> Option<(Vec<String>, String)> {
         values.push(folder.strip_prefix(key)?.strip_prefix('=')?.to_owned());
         rest = below;
     }
-    // Athena skips names that begin with an underscore or a dot. An empty name is a folder
-    // marker.
+    // Athena skips names that begin with an underscore or a dot. An empty name is a
+    // folder marker.
     let hidden = rest.is_empty() || rest.split('/').any(|part| part.starts_with(['_', '.']));
     (!hidden).then(|| (values, key[..key.len() - rest.len()].to_owned()))
 }

@@ -25,8 +25,8 @@ pub(crate) struct CrawledTable {
 }
 
 impl CrawledTable {
-    /// Reads the objects below `prefix`, which names the table. Returns `None` if there are
-    /// none yet.
+    /// Reads the objects below `prefix`, which names the table. Returns `None` if there
+    /// are none yet.
     pub(crate) async fn infer(
         s3: &aws_sdk_s3::Client,
         bucket: &str,
@@ -134,7 +134,7 @@ impl CrawledTable {
     }
 
     /// Creates the table, or adds the columns that it has not (`MergeNewColumns`);
-    /// returns what is in the catalog then.
+    /// returns the table in the catalog.
     pub(crate) async fn save(self, glue: &aws_sdk_glue::Client, database: &str) -> Result<Table> {
         let existing = match glue
             .get_table()

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::Client;
 use lake::Format;
 use tokio::process::Command;
 
-use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
+use crate::{Aws, Ministack, Processes, Repository, Tools, without_cargo_variables};
 
 /// Name of the local stack.
 const STACK: &str = "ticklake";
@@ -83,7 +83,7 @@ impl Deployment {
         repository: &Repository,
         tools: &Tools,
         processes: &Processes,
-        aws: &Aws,
+        ministack: &Ministack,
         folder: &Path,
         parameters: &Parameters,
     ) -> Result<Self> {
@@ -96,7 +96,7 @@ impl Deployment {
                 "--no-progressbar",
                 "--parameter-overrides",
             ])
-            .envs(aws.environment());
+            .envs(ministack.deployer.environment());
         deploy
             .arg(format!("LakeFormat={}", parameters.format.name()))
             .arg(format!("CrawlerMode={}", parameters.crawler_mode));
@@ -117,7 +117,7 @@ impl Deployment {
         processes
             .run("sam deploy", &mut deploy, &folder.join("sam-deploy.log"))
             .await?;
-        Self::find(aws).await
+        Self::find(&ministack.aws).await
     }
 
     /// Returns the existing deployment.

@@ -48,8 +48,8 @@ pub enum Conditions {
     KeptForProbes,
 }
 
-/// A proxy in front of S3 or another service of AWS. It injects the faults of networks and
-/// overloaded services, drawn from a seed, and counts them.
+/// A proxy in front of S3 or another service of AWS. It injects the faults of networks
+/// and overloaded services, drawn from a seed, and counts them.
 pub struct FaultProxy {
     port: u16,
     world: Arc<World>,

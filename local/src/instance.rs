@@ -87,8 +87,8 @@ impl InstanceImage {
         Ok(image)
     }
 
-    /// Boots an instance with user data. Everything in it gets `environment`, which has the
-    /// endpoints of the local AWS.
+    /// Boots an instance with user data. Everything in it gets `environment`, which has
+    /// the endpoints of the local AWS.
     ///
     /// # Errors
     /// Its files cannot be written, or the kernel refuses the namespaces.

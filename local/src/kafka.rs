@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::RDKafkaApiKey;
 
 use crate::apache_kafka::{ApacheKafka, Secured};
 use crate::tools::check_java_and_maven;
@@ -127,6 +129,23 @@ impl Kafka {
             Broker::Mock(cluster) if on => Ok(cluster.broker_up(1)?),
             Broker::Mock(cluster) => Ok(cluster.broker_down(1)?),
             Broker::Apache(_) => bail!("only the mock cluster can be switched"),
+        }
+    }
+
+    /// Has the mock cluster answer a call in these versions alone.
+    ///
+    /// # Errors
+    /// This is no mock cluster.
+    pub fn answer_versions(
+        &self,
+        call: RDKafkaApiKey,
+        versions: RangeInclusive<i16>,
+    ) -> Result<()> {
+        match &self.broker {
+            Broker::Mock(cluster) => {
+                Ok(cluster.apiversion(call, Some(*versions.start()), Some(*versions.end()))?)
+            }
+            Broker::Apache(_) => bail!("only the mock cluster's versions can be set"),
         }
     }
 

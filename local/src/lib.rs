@@ -2,9 +2,10 @@
 //! `template.yaml` deployed.
 //!
 //! It talks to agents and functions only through the protocols that they use on AWS. Two
-//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does the
-//! work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
+//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does
+//! the work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
 
+mod agent_output;
 mod apache_kafka;
 pub mod arrivals;
 mod aws;
@@ -30,6 +31,7 @@ mod stack;
 mod switchable_proxy;
 mod tools;
 
+pub use agent_output::{agent_output, agent_outputs};
 pub use apache_kafka::Secured;
 pub use aws::{Aws, REGION};
 pub use aws_call::CallError;

@@ -20,15 +20,15 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
-    /// The time at which SNS sent it, in milliseconds since 1970. ministack's own timestamp
-    /// has only seconds.
+    /// The time at which SNS sent it, in milliseconds since 1970. ministack's own
+    /// timestamp has only seconds.
     pub published_ms: i64,
     /// The values of the message attributes, by which subscribers can filter.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// The inbox of the local stack's subscribers. The local AWS sends no e-mail. So a queue is
-/// also subscribed to the topic, and every mail becomes a file for people.
+/// The inbox of the local stack's subscribers. The local AWS sends no e-mail. So a queue
+/// is also subscribed to the topic, and every mail becomes a file for people.
 pub struct Mailbox {
     folder: PathBuf,
     mails: Arc<Mutex<Vec<Mail>>>,
@@ -52,8 +52,8 @@ struct Attribute {
 }
 
 impl Mailbox {
-    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder. With
-    /// a filter policy it keeps only the mails that match.
+    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder.
+    /// With a filter policy it keeps only the mails that match.
     ///
     /// # Errors
     /// The queue or the subscription is refused.

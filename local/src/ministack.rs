@@ -7,13 +7,15 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::processes::wait_until;
-use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Tools};
+use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Repository, Tools};
 
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with
 /// the process.
 pub struct Ministack {
-    /// Its clients.
+    /// Its clients, as root.
     pub aws: Aws,
+    /// The user who deploys there: root, unless a test names one with fewer permissions.
+    pub deployer: Aws,
     /// Its process.
     pub process: ProcessId,
     /// Its log, which has the functions' output.
@@ -28,6 +30,17 @@ impl Ministack {
     pub async fn start(tools: &Tools, processes: &Processes, folder: &Path) -> Result<Self> {
         let port = free_port()?;
         Self::start_at(port, &endpoint(port), tools, processes, folder).await
+    }
+
+    /// Starts ministack for an integration test, which has no tools of its own.
+    ///
+    /// # Errors
+    /// The tools are not there, it cannot be started, or does not answer within 30 s.
+    pub async fn of_test(processes: &Processes, folder: &Path) -> Result<Self> {
+        let tools = Tools::install(&Repository::here(), processes)
+            .await
+            .context("the tools in .tools/, which cargo xtask test installs")?;
+        Self::start(&tools, processes, folder).await
     }
 
     /// Starts ministack behind a proxy for the deployed functions. The proxy counts their
@@ -84,7 +97,12 @@ impl Ministack {
             Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok())
         })
         .await?;
-        Ok(Self { aws, process, log })
+        Ok(Self {
+            deployer: aws.clone(),
+            aws,
+            process,
+            log,
+        })
     }
 }
 

@@ -7,8 +7,8 @@ use crate::SwitchableProxy;
 const HOST_ADDRESS: &str = "10.231.77.1";
 const INSTANCE_ADDRESS: &str = "10.231.77.2";
 
-/// A network namespace for an instance that chooses its own ports, with proxies to services
-/// of this machine. Needs root and iproute2.
+/// A network namespace for an instance that chooses its own ports, with proxies to
+/// services of this machine. Needs root and iproute2.
 pub struct Network {
     name: String,
     /// The instance's end of the cable.

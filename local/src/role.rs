@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use crate::Aws;
 use crate::imds::assume;
 
-/// A deployed role: its inline policy and the policies attached to it are what its
-/// component may do.
+/// A deployed role: its inline policy and the policies attached to it.
 pub struct Role {
     iam: Client,
     name: String,
@@ -19,7 +18,8 @@ pub struct Role {
 /// Name of the policy that [`Role::grant_what_is_misjudged`] adds.
 const MISJUDGED: &str = "local-aws";
 
-/// Actions whose batches AWS judges by them, and ministack by another name.
+/// Actions that ministack judges by another name: `GetLayerVersion`, and the batches of
+/// the others.
 const JUDGED_BY_ITSELF: [(&str, &str); 3] = [
     ("lambda:GetLayerVersion", "lambda:ListLayers"),
     ("sqs:DeleteMessage", "sqs:DeleteMessageBatch"),
@@ -81,16 +81,8 @@ impl Role {
     /// The role cannot be assumed.
     pub async fn environment(&self, aws: &Aws) -> Result<Vec<(&'static str, String)>> {
         let credentials = assume(aws, &self.name).await?;
-        let of_role = |name: &'static str, own: String| match name {
-            "AWS_ACCESS_KEY_ID" => credentials.access_key_id().to_owned(),
-            "AWS_SECRET_ACCESS_KEY" => credentials.secret_access_key().to_owned(),
-            _ => own,
-        };
-        let mut environment: Vec<_> = aws
-            .environment()
-            .into_iter()
-            .map(|(name, own)| (name, of_role(name, own)))
-            .collect();
+        let (key, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+        let mut environment = aws.of_user(key, secret).await.environment();
         environment.push((
             "AWS_SESSION_TOKEN",
             credentials.session_token().unwrap_or_default().to_owned(),
@@ -138,8 +130,8 @@ impl Role {
     }
 
     /// Grants the permissions that ministack requires and AWS does not. ministack judges
-    /// calls that name a crawler by a table of that name, and calls for a log group by its
-    /// name alone. It ignores the tags of volumes and instances, and the namespace of
+    /// calls that name a crawler by a table of that name, and calls for a log group by
+    /// its name alone. It ignores the tags of volumes and instances, and the namespace of
     /// metrics. It judges a batch of an action by another action's name.
     ///
     /// # Errors
@@ -170,8 +162,8 @@ impl Role {
                     json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}),
                 );
             }
-            // ministack evaluates neither the tags of EC2's resources nor the namespace of
-            // metrics.
+            // ministack evaluates neither the tags of EC2's resources nor the namespace
+            // of metrics.
             let condition = statement["Condition"].to_string();
             if condition.contains("aws:ResourceTag") || condition.contains("cloudwatch:namespace") {
                 statements.push(

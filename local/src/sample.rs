@@ -1,4 +1,5 @@
-//! Objects, events and functions for tests and benchmarks, and a stack for them.
+//! Objects, events and functions for tests and benchmarks, and the parameters of a stack
+//! for them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,46 +7,24 @@ use anyhow::{Context as _, Result};
 use lake::{Format, ObjectMetadata};
 use serde_json::{Value, json};
 
-use crate::{
-    Aws, FunctionProcess, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
-};
+use crate::{Aws, FunctionProcess, Parameters, Processes, Repository, Stack};
 
 /// Topic and partitions of the local stack.
 pub const TOPIC: (&str, i32) = ("ticks", 4);
 /// Address of the mails.
 pub const SUBSCRIBER: &str = "you@example.com";
 /// Brokers of a stack without running agents.
-pub const NO_KAFKA: &str = "127.0.0.1:9";
+const NO_KAFKA: &str = "127.0.0.1:9";
 
-/// Deploys the template with its defaults.
-///
-/// # Errors
-/// The deployment fails.
-pub async fn deploy(
-    ministack: Ministack,
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<Stack> {
-    let parameters = Parameters {
+/// Returns the template's defaults, for a stack without running agents.
+pub fn parameters() -> Parameters {
+    Parameters {
         format: Format::Parquet,
         crawler_mode: "typed".into(),
         subscriber: SUBSCRIBER.into(),
         kafka: NO_KAFKA.into(),
         more: Vec::new(),
-    };
-    Stack::deploy(
-        ministack,
-        repository,
-        tools,
-        processes,
-        &StackOptions {
-            folder: folder.to_path_buf(),
-            parameters,
-        },
-    )
-    .await
+    }
 }
 
 /// Returns a function's bootstrap from `sam build`.

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -43,27 +43,9 @@ impl Stack {
         options: &StackOptions,
     ) -> Result<Self> {
         let StackOptions { folder, parameters } = options;
-        let deployment = Deployment::deploy(
-            repository,
-            tools,
-            processes,
-            &ministack.aws,
-            folder,
-            parameters,
-        )
-        .await?;
-        Self::watch(ministack, deployment, folder).await
-    }
-
-    /// Starts the workers of a template that is deployed.
-    ///
-    /// # Errors
-    /// Names the part that did not come up.
-    pub async fn watch(
-        ministack: Ministack,
-        deployment: Deployment,
-        folder: &Path,
-    ) -> Result<Self> {
+        let deployment =
+            Deployment::deploy(repository, tools, processes, &ministack, folder, parameters)
+                .await?;
         for role in [
             "StartCrawlerRoleName",
             "NotifyRoleName",

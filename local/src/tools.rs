@@ -11,8 +11,8 @@ use crate::{Aws, CallError, Processes, Repository, aws_call};
 const MIN_PYTHON: (u32, u32) = (3, 11);
 
 /// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild,
-/// cfn-lint, shellcheck and typos in one virtual environment, checkov and cargo-nextest in
-/// one each, Apache Kafka's jars.
+/// cfn-lint, shellcheck and typos in one virtual environment, checkov and cargo-nextest
+/// in one each, Apache Kafka's jars.
 #[derive(Debug, Clone)]
 pub struct Tools {
     bin: PathBuf,

@@ -5,16 +5,16 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use local::{Aws, Instance, Processes, Tools, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// How long a boot may take.
 const BOOT: Duration = Duration::from_secs(120);
 
-/// Waits until a boot has told CloudFormation how it ended; returns what it said.
+/// Waits until a boot has signalled its outcome to CloudFormation; returns the signal.
 ///
 /// # Errors
-/// It has not within two minutes.
+/// No signal comes within two minutes.
 pub async fn signal(instance: &Instance) -> Result<String> {
     let path = "/var/log/ticklake/cfn-signal";
     wait_until("the boot's signal to CloudFormation", BOOT, || async {
@@ -24,13 +24,25 @@ pub async fn signal(instance: &Instance) -> Result<String> {
     instance.read(path).await
 }
 
+/// Waits until a file of an instance has some words.
+///
+/// # Errors
+/// It does not have them in time.
+pub async fn says(instance: &Instance, path: &str, words: &str, within: Duration) -> Result<()> {
+    wait_until(&format!("{words:?} in {path}"), within, || async {
+        Ok(instance.read(path).await?.contains(words))
+    })
+    .await
+}
+
 /// Waits until an instance has booted.
 ///
 /// # Errors
 /// Its boot fails; quotes its log.
 pub async fn ready(instance: &Instance) -> Result<()> {
     let signal = signal(instance).await?;
-    let log = async || instance.read("/var/log/ticklake/boot.log").await;
+    let path = "/var/log/ticklake/boot.log";
+    let log = async || instance.read(path).await;
     ensure!(
         signal.contains("--success true"),
         "the boot failed: {signal}{}",
@@ -38,11 +50,12 @@ pub async fn ready(instance: &Instance) -> Result<()> {
     );
     // An instance that its group launches outside a deployment has nobody to tell, which
     // is no failure.
-    wait_until("the boot's end", BOOT, || async {
-        Ok(log()
-            .await?
-            .contains("no deployment waits for this instance"))
-    })
+    says(
+        instance,
+        path,
+        "no deployment waits for this instance",
+        BOOT,
+    )
     .await?;
     ensure!(
         !log().await?.contains("boot failed"),
@@ -52,23 +65,32 @@ pub async fn ready(instance: &Instance) -> Result<()> {
     Ok(())
 }
 
+/// Returns the data of the newest version of a launch template.
+///
+/// # Errors
+/// EC2 refuses.
+pub async fn launch_template_data(tools: &Tools, aws: &Aws, template: &str) -> Result<Value> {
+    let asked = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
+    let mut answer = tools
+        .aws(aws, "ec2", "describe_launch_template_versions", asked)
+        .await?;
+    Ok(answer["LaunchTemplateVersions"][0]["LaunchTemplateData"].take())
+}
+
 /// Returns the user data of the newest version of a launch template, as EC2 hands it to
 /// an instance.
 ///
 /// # Errors
 /// There is none.
 pub async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Result<String> {
-    let parameters = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-    let answer = tools
-        .aws(aws, "ec2", "describe_launch_template_versions", parameters)
-        .await?;
-    let encoded = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"].as_str();
+    let data = launch_template_data(tools, aws, template).await?;
+    let encoded = data["UserData"].as_str();
     let decoded =
         BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;
     Ok(String::from_utf8(decoded)?)
 }
 
-/// Lets systemd look at a unit where it is installed.
+/// Lets systemd verify a unit in its installed place.
 ///
 /// # Errors
 /// systemd finds a fault in it.
@@ -80,7 +102,7 @@ pub async fn verify_unit(instance: &Instance, unit: &str) -> Result<()> {
             &format!("/etc/systemd/system/{unit}"),
         ])
         .await?;
-    // What it only warns of is no failure to it.
+    // Warnings do not fail it.
     ensure!(!said.contains(unit), "systemd-analyze verify: {said}");
     Ok(())
 }

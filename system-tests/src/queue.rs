@@ -24,6 +24,20 @@ pub async fn set_attribute(
     Ok(())
 }
 
+/// Sends a message.
+///
+/// # Errors
+/// SQS refuses.
+pub async fn send(sqs: &Client, url: &str, body: &str) -> Result<()> {
+    sqs.send_message()
+        .queue_url(url)
+        .message_body(body)
+        .send()
+        .await
+        .context("SendMessage")?;
+    Ok(())
+}
+
 /// Returns how many messages a queue has, in flight or not.
 ///
 /// # Errors

@@ -1,19 +1,21 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::FutureExt as _;
-use local::{Ministack, Processes, Repository, Stack, Tools, sample};
+use local::{
+    InstanceImage, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
+};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What a system test works with.
+/// The tools of a system test.
 pub struct Workspace {
     /// The work tree.
     pub repository: Repository,
     /// The pinned tools.
     pub tools: Tools,
-    /// What the test has started; it is stopped when the test ends.
+    /// The processes that the test has started; they are stopped when it ends.
     pub processes: Processes,
     /// The test's own folder for logs, mails and state.
     pub folder: PathBuf,
@@ -24,7 +26,8 @@ impl Workspace {
     /// However the test ends, by a panic or a signal too, no process of it is left.
     ///
     /// # Errors
-    /// The test fails, or what it needs is not built; names the command that builds it.
+    /// The test fails, or lacks something that has to be built; names the command that
+    /// builds it.
     pub async fn run(name: &str, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let (mut interrupt, mut terminate) = (
             signal(SignalKind::interrupt())?,
@@ -34,7 +37,9 @@ impl Workspace {
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(test(&workspace)).catch_unwind() => outcome,
             _ = interrupt.recv() => Ok(Err(anyhow::anyhow!("interrupted"))),
-            _ = terminate.recv() => Ok(Err(anyhow::anyhow!("stopped from outside, as nextest does after its slow-timeout"))),
+            _ = terminate.recv() => Ok(Err(anyhow::anyhow!(
+                "stopped from outside, as nextest does after its slow-timeout"
+            ))),
         };
         workspace.processes.stop_all().await;
         outcome
@@ -50,13 +55,7 @@ impl Workspace {
             repository.binary("tick-producer"),
             repository.binary("xtask"),
         ];
-        for path in built {
-            ensure!(
-                path.exists(),
-                "{}: not built; run: cargo xtask test prepare",
-                path.display()
-            );
-        }
+        built.iter().try_for_each(|path| expect_built(path))?;
         let tools = Tools::install(&repository, &processes).await?;
         let folder = repository.path(".local/test").join(name);
         match std::fs::remove_dir_all(&folder) {
@@ -73,6 +72,18 @@ impl Workspace {
         })
     }
 
+    /// Returns the image that instances boot from.
+    ///
+    /// # Errors
+    /// It cannot be made, or the layers that instances fetch are not built: `cargo xtask
+    /// demo` and `up` build the functions alone, and the layers have to be built again.
+    pub async fn instance_image(&self) -> Result<InstanceImage> {
+        for layer in ["AgentLayer", "KafkaLayer"] {
+            expect_built(&self.repository.path(".aws-sam/build").join(layer))?;
+        }
+        InstanceImage::prepare(&self.repository, &self.processes).await
+    }
+
     /// Starts a local AWS.
     ///
     /// # Errors
@@ -81,17 +92,21 @@ impl Workspace {
         Ministack::start(&self.tools, &self.processes, &self.folder).await
     }
 
-    /// Deploys the template as it is by default.
+    /// Deploys the template.
     ///
     /// # Errors
     /// The deployment fails.
-    pub async fn deploy(&self, ministack: Ministack) -> Result<Stack> {
-        sample::deploy(
+    pub async fn deploy(&self, ministack: Ministack, parameters: Parameters) -> Result<Stack> {
+        let options = StackOptions {
+            folder: self.folder.clone(),
+            parameters,
+        };
+        Stack::deploy(
             ministack,
             &self.repository,
             &self.tools,
             &self.processes,
-            &self.folder,
+            &options,
         )
         .await
     }
@@ -117,4 +132,13 @@ impl Workspace {
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.log"))
     }
+}
+
+fn expect_built(path: &Path) -> Result<()> {
+    ensure!(
+        path.exists(),
+        "{}: not built; run: cargo xtask test prepare",
+        path.display()
+    );
+    Ok(())
 }

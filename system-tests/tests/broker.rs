@@ -10,15 +10,17 @@ use local::{
     Role, sam_command, wait_until,
 };
 use serde_json::json;
-use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
+use system_tests::{
+    Workspace, expect_known, latest_user_data, ready, says, shellcheck, signal, verify_unit,
+};
 use tokio::process::Command;
 
-/// How long a boot may take: Kafka formats, starts, and its topic is created.
-const BOOT: Duration = Duration::from_secs(180);
+/// Limit of each wait: for a broker's interface and volume, its topic, and a record.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(180);
 /// Size of the volume, in bytes; a sparse file.
-const VOLUME: u64 = 2 << 30;
+const VOLUME_BYTES: u64 = 2 << 30;
 
-/// Each action of a broker's role without which it does not come up, and what it says
+/// Each action of a broker's role without which it does not come up, and its message
 /// then.
 const NEEDED: [(&str, &str); 4] = [
     ("ec2:DescribeNetworkInterfaces", "DescribeNetworkInterfaces"),
@@ -26,8 +28,8 @@ const NEEDED: [(&str, &str); 4] = [
     ("ec2:DescribeVolumes", "DescribeVolumes"),
     ("ec2:AttachVolume", "AttachVolume"),
 ];
-/// What the boots of the agents and of the first broker show, and what the CloudWatch
-/// agent and Session Manager do.
+/// Actions that the boots of the agents and of the first broker show, and those of the
+/// CloudWatch agent and Session Manager.
 const TRIED_ELSEWHERE: [&str; 11] = [
     "lambda:GetLayerVersion",
     "logs:CreateLogGroup",
@@ -47,7 +49,6 @@ struct Loop(PathBuf);
 
 impl Loop {
     async fn of(file: &Path) -> Result<Self> {
-        std::fs::File::create(file)?.set_len(VOLUME)?;
         let made = Command::new("losetup")
             .args(["--find", "--show"])
             .arg(file)
@@ -65,7 +66,7 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        // One that is gone is what this asks for.
+        // An instance that is gone is the aim.
         let _ = std::process::Command::new("losetup")
             .arg("--detach")
             .arg(&self.0)
@@ -108,8 +109,9 @@ impl Broker {
 
     /// Waits until the record that was sent can be read.
     async fn keeps_the_record(&self) -> Result<()> {
-        let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning --max-messages 1 --timeout-ms 10000";
-        wait_until("the record", BOOT, || async {
+        let read = "kafka org.apache.kafka.tools.consumer.ConsoleConsumer --from-beginning \
+                    --max-messages 1 --timeout-ms 10000";
+        wait_until("the record", WAIT_TIMEOUT, || async {
             Ok(self
                 .kafka(read)
                 .await
@@ -126,9 +128,10 @@ async fn a_broker_of_the_stacks_own_boots_and_is_replaced() -> Result<()> {
 
 async fn scenarios(work: &Workspace) -> Result<()> {
     let tools = &work.tools;
-    let image = InstanceImage::prepare(&work.repository, &work.processes).await?;
+    let image = work.instance_image().await?;
     let ministack = work.ministack().await?;
-    let tags = json!([{"ResourceType": "volume", "Tags": [{"Key": "ticklake:stack", "Value": "ticklake"}]}]);
+    let tag = json!({"Key": "ticklake:stack", "Value": "ticklake"});
+    let tags = json!([{"ResourceType": "volume", "Tags": [tag]}]);
     let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});
     let volume = tools
         .aws(&ministack.aws, "ec2", "create_volume", volume)
@@ -149,16 +152,22 @@ async fn scenarios(work: &Workspace) -> Result<()> {
             .context("no network interface")
     };
     let (interface, address) = (fact("NetworkInterfaceId")?, fact("PrivateIpAddress")?);
-    let given =
-        json!({"KafkaVolume1": volume, "KafkaInterface1": interface, "KafkaInterface1.PrimaryPrivateIpAddress": address}).to_string();
+    let given = json!({
+        "KafkaVolume1": volume,
+        "KafkaInterface1": interface,
+        "KafkaInterface1.PrimaryPrivateIpAddress": address,
+    })
+    .to_string();
     let deployment = deploy(work, &ministack, &given).await?;
     let role = Role::read(&ministack.aws, deployment.output("KafkaRoleName")?).await?;
     role.grant_what_is_misjudged().await?;
     let user_data =
         latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
     shellcheck(tools, &work.processes, &work.folder, "broker", &user_data).await?;
-    let disk = Loop::of(&work.folder.join("volume.img")).await?;
-    let cluster = Cluster {
+    let file = work.folder.join("volume.img");
+    std::fs::File::create(&file)?.set_len(VOLUME_BYTES)?;
+    let disk = Loop::of(&file).await?;
+    let mut cluster = Cluster {
         work,
         image,
         ministack,
@@ -170,7 +179,11 @@ async fn scenarios(work: &Workspace) -> Result<()> {
         user_data,
     };
     cluster.permissions().await.context("the brokers' role")?;
-    cluster.boots_and_is_replaced().await
+    cluster.boots_and_is_replaced().await?;
+    cluster
+        .begins_with_a_snapshot()
+        .await
+        .context("a volume made from a snapshot")
 }
 
 /// Deploys the template with a broker of its own, as far as the local AWS takes it.
@@ -251,7 +264,8 @@ impl Cluster<'_> {
         ];
         // In place of Route 53's resolver: the name has the interface's address.
         let hosts = format!(
-            "127.0.0.1 localhost ticklake\n{} kafka-1.ticklake.internal\n",
+            "127.0.0.1 localhost ticklake\n{} kafka-1.ticklake.internal\n\
+             192.0.2.1 kafka-2.ticklake.internal kafka-3.ticklake.internal\n",
             self.address
         );
         let files = [
@@ -326,14 +340,14 @@ impl Cluster<'_> {
         };
         wait_until(
             "the interface is attached, or the boot has failed",
-            BOOT,
+            WAIT_TIMEOUT,
             || async { Ok(self.attachment().await?.is_some() || has_failed().await?) },
         )
         .await?;
         network.add_address(&self.address).await?;
         wait_until(
             "the volume is attached, or the boot has failed",
-            BOOT,
+            WAIT_TIMEOUT,
             || async { Ok(self.volume_is_attached().await? || has_failed().await?) },
         )
         .await?;
@@ -390,19 +404,9 @@ impl Cluster<'_> {
     }
 
     async fn permissions(&self) -> Result<()> {
-        let is_known = |action: &String| {
-            NEEDED.iter().any(|(needed, _)| needed == action)
-                || TRIED_ELSEWHERE.contains(&action.as_str())
-        };
-        let unknown = self
-            .role
-            .actions()
-            .into_iter()
-            .find(|action| !is_known(action));
-        ensure!(
-            unknown.is_none(),
-            "the brokers' role allows {unknown:?}, and nothing here shows that it is needed"
-        );
+        expect_known(&self.role, |action| {
+            NEEDED.iter().any(|(needed, _)| *needed == action) || TRIED_ELSEWHERE.contains(&action)
+        })?;
         for (action, said) in NEEDED {
             self.role.without(action).await?;
             let broker = self
@@ -430,14 +434,8 @@ impl Cluster<'_> {
         let mut first = self.boot("first").await?;
         ready(&first.instance).await.context("first broker")?;
         let topic_log = "/var/log/ticklake/kafka-topic.log";
-        wait_until("the topic's unit to be refused", BOOT, || async {
-            Ok(first
-                .instance
-                .read(topic_log)
-                .await?
-                .contains("not authorized to perform: ssm:GetParameter"))
-        })
-        .await?;
+        let refused = "not authorized to perform: ssm:GetParameter";
+        says(&first.instance, topic_log, refused, WAIT_TIMEOUT).await?;
         self.role.restore().await?;
         for unit in [
             "kafka.service",
@@ -448,14 +446,8 @@ impl Cluster<'_> {
         ] {
             verify_unit(&first.instance, unit).await?;
         }
-        wait_until("the topic", BOOT, || async {
-            Ok(first
-                .instance
-                .read(topic_log)
-                .await?
-                .contains("Completed updating config for topic ticks"))
-        })
-        .await?;
+        let configured = "Completed updating config for topic ticks";
+        says(&first.instance, topic_log, configured, WAIT_TIMEOUT).await?;
         self.follows_its_parameter(&first)
             .await
             .context("another parameter of the topic")?;
@@ -484,6 +476,7 @@ impl Cluster<'_> {
             .context("a record")?;
         self.reboot(&mut first).await?;
         first.keeps_the_record().await.context("after a reboot")?;
+        self.take_snapshot(&first).await.context("a snapshot")?;
         self.switch_off(&first).await?;
         drop(first);
         let kafka = first_log(&self.work.folder.join("first"))?;
@@ -503,20 +496,61 @@ impl Cluster<'_> {
             .keeps_the_record()
             .await
             .context("after another broker took its place")?;
-        wait_until("the topic's settings", BOOT, || async {
-            Ok(second
-                .instance
-                .read(topic_log)
-                .await?
-                .contains("Completed updating config for topic ticks"))
-        })
-        .await?;
+        says(&second.instance, topic_log, configured, WAIT_TIMEOUT).await?;
         let topic = second.instance.read(topic_log).await?;
         ensure!(
             !topic.contains("Created topic"),
             "the topic was created anew: {topic}"
         );
         self.switch_off(&second).await
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.work.folder.join("snapshot.img")
+    }
+
+    /// Copies the volume of a broker that runs, as it is at a moment: Kafka has not
+    /// closed its log.
+    async fn take_snapshot(&self, broker: &Broker) -> Result<()> {
+        let freeze = |option| ["fsfreeze", option, "/var/lib/kafka"];
+        broker.instance.run(&freeze("--freeze")).await?;
+        let copied = Command::new("cp")
+            .arg("--sparse=always")
+            .args([self.work.folder.join("volume.img"), self.snapshot()])
+            .status()
+            .await;
+        broker.instance.run(&freeze("--unfreeze")).await?;
+        ensure!(copied.context("cp")?.success(), "cp failed");
+        Ok(())
+    }
+
+    /// The first of three brokers of another stack, whose volume was made from a
+    /// snapshot, does not wait for those that are launched after it, and formats nothing.
+    /// Kafka has the record.
+    async fn begins_with_a_snapshot(&mut self) -> Result<()> {
+        self.disk = Loop::of(&self.snapshot()).await?;
+        let (_, rest) = self
+            .user_data
+            .split_once(" STACK_ID=")
+            .context("the user data have no STACK_ID")?;
+        let stack = rest.split_whitespace().next().unwrap_or_default();
+        self.user_data = self
+            .user_data
+            .replace(stack, &format!("{stack}-another"))
+            .replace(" NODES=1", " NODES=3");
+        let broker = self.boot("from-a-snapshot").await?;
+        ready(&broker.instance).await?;
+        let log = broker.instance.read("/var/log/ticklake/boot.log").await?;
+        ensure!(
+            log.contains("broker 1 is ready") && !log.contains("Formatting metadata directory"),
+            "the broker formatted the volume: {log}"
+        );
+        // Nobody else of the three is launched here.
+        let alone = "sed -i '/^controller.quorum.voters=/s/,.*//' /etc/ticklake/kafka.properties \
+                     && systemctl restart kafka.service";
+        broker.instance.run(&["bash", "-c", alone]).await?;
+        broker.keeps_the_record().await?;
+        self.switch_off(&broker).await
     }
 
     /// A changed parameter reaches the topic of a broker that runs; the timer is not

@@ -13,15 +13,18 @@ async fn ten_runs_are_whole() -> Result<()> {
     Workspace::run("chaos", async |work| {
         let mut chaos = work.xtask(&["chaos", "--runs", &RUNS.to_string(), "--seed", "1"]);
         let said = work.execute("chaos", &mut chaos).await?;
-        let whole = said.lines().filter(|line| line.contains(" whole: ")).count();
+        let whole = said
+            .lines()
+            .filter(|line| line.contains(" whole: "))
+            .count();
         ensure!(
             whole == RUNS,
             "{whole} of {RUNS} runs are whole, and chaos ended with success: {said}"
         );
         ensure!(
-            !said.contains(" 0 taken by retention and registered")
-                && !said.contains(" 0 aborted;"),
-            "no record was taken by retention before it landed, or none was in an aborted transaction: {said}"
+            !said.contains(" 0 taken by retention and registered") && !said.contains(" 0 aborted;"),
+            "no record was taken by retention before it landed, or none was in an aborted \
+             transaction: {said}"
         );
         Ok(())
     })

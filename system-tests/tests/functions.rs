@@ -9,14 +9,14 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use local::arrivals::listed;
 use local::{Conditions, Fault, FaultProxy, FunctionProcess, Mailbox, Stack, sample, wait_until};
 use serde_json::{Value, json};
-use system_tests::{Workspace, set_attribute, waiting};
+use system_tests::{Workspace, send, set_attribute, waiting};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 const LAKE: &str = "ticklake-lake";
 /// How long a mail may take to the mailbox.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Functions<'a> {
     work: &'a Workspace,
@@ -29,7 +29,9 @@ async fn functions_as_they_are_deployed() -> Result<()> {
 }
 
 async fn scenarios(work: &Workspace) -> Result<()> {
-    let stack = &work.deploy(work.ministack().await?).await?;
+    let stack = &work
+        .deploy(work.ministack().await?, sample::parameters())
+        .await?;
     let functions = Functions { work, stack };
     functions.settings().await.context("settings")?;
     let warnings = subscribe_to_warnings(&functions).await?;
@@ -67,7 +69,7 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Subscribes to the warnings alone, as README says.
+/// Subscribes to the warnings alone, as docs/operations.md says.
 async fn subscribe_to_warnings(functions: &Functions<'_>) -> Result<Mailbox> {
     let (aws, topic) = (
         &functions.stack.ministack.aws,
@@ -207,7 +209,7 @@ impl Functions<'_> {
             );
             process.stop().await?;
         }
-        self.told(&["quiet.json.gz", "calm.json.gz"], &["bang.json.gz"])
+        self.announced(&["quiet.json.gz", "calm.json.gz"], &["bang.json.gz"])
             .await
     }
 
@@ -347,13 +349,14 @@ impl Functions<'_> {
         Ok(())
     }
 
-    /// What is no event, and a file that the crawler makes no partition of, end in the
-    /// dead-letter queues after the queues' limit. The file costs one crawl, and the
-    /// message of an object that is gone is acknowledged.
+    /// A message that is not an event, and a file from which the crawler makes no
+    /// partition, end in the dead-letter queues after the queues' limit. The file costs
+    /// one crawl, and the message of an object that is gone is acknowledged.
     async fn dead_letters(&self) -> Result<()> {
         let sqs = aws_sdk_sqs::Client::new(self.stack.ministack.aws.config());
+        let queue = |output| self.stack.deployment.output(output);
         self.limit(&sqs, "NotifyQueueUrl", 2, "1").await?;
-        self.send(&sqs, "NotifyQueueUrl", "poison").await?;
+        send(&sqs, queue("NotifyQueueUrl")?, "poison").await?;
         self.wait_for_dead(&sqs, "NotifyDeadLetterQueueUrl", "NotifyQueueUrl", 1)
             .await?;
         // The file's event comes to both queues, and a mail takes longer than a second.
@@ -369,7 +372,7 @@ impl Functions<'_> {
         let gone =
             sample::event(LAKE, "ticks/dt=2026-11-26/hr=05/gone.parquet", "e", None).to_string();
         for body in ["poison", &gone] {
-            self.send(&sqs, "CrawlQueueUrl", body).await?;
+            send(&sqs, queue("CrawlQueueUrl")?, body).await?;
         }
         self.wait_for_dead(&sqs, "CrawlDeadLetterQueueUrl", "CrawlQueueUrl", 2)
             .await?;
@@ -417,17 +420,6 @@ impl Functions<'_> {
             visibility,
         )
         .await
-    }
-
-    async fn send(&self, sqs: &aws_sdk_sqs::Client, queue: &str, body: &str) -> Result<()> {
-        let queue = self.stack.deployment.output(queue)?;
-        sqs.send_message()
-            .queue_url(queue)
-            .message_body(body)
-            .send()
-            .await
-            .context("SendMessage")?;
-        Ok(())
     }
 
     /// Waits until so many messages are in a dead-letter queue, and none in its queue.
@@ -492,7 +484,7 @@ impl Functions<'_> {
             );
         }
         process.stop().await?;
-        // What met GetTopicAttributes alone would show nothing.
+        // A fault of GetTopicAttributes alone would show nothing.
         let log = std::fs::read_to_string(self.work.folder.join("notify-trouble.log"))?;
         let again = log.matches("\"event\":\"retrying\"").count();
         let (thrown, wanted) = (
@@ -503,12 +495,12 @@ impl Functions<'_> {
             again >= 2 && wanted.iter().all(|fault| thrown.contains_key(fault)),
             "{again} publications tried again; SNS met {thrown:?}"
         );
-        self.told(&["first.parquet", "second.parquet", "third.parquet"], &[])
+        self.announced(&["first.parquet", "second.parquet", "third.parquet"], &[])
             .await
     }
 
     /// A service takes the call and never answers: the function answers before its
-    /// deadline with what it has done.
+    /// deadline.
     async fn silence(&self, function: &str, service: &str, wanted: &[&str]) -> Result<()> {
         let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", silent.local_addr()?);
@@ -542,7 +534,7 @@ impl Functions<'_> {
         );
         process.stop().await?;
         if wanted.is_empty() {
-            self.told(&[&name], &[]).await
+            self.announced(&[&name], &[]).await
         } else {
             Ok(())
         }
@@ -553,7 +545,7 @@ impl Functions<'_> {
     }
 
     /// Waits until mails list files with these names, and none with those.
-    async fn told(&self, names: &[&str], others: &[&str]) -> Result<()> {
+    async fn announced(&self, names: &[&str], others: &[&str]) -> Result<()> {
         let lists = |listed: &BTreeMap<String, u64>, name: &str| {
             listed.keys().any(|url| url.ends_with(&format!("/{name}")))
         };
@@ -569,7 +561,7 @@ impl Functions<'_> {
 
     async fn wait_for_mail(&self, is_there: impl Fn(&BTreeMap<String, u64>) -> bool) -> Result<()> {
         let what = "a mail that was to come";
-        wait_until(what, PATIENCE, async || Ok(is_there(&self.listed())))
+        wait_until(what, MAIL_TIMEOUT, async || Ok(is_there(&self.listed())))
             .await
             .with_context(|| format!("{:?}", self.stack.mailbox.mails()))
     }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use local::sample::{SUBSCRIBER, TOPIC};
+use local::sample::{self, TOPIC};
 use local::{
     Hardware, Imds, Instance, InstanceImage, Kafka, KafkaKind, LakeContents, Parameters, Role,
-    Stack, StackOptions, wait_until,
+    Stack, wait_until,
 };
 use serde_json::json;
-use system_tests::{Workspace, latest_user_data, ready, shellcheck, signal, verify_unit};
+use system_tests::{Workspace, latest_user_data, ready, says, shellcheck, signal, verify_unit};
 use tokio::process::Command;
 
 /// How long a boot may take.
@@ -37,26 +37,13 @@ impl<'a> Fleet<'a> {
         .await?;
         kafka.create_topic(TOPIC.0, TOPIC.1).await?;
         let parameters = Parameters {
-            format: lake::Format::Parquet,
-            crawler_mode: "typed".into(),
-            subscriber: SUBSCRIBER.into(),
             kafka: kafka.brokers().to_owned(),
             more: ["Producer=synthetic", "BatchMaxAge=2s"]
                 .map(String::from)
                 .to_vec(),
+            ..sample::parameters()
         };
-        let options = StackOptions {
-            folder: work.folder.clone(),
-            parameters,
-        };
-        let stack = Stack::deploy(
-            ministack,
-            &work.repository,
-            &work.tools,
-            &work.processes,
-            &options,
-        )
-        .await?;
+        let stack = work.deploy(ministack, parameters).await?;
         Ok(Self {
             work,
             stack,
@@ -117,7 +104,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// An instance and what it needs to live.
+/// An instance and its surroundings.
 struct Booted {
     instance: Instance,
     folder: PathBuf,
@@ -125,7 +112,7 @@ struct Booted {
 }
 
 impl Booted {
-    /// Waits until the boot has told CloudFormation how it ended.
+    /// Waits until the boot has signalled its outcome to CloudFormation.
     async fn signal(&self) -> Result<String> {
         signal(&self.instance)
             .await
@@ -134,14 +121,14 @@ impl Booted {
 }
 
 /// Boots consumer and producer, until ticks land; switches them off, and the lake is
-/// whole. Then the boots that fail, and what they say.
+/// whole. Then the boots that fail, and their messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_boot_from_the_deployed_user_data() -> Result<()> {
     Workspace::run("instances", boots).await
 }
 
 async fn boots(work: &Workspace) -> Result<()> {
-    let image = InstanceImage::prepare(&work.repository, &work.processes).await?;
+    let image = work.instance_image().await?;
     let fleet = Fleet::deploy(work).await?;
     let (consumer, producer) = (
         fleet.user_data("ConsumerTemplateId").await?,
@@ -216,20 +203,20 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
     // A role's permissions may come after the instance.
     role.without("lambda:GetLayerVersion").await?;
     let booted = fleet.boot(image, "early", &role, user_data, "60").await?;
-    wait_until("an attempt to fetch the layer", BOOT, || async {
-        Ok(booted
-            .instance
-            .read("/var/log/cloud-init-output.log")
-            .await?
-            .contains("cannot fetch the layer, attempt 1 of 5"))
-    })
+    says(
+        &booted.instance,
+        "/var/log/cloud-init-output.log",
+        "cannot fetch the layer, attempt 1 of 5",
+        BOOT,
+    )
     .await?;
     role.restore().await?;
     ready(&booted.instance)
         .await
         .context("a boot before its role")?;
     booted.instance.switch_off().await?;
-    let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#, "Overwrite": true});
+    let value = r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#;
+    let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": value, "Overwrite": true});
     fleet
         .work
         .tools

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use fastrand::Rng;
 use futures::{StreamExt as _, TryStreamExt as _};
-use local::arrivals::listed;
+use local::arrivals::{listed, partitions};
 use local::{Mail, Ministack, Stack, sample, wait_until};
 use system_tests::{Workspace, set_attribute, waiting};
 use tokio::time::{Instant, sleep};
@@ -25,14 +25,14 @@ const START_CRAWLER: &str = "AWSGlue.StartCrawler";
 /// Messages that SQS takes in one call.
 const PER_CALL: usize = 10;
 /// Calls in flight.
-const CALLS: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(240);
+const MAX_CALLS_IN_FLIGHT: usize = 8;
+const LOAD_TIMEOUT: Duration = Duration::from_secs(240);
 /// Visibility timeouts for the test, in seconds, so that nobody waits 300 s to see
 /// deferred messages acknowledged. `notify`'s stays beyond its deadline.
 const VISIBILITY: [(&str, &str); 2] = [("CrawlQueueUrl", "15"), ("NotifyQueueUrl", "40")];
 /// Delay of both queues, in seconds: longer than the sending takes. ministack's poller
-/// and its API change a queue without a lock, and what is sent while messages are being
-/// deleted may be lost; so may a deletion, which is a redelivery.
+/// and its API change a queue without a lock: a message that is sent while others are
+/// being deleted may be lost; so may a deletion, which is a redelivery.
 const DELAY: &str = "20";
 
 /// 10,000 object-created events within a minute, shuffled and with repeats, through the
@@ -47,7 +47,7 @@ async fn ten_thousand_events_within_a_minute() -> Result<()> {
 async fn burst(work: &Workspace) -> Result<()> {
     let (ministack, proxy) =
         Ministack::start_behind_proxy(&work.tools, &work.processes, &work.folder).await?;
-    let stack = work.deploy(ministack).await?;
+    let stack = work.deploy(ministack, sample::parameters()).await?;
     let queue = |output| stack.deployment.output(output);
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     for (output, visibility) in VISIBILITY {
@@ -91,9 +91,9 @@ async fn burst(work: &Workspace) -> Result<()> {
     let mut left = u64::MAX;
     while left > 0 {
         ensure!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < LOAD_TIMEOUT,
             "{left} messages are in the queues after {} s",
-            PATIENCE.as_secs()
+            LOAD_TIMEOUT.as_secs()
         );
         sleep(Duration::from_millis(500)).await;
         left = waiting(&sqs, queue("CrawlQueueUrl")?).await?
@@ -107,7 +107,8 @@ async fn burst(work: &Workspace) -> Result<()> {
     let calls = proxy.calls(START_CRAWLER) - calls_before;
     let repeated: u64 = listed.values().map(|times| times - 1).sum();
     println!(
-        "     {} mails, {} objects listed, {repeated} of them again; {calls} calls of StartCrawler, {} crawls; done after {:.1} s",
+        "     {} mails, {} objects listed, {repeated} of them again; {calls} calls of \
+         StartCrawler, {} crawls; done after {:.1} s",
         mails.len(),
         grouped(listed.len() as u64),
         stack.crawls.crawls() - crawls_before,
@@ -126,8 +127,9 @@ async fn burst(work: &Workspace) -> Result<()> {
     ensure!(mails.len() <= 60, "{} mails", mails.len());
     expect_a_mail_a_second(&mails)?;
     ensure!((1..=2).contains(&calls), "{calls} calls of StartCrawler");
+    let known = partitions(&stack.ministack.aws, &stack.deployment).await?;
     ensure!(
-        partitions(&stack).await? > PARTITIONS,
+        known.len() > PARTITIONS,
         "the catalog does not have all partitions"
     );
     for output in ["CrawlDeadLetterQueueUrl", "NotifyDeadLetterQueueUrl"] {
@@ -226,22 +228,10 @@ async fn send(stack: &Stack, sqs: &aws_sdk_sqs::Client) -> Result<BTreeSet<Strin
         );
         Ok(())
     });
-    sent.buffer_unordered(CALLS).try_collect::<()>().await?;
+    sent.buffer_unordered(MAX_CALLS_IN_FLIGHT)
+        .try_collect::<()>()
+        .await?;
     Ok((0..OBJECTS)
         .map(|n| format!("s3://{bucket}/{}", key(n)))
         .collect())
-}
-
-async fn partitions(stack: &Stack) -> Result<usize> {
-    let glue = aws_sdk_glue::Client::new(stack.ministack.aws.config());
-    let get = glue
-        .get_partitions()
-        .database_name(stack.deployment.output("DatabaseName")?)
-        .table_name(stack.deployment.output("TableName")?);
-    let mut pages = get.into_paginator().send();
-    let mut found = 0;
-    while let Some(page) = pages.next().await {
-        found += page.context("GetPartitions")?.partitions().len();
-    }
-    Ok(found)
 }

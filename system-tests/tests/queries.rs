@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::civil::DateTime;
 use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
-use local::{
-    Deployment, LakeContents, Parameters, Rows, Stack, StackOptions, at, sample, statements,
-};
+use local::arrivals::partitions;
+use local::{LakeContents, Parameters, Rows, Stack, at, sample, statements};
 use system_tests::Workspace;
 use tokio::time::sleep;
 
@@ -88,7 +87,7 @@ const TICKS: [Tick; 9] = [
     ),
 ];
 
-/// What each query answers, from the rows above by hand.
+/// Each query's answer, computed by hand from the rows above.
 const ANSWERS: [(&str, &[&[&str]]); 5] = [
     (
         "average_price.sql",
@@ -209,22 +208,9 @@ async fn ask_every_query(case: Case, work: &Workspace) -> Result<()> {
         format: case.format,
         crawler_mode: case.crawler_mode.into(),
         subscriber: String::new(),
-        kafka: sample::NO_KAFKA.into(),
-        more: Vec::new(),
+        ..sample::parameters()
     };
-    let options = StackOptions {
-        folder: work.folder.clone(),
-        parameters,
-    };
-    let ministack = work.ministack().await?;
-    let stack = Stack::deploy(
-        ministack,
-        &work.repository,
-        &work.tools,
-        &work.processes,
-        &options,
-    )
-    .await?;
+    let stack = work.deploy(work.ministack().await?, parameters).await?;
     let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
     let partitions = put_ticks(case.format, &stack).await?;
     wait_for_partitions(&stack, partitions).await?;
@@ -290,7 +276,14 @@ async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
             .map(|text| text.parse::<jiff::Timestamp>())
             .transpose()?
             .map(|time| time.as_millisecond());
-        let tick = serde_json::json!({"symbol": symbol, "event_time": event_time, "price": price, "volume": volume, "note": "a, \"b\"\tc", "n": [1, 2]});
+        let tick = serde_json::json!({
+            "symbol": symbol,
+            "event_time": event_time,
+            "price": price,
+            "volume": volume,
+            "note": "a, \"b\"\tc",
+            "n": [1, 2],
+        });
         let value = tick.to_string();
         let letter = batch.push(
             &Record {
@@ -319,7 +312,7 @@ async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
     Ok(objects.len())
 }
 
-/// Waits for what the functions and the crawler make of the objects' events.
+/// Waits for the work of the functions and the crawler on the objects' events.
 async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
     let mut lake = LakeContents::default();
     lake.refresh(&stack.ministack.aws, stack.deployment.output("LakeBucket")?)
@@ -337,7 +330,8 @@ async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
     loop {
         let known = partitions(&stack.ministack.aws, &stack.deployment)
             .await
-            .unwrap_or_default();
+            .unwrap_or_default()
+            .len();
         if known == wanted {
             return Ok(());
         }
@@ -348,21 +342,6 @@ async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
         );
         sleep(Duration::from_millis(200)).await;
     }
-}
-
-async fn partitions(aws: &local::Aws, deployment: &Deployment) -> Result<usize> {
-    let glue = aws_sdk_glue::Client::new(aws.config());
-    let (database, table) = (
-        deployment.output("DatabaseName")?,
-        deployment.output("TableName")?,
-    );
-    let answer = glue
-        .get_partitions()
-        .database_name(database)
-        .table_name(table)
-        .send()
-        .await?;
-    Ok(answer.partitions().len())
 }
 
 /// Compares the columns in the catalog with those that the encodings write.

@@ -1,5 +1,5 @@
-//! `cargo xtask up`, `replay` and `down`, as a person runs them: both functions with every
-//! sample event, through cargo-lambda.
+//! `cargo xtask up`, `replay` and `down`, as a person runs them: both functions with
+//! every sample event, through cargo-lambda.
 
 use anyhow::{Context as _, Result, ensure};
 use local::without_cargo_variables;
@@ -10,8 +10,9 @@ use tokio::process::Command;
 async fn every_sample_event_gets_its_answer() -> Result<()> {
     Workspace::run("replay", async |work| {
         let outcome = with_a_stack(work).await;
+        // The stack is in the background: nobody else stops it.
         work.execute("down", &mut work.xtask(&["down"])).await?;
-        outcome?;
+        insta::assert_snapshot!("every_sample_event", without_numbers(&outcome?));
         let without = refusal(work, "replay").await;
         ensure!(
             without.contains("no local stack is running; start it with: cargo xtask up"),
@@ -22,14 +23,15 @@ async fn every_sample_event_gets_its_answer() -> Result<()> {
     .await
 }
 
-async fn with_a_stack(work: &Workspace) -> Result<()> {
+/// Returns replay's report on every sample event.
+async fn with_a_stack(work: &Workspace) -> Result<String> {
     work.execute("up", &mut work.xtask(&["up"])).await?;
     let second = refusal(work, "up").await;
     ensure!(second.contains("is up already"), "a second up: {second}");
     let said = work.execute("replay", &mut work.xtask(&["replay"])).await?;
     ensure!(said.contains("→ the crawler runs"), "no crawl: {said}");
-    insta::assert_snapshot!(without_numbers(&said));
-    readme_replay(work).await
+    readme_replay(work).await?;
+    Ok(said)
 }
 
 /// A command that has to fail; returns its error.
@@ -41,8 +43,8 @@ async fn refusal(work: &Workspace, command: &str) -> String {
     }
 }
 
-/// Leaves out what differs between runs: how many mails came before, whether the crawler
-/// still runs, and where the mailbox is.
+/// Leaves out the parts that differ between runs: the number of earlier mails, the
+/// crawler's state, and the mailbox's path.
 fn without_numbers(said: &str) -> String {
     let mut text = String::new();
     for line in said.lines().filter(|line| !line.starts_with("mailbox: ")) {

@@ -7,15 +7,15 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
 use local::{Role, Stack, sample, wait_until};
-use system_tests::{Workspace, set_attribute};
+use system_tests::{Workspace, expect_known, send, set_attribute};
 use tokio::time::sleep;
 
-/// How long a function may take to meet what it may not do.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for a function to meet a missing permission.
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects at once, so that some are left in the queue for the function to fetch.
 const BURST: u32 = 40;
 
-/// An action, and what stands in one line of the function's log when it is taken away.
+/// An action, and the texts in one line of the function's log if it is taken away.
 type Needed = (&'static str, &'static [&'static str]);
 
 /// Every action of the functions' roles, by the output that names the role.
@@ -89,7 +89,7 @@ const NEEDED: [(&str, &[Needed]); 2] = [
     ),
 ];
 
-/// What Lambda and SNS themselves do in the function's name, which ministack does without
+/// The actions of Lambda and SNS in the function's name, which ministack does without
 /// asking the role.
 const NOT_ASKED: [&str; 7] = [
     "logs:CreateLogStream",
@@ -107,7 +107,9 @@ const NOT_ASKED: [&str; 7] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn each_permission_of_the_functions_is_needed() -> Result<()> {
     Workspace::run("roles", async |work| {
-        let stack = work.deploy(work.ministack().await?).await?;
+        let stack = work
+            .deploy(work.ministack().await?, sample::parameters())
+            .await?;
         each_action_is_needed(&stack).await?;
         all_is_well(&stack).await?;
         a_topic_that_is_gone_is_named(&stack).await
@@ -119,15 +121,9 @@ async fn each_action_is_needed(stack: &Stack) -> Result<()> {
     let bucket = stack.deployment.output("LakeBucket")?;
     for (hour, (output, needed)) in NEEDED.into_iter().enumerate() {
         let role = Role::read(&stack.ministack.aws, stack.deployment.output(output)?).await?;
-        let is_known = |action: &String| {
-            needed.iter().any(|(needed, _)| needed == action)
-                || NOT_ASKED.contains(&action.as_str())
-        };
-        let unknown = role.actions().into_iter().find(|action| !is_known(action));
-        ensure!(
-            unknown.is_none(),
-            "{output} allows {unknown:?}, and nothing here shows that it is needed"
-        );
+        expect_known(&role, |action| {
+            needed.iter().any(|(needed, _)| *needed == action) || NOT_ASKED.contains(&action)
+        })?;
         for (number, (action, said)) in needed.iter().enumerate() {
             role.without(action).await?;
             let partition = format!("ticks/dt=2026-11-21/hr={:02}", 10 * hour + number);
@@ -165,7 +161,7 @@ async fn a_topic_that_is_gone_is_named(stack: &Stack) -> Result<()> {
     .await
 }
 
-/// Does what an action is needed for, and waits until the function says that it cannot.
+/// Triggers an action, and waits until the function reports that it cannot.
 async fn meet(
     stack: &Stack,
     bucket: &str,
@@ -200,13 +196,7 @@ async fn come_back(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     let queue = stack.deployment.output("CrawlQueueUrl")?;
     set_attribute(&sqs, queue, QueueAttributeName::VisibilityTimeout, "2").await?;
     let event = sample::event(bucket, key, "e", None).to_string();
-    sqs.send_message()
-        .queue_url(queue)
-        .message_body(event)
-        .send()
-        .await
-        .context("SendMessage")?;
-    Ok(())
+    send(&sqs, queue, &event).await
 }
 
 /// Puts an object into a bucket with versions, and sends the event that S3 sends then:
@@ -231,13 +221,7 @@ async fn put_version(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     );
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());
     let queue = stack.deployment.output("NotifyQueueUrl")?;
-    sqs.send_message()
-        .queue_url(queue)
-        .message_body(event.to_string())
-        .send()
-        .await
-        .context("SendMessage")?;
-    Ok(())
+    send(&sqs, queue, &event.to_string()).await
 }
 
 /// With every permission in place: the mails know the rows, the partition comes into the
@@ -255,7 +239,7 @@ async fn all_is_well(stack: &Stack) -> Result<()> {
     }
     wait_until(
         "the mails and the crawl, with all permissions",
-        PATIENCE,
+        EFFECT_TIMEOUT,
         async || {
             let mails = stack.mailbox.mails();
             let is_told = |n| {
@@ -268,7 +252,7 @@ async fn all_is_well(stack: &Stack) -> Result<()> {
         },
     )
     .await?;
-    // What follows a mail: the hold, the messages' deletion, and the log of it.
+    // The steps after a mail: the hold, the messages' deletion, and the log of it.
     sleep(Duration::from_secs(3)).await;
     for refusal in ["not authorized", "AccessDenied", "cannot HEAD the object"] {
         let refused = log.line(&[refusal])?;
@@ -309,7 +293,7 @@ impl<'a> Log<'a> {
     async fn wait_for(&self, words: &[&str]) -> Result<()> {
         wait_until(
             &format!("a line with {words:?} in {}", self.path.display()),
-            PATIENCE,
+            EFFECT_TIMEOUT,
             async || Ok(self.line(words)?.is_some()),
         )
         .await

@@ -22,8 +22,8 @@ impl Background {
     }
 
     /// Starts this command again in the background and prints its output until its stack
-    /// is running. Leaves nothing behind if it fails or this process is interrupted before
-    /// that.
+    /// is running. Leaves nothing behind if it fails or this process is interrupted
+    /// before that.
     pub(crate) async fn start(processes: &Processes) -> Result<()> {
         if let Some(state) = State::running()? {
             bail!(

@@ -30,8 +30,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole path (CSV → Kafka → S3 → crawl → catalog → query → mail) and check the
-    /// result
+    /// Run the whole path (CSV → Kafka → S3 → crawl → catalog → query → mail) and check
+    /// the result
     Demo(demo::Options),
     /// Run all checks of the project
     Test(test::Options),

@@ -25,7 +25,8 @@ impl Steps {
         }
     }
 
-    /// Runs a step. Prints `doing` while it runs, and in the end the text that it returns.
+    /// Runs a step. Prints `doing` while it runs, and in the end the text that it
+    /// returns.
     pub(crate) async fn step<T>(
         &mut self,
         name: &str,

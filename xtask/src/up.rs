@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use local::sample::{SUBSCRIBER, TOPIC};
+use local::sample::{self, TOPIC};
 use local::{Kafka, KafkaKind, Ministack, Parameters, Processes, Repository, Stack, StackOptions};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -51,10 +51,8 @@ pub(crate) async fn up(options: Options, processes: &Processes) -> Result<()> {
             kafka.create_topic(TOPIC.0, TOPIC.1).await?;
             let parameters = Parameters {
                 format: options.format.into(),
-                crawler_mode: "typed".into(),
-                subscriber: SUBSCRIBER.into(),
                 kafka: kafka.brokers().to_owned(),
-                more: Vec::new(),
+                ..sample::parameters()
             };
             let options = StackOptions {
                 folder: folder.clone(),
@@ -123,7 +121,8 @@ impl State {
         })
     }
 
-    /// Writes the description of the stack and serves it until a signal ends this process.
+    /// Writes the description of the stack and serves it until a signal ends this
+    /// process.
     pub(crate) async fn serve(
         self,
         stack: Stack,

@@ -1,6 +1,6 @@
-//! What the commands say of themselves, and what they refuse before they do anything.
-//! After a change on purpose, this rewrites it:
-//! `INSTA_UPDATE=always cargo test --workspace --test words`.
+//! The help of the commands, and their refusals before they do anything. After a change
+//! on purpose, this rewrites it: `INSTA_UPDATE=always cargo test --workspace --test
+//! words`.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 

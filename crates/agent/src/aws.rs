@@ -1,4 +1,4 @@
-//! What the agents fetch from AWS before they do their work: their settings and Kafka's
+//! The agents' calls of AWS before their work: they fetch their settings and Kafka's
 //! password. Each call blocks.
 
 use std::time::Duration;

@@ -6,17 +6,18 @@ pub enum ConfigError {
     File {
         /// The path given.
         path: String,
-        /// What the system says.
+        /// The system's error.
         problem: std::io::Error,
     },
     /// The SSM parameter given cannot be read.
     #[error(
-        "ssm:{name}: cannot read the parameter: {problem}\n  give --config ssm:<name> a parameter of this account and region that this machine's role may read"
+        "ssm:{name}: cannot read the parameter: {problem}\n  give --config ssm:<name> a parameter \
+         of this account and region that this machine's role may read"
     )]
     Parameter {
         /// Its name.
         name: String,
-        /// What AWS says.
+        /// The error of AWS.
         problem: String,
     },
     /// The document is no YAML, or a layer contradicts itself.
@@ -27,7 +28,7 @@ pub enum ConfigError {
     Setting {
         /// The file, variable or flag at fault.
         origin: String,
-        /// The setting and what is wrong with it.
+        /// The setting and its fault.
         message: String,
     },
 }

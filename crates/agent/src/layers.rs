@@ -11,13 +11,13 @@ use crate::{ConfigError, ConfigSource};
 /// does not know are errors.
 pub struct Layers {
     builder: ConfigBuilder<DefaultState>,
-    /// Where the document stands.
+    /// The place of the document.
     document: String,
     prefix: &'static str,
 }
 
 impl Layers {
-    /// Begins with a YAML document, where one is given, and the process's environment
+    /// Begins with a YAML document, if one is given, and the process's environment
     /// variables with this prefix. Blocks.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Layers {
         }
     }
 
-    /// Adds a flag's value for a setting such as `kafka.topic`, where the flag was given.
+    /// Adds a flag's value for a setting such as `kafka.topic`, if the flag was given.
     ///
     /// # Errors
     /// The setting's name is not a path.
@@ -118,8 +118,8 @@ fn origin_of(values: &Value, path: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The error without what `config` adds about keys and origins, which stand in front of
-/// it already.
+/// The error without the keys and origins that `config` adds: they are in front of it
+/// already.
 fn plain(error: &config::ConfigError) -> String {
     match error {
         config::ConfigError::At { error, .. } => plain(error),
@@ -188,11 +188,13 @@ mod tests {
         let error = |yaml: &str, flags: &[(&str, &str)]| load(yaml, flags).expect_err(yaml);
         assert_eq!(
             error("batch: {max_age: ten, max_bytes: 1, max_rows: 5}", &[]),
-            "sample.yaml: batch.max_age: \"ten\" is not a duration above zero; write 10s, 500ms or 2m"
+            "sample.yaml: batch.max_age: \"ten\" is not a duration above zero; write 10s, 500ms or \
+             2m"
         );
         assert_eq!(
             error(GOOD, &[("batch.max_bytes", "big")]),
-            "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write 64MiB, 512KiB or a number of bytes"
+            "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write \
+             64MiB, 512KiB or a number of bytes"
         );
         assert!(
             error(GOOD, &[("batch.max_age", "0s")]).contains("\"0s\" is not a duration above zero")

@@ -1,5 +1,5 @@
-//! What `tick-producer` and `tick-consumer` share: layered configuration, the Kafka
-//! connection, logs, readiness and shutdown.
+//! The shared part of `tick-producer` and `tick-consumer`: layered configuration, the
+//! Kafka connection, logs, readiness and shutdown.
 
 mod aws;
 mod config_error;

@@ -12,7 +12,8 @@ pub fn start_logs() -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&directives).map_err(|error| {
         anyhow::anyhow!(
-            "environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write info, debug or tick_consumer=debug"
+            "environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write \
+             info, debug or tick_consumer=debug"
         )
     })?;
     let builder = tracing_subscriber::fmt()

@@ -11,8 +11,8 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Returns the configuration from which clients are created. `attempt_timeout` limits each
-/// attempt of each call.
+/// Returns the configuration from which clients are created. `attempt_timeout` limits
+/// each attempt of each call.
 pub async fn load(attempt_timeout: Duration) -> SdkConfig {
     loader(attempt_timeout).load().await
 }

@@ -12,8 +12,8 @@ pub fn add_header(headers: OwnedHeaders, name: &[u8], value: Option<&[u8]>) -> O
     let (value, size) = value.map_or((ptr::null(), 0), |value| (value.as_ptr(), value.len()));
     // SAFETY: `BorrowedHeaders` has no fields; a reference to it is librdkafka's own
     // pointer to the headers, which are owned here and nowhere else. Name and value have
-    // the lengths that are passed, and librdkafka copies both. It refuses only the headers
-    // of a message that it has already taken.
+    // the lengths that are passed, and librdkafka copies both. It refuses only the
+    // headers of a message that it has already taken.
     unsafe {
         rd_kafka_header_add(
             native,

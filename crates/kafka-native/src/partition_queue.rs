@@ -68,8 +68,9 @@ impl<K> PartitionQueue<K> {
             return None;
         }
         let arrived = Arc::new(Notify::new());
-        // SAFETY: the queue is not null and is ours until drop destroys it. The callback's
-        // pointer stays valid: `arrived` is kept until drop has switched the callback off.
+        // SAFETY: the queue is not null and is ours until drop destroys it. The
+        // callback's pointer stays valid: `arrived` is kept until drop has switched the
+        // callback off.
         unsafe {
             rd_kafka_queue_forward(queue, ptr::null_mut());
             rd_kafka_queue_cb_event_enable(

@@ -1,4 +1,4 @@
-//! Reads an object's coordinates back, to prove what is in it. The only reader here:
+//! Reads an object's coordinates back, to prove its contents. The only reader here:
 //! queries are Athena's.
 
 use std::borrow::Cow;
@@ -30,11 +30,11 @@ pub enum DecodeError {
     #[error("a line is not JSON with kafka_partition and kafka_offset: {0}")]
     Json(#[from] serde_json::Error),
     /// Its columns are not ours.
-    #[error("it has no columns kafka_partition and kafka_offset where ours have them")]
+    #[error("its columns kafka_partition and kafka_offset are not where lake objects have them")]
     Columns,
 }
 
-/// What was read of an object.
+/// The contents of an object.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
     /// Partition and offset of each row.
@@ -55,7 +55,7 @@ impl Content {
     /// Reads an object.
     ///
     /// # Errors
-    /// The object is not what its key says.
+    /// The object does not have the form that its key names.
     pub fn decode(kind: Kind, body: Bytes) -> Result<Self, DecodeError> {
         let lines =
             |body: Bytes| BufReader::new(GzDecoder::new(std::io::Cursor::new(body))).lines();

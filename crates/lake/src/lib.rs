@@ -1,5 +1,5 @@
-//! What lies in the lake: batches, their manifests and their encodings. Names and
-//! metadata are [`lake_layout`]'s.
+//! The lake's objects: batches, their manifests and their encodings. Their names and
+//! metadata are in [`lake_layout`].
 //!
 //! Everything here is pure: values and `now` go in, values come out. A [`Batch`] collects
 //! a contiguous range of offsets of one Kafka partition and becomes the [`Object`]s that

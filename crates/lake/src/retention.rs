@@ -67,9 +67,9 @@ impl Retention {
         self.terms.last().and_then(|term| term.days)
     }
 
-    /// Returns true where the lifecycle may have taken an object by `now` that was
-    /// created at `created`, both in seconds since the epoch. S3 takes it at the midnight
-    /// (UTC) after its last day, or later: this says true from the last day on.
+    /// Returns true if the lifecycle may have taken an object by `now` that was created
+    /// at `created`, both in seconds since the epoch. S3 takes it at the midnight (UTC)
+    /// after its last day, or later: this says true from the last day on.
     pub fn may_have_expired(&self, created: i64, now: i64) -> bool {
         let ends = self
             .terms
@@ -115,7 +115,7 @@ mod tests {
         let thirty = retention(&[(0, Some(30))]);
         assert!(!thirty.may_have_expired(5 * DAY_SECONDS, 35 * DAY_SECONDS - 1));
         assert!(thirty.may_have_expired(5 * DAY_SECONDS, 35 * DAY_SECONDS));
-        // A term counts for what was created before it, from its beginning on.
+        // A term counts for objects that were created before it, from its beginning on.
         assert!(retention(&[(100, Some(30))]).may_have_expired(0, 100 * DAY_SECONDS));
         assert!(!retention(&[(100, Some(30))]).may_have_expired(0, 99 * DAY_SECONDS));
     }

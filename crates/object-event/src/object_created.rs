@@ -73,7 +73,8 @@ impl ObjectCreated {
 /// with zeros on the right, compared as text. Events of different keys have no order.
 /// Source:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
-// Cutting trailing zeros off gives the same order as padding: a proper prefix comes first.
+// Cutting trailing zeros off gives the same order as padding: a proper prefix comes
+// first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequencer(String);
 

@@ -32,8 +32,8 @@ impl EventTime {
          2010-01-08 09:30:00 (UTC), 2010-01-08T09:30:00+08:00 (without a zone's name), \
          08/01/2010 (with --date-order), or epoch milliseconds, not seconds (1262943000000)";
 
-    /// Returns the time in one of the CSV forms. Text without an offset is UTC. Dates with
-    /// slashes need `order`.
+    /// Returns the time in one of the CSV forms. Text without an offset is UTC. Dates
+    /// with slashes need `order`.
     pub fn parse_csv(text: &str, order: Option<DateOrder>) -> Option<Self> {
         let text = text.trim();
         if (11..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {

@@ -8,10 +8,10 @@ use jiff::{Timestamp, tz::TimeZone};
 /// `jiff`'s limit.
 const END_MICROS: i64 = 253_402_207_200_000_000;
 
-/// Numbers that are probably seconds: from 1973 to 5138 as seconds, from the second day of
-/// 1970 to 1973 as milliseconds. Market ticks from 1970 to 1973 in milliseconds are far
-/// less likely. Smaller numbers are unlikely to be seconds: they would be before March
-/// 1973.
+/// Numbers that are probably seconds: from 1973 to 5138 as seconds, from the second day
+/// of 1970 to 1973 as milliseconds. Market ticks from 1970 to 1973 in milliseconds are
+/// far less likely. Smaller numbers are unlikely to be seconds: they would be before
+/// March 1973.
 const LIKELY_SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
 
 /// The time of a tick: microseconds since 1970 in UTC, from 1970 up to the last days of

@@ -7,8 +7,8 @@ use crate::json_text::push_member;
 /// The fields of a tick that are numbers.
 pub(crate) const NUMBERS: [&str; 6] = ["price", "volume", "open", "high", "low", "close"];
 
-/// Returns `extra` with the digits of inexact numbers at its start. Takes the text and the
-/// double of each of [`NUMBERS`].
+/// Returns `extra` with the digits of inexact numbers at its start. Takes the text and
+/// the double of each of [`NUMBERS`].
 pub(crate) fn keep_digits(
     extra: Option<String>,
     texts: &[&str; 6],

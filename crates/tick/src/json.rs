@@ -95,12 +95,13 @@ impl Tick {
     /// Returns the tick in a Kafka value.
     ///
     /// # Errors
-    /// The value is not a JSON object, or a field has a wrong value; the error names both.
+    /// The value is not a JSON object, or a field has a wrong value; the error names
+    /// both.
     ///
     /// ```
     /// use tick::Tick;
     ///
-    /// let value = br#"{"symbol":"HSI","event_time":"2010-01-08T09:30:00Z","price":1.5,"venue":"X"}"#;
+    /// let value = br#"{"symbol":"HSI","event_time":1262943000000,"price":1.5,"venue":"X"}"#;
     /// let tick = Tick::from_json(value)?;
     /// assert_eq!(tick.price, 1.5);
     /// assert_eq!(tick.extra.as_deref(), Some(r#"{"venue":"X"}"#));
@@ -108,7 +109,7 @@ impl Tick {
     /// let refused = Tick::from_json(br#"{"symbol":"HSI","event_time":0,"price":"high"}"#);
     /// assert_eq!(
     ///     refused.unwrap_err().to_string(),
-    ///     "field price: got \"high\", wanted a number"
+    ///     r#"field price: got "\"high\"", wanted a finite number"#
     /// );
     /// # Ok::<(), tick::TickError>(())
     /// ```

@@ -9,8 +9,8 @@ impl Symbol {
     /// The accepted form, for error messages.
     pub const WANTED: &str = "a symbol (1 to 128 bytes of text without control characters)";
 
-    /// Returns the symbol in `text` without the blanks around it, or `None` if the text is
-    /// not a symbol.
+    /// Returns the symbol in `text` without the blanks around it, or `None` if the text
+    /// is not a symbol.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let fits = (1..=128).contains(&text.len()) && !text.chars().any(char::is_control);

@@ -9,7 +9,7 @@ pub(crate) fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
     let mut client = config.kafka.client_config();
     client.set("group.id", &config.group.id);
     match config.group.protocol {
-        // Revokes only what moves; the others go on reading.
+        // Revokes only the partitions that move; the others go on reading.
         GroupProtocol::Classic => client.set("partition.assignment.strategy", "cooperative-sticky"),
         GroupProtocol::Consumer => client.set("group.protocol", "consumer"),
     };
@@ -20,9 +20,9 @@ pub(crate) fn client_config(config: &Config, shares: &Shares) -> ClientConfig {
     client
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // Every partition is sought to where the lake ends. If the log no longer has
-        // that, librdkafka goes on at its start and the reader sees the hole; at "error"
-        // it would stop the partition in a state in which it refuses to seek.
+        // Every partition seeks to the end of the lake. If the log no longer has that
+        // offset, librdkafka goes on at its start and the reader sees the hole; at
+        // "error" it would stop the partition in a state in which it refuses to seek.
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false")

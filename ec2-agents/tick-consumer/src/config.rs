@@ -6,31 +6,31 @@ use serde::Deserialize;
 
 use crate::reserved_options::RESERVED_OPTIONS;
 
-/// The consumer's configuration: what `consumer.yaml`, the environment and the flags add
-/// up to.
+/// The consumer's configuration: the sum of `consumer.yaml`, the environment and the
+/// flags.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the ticks come from.
+    /// The source of the ticks.
     pub kafka: KafkaSettings,
     /// The consumer's place in its group.
     #[serde(default)]
     pub group: GroupSettings,
-    /// Where the ticks go.
+    /// The destination of the ticks.
     pub lake: LakeSettings,
     /// When a batch is sealed.
     #[serde(default)]
     pub batch: BatchSettings,
-    /// What becomes of records that are no ticks.
+    /// The treatment of records that are not valid ticks.
     #[serde(default)]
     pub records: RecordSettings,
-    /// What the process may take.
+    /// The limits of the process.
     #[serde(default)]
     pub memory: MemorySettings,
     /// How the process shows how it is.
     #[serde(default)]
     pub http: HttpSettings,
-    /// Where `reconcile` sends events; landing needs none of it.
+    /// The queues of `reconcile`; landing needs none of them.
     #[serde(default)]
     pub events: EventSettings,
 }
@@ -117,12 +117,12 @@ pub struct BatchSettings {
 pub struct RecordSettings {
     /// A record whose value is larger is a dead letter.
     pub max_bytes: HumanSize,
-    /// What becomes of records without a value.
+    /// The treatment of records without a value.
     #[serde(deserialize_with = "agent::word")]
     pub tombstones: Tombstones,
 }
 
-/// What becomes of records without a value.
+/// The treatment of records without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tombstones {
@@ -145,8 +145,8 @@ pub struct MemorySettings {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
-    /// Where `/metrics`, `/health` and `/ready` are served, `host:port`; nowhere without
-    /// it.
+    /// The address of `/metrics`, `/health` and `/ready`, `host:port`; without it they
+    /// are not served.
     pub listen: Option<String>,
 }
 
@@ -161,7 +161,7 @@ impl Default for GroupSettings {
 }
 
 impl Default for RecordSettings {
-    /// 1 MiB: what a broker takes by default.
+    /// 1 MiB: the default limit of a broker.
     fn default() -> Self {
         Self {
             max_bytes: HumanSize(1 << 20),
@@ -203,7 +203,7 @@ impl Config {
         }
     }
 
-    /// Returns what becomes of records.
+    /// Returns the rules for records.
     pub fn rules(&self) -> Rules {
         Rules {
             routing: Routing {

@@ -44,7 +44,10 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
                 }
             }
             polled = consumer.recv() => match polled {
-                Ok(_) => break Err(anyhow!("a record came outside its partition's queue; this is a fault in tick-consumer, nothing was committed past it")),
+                Ok(_) => break Err(anyhow!(
+                    "a record came outside its partition's queue; this is a fault in \
+                     tick-consumer, nothing was committed past it"
+                )),
                 Err(error) => if let Err(fatal) = survived(&consumer, &error, &config.group) {
                     break Err(fatal);
                 },
@@ -61,14 +64,19 @@ pub(crate) async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(
 fn survived(consumer: &TickConsumer, error: &KafkaError, group: &GroupSettings) -> Result<()> {
     match consumer.client().fatal_error() {
         Some((RDKafkaErrorCode::FencedInstanceId, _)) => Err(anyhow!(
-            "another consumer has joined group {:?} as {:?}, or this one was away for longer than its session\n  \
+            "another consumer has joined group {:?} as {:?}, or this one was away for longer than \
+             its session\n  \
              start it again, and give each consumer a group.instance_id of its own",
             group.id,
             group.instance_id.as_deref().unwrap_or_default()
         )),
         Some((_, reason)) => Err(anyhow!("the Kafka client cannot go on: {reason}")),
         None => {
-            warn!(event = "kafka_trouble", %error, "Kafka is in trouble, the client goes on trying");
+            warn!(
+                event = "kafka_trouble",
+                %error,
+                "Kafka is in trouble, the client goes on trying"
+            );
             Ok(())
         }
     }

@@ -18,11 +18,13 @@ use crate::status::Status;
 const BUCKET_SECONDS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
 ];
+/// Time before another attempt to accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Time between two clean-ups of the histograms.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves `/metrics` (Prometheus), `/health` (the process answers) and `/ready` (it is in
-/// its group and reads what it has).
+/// its group and reads its partitions).
 ///
 /// # Errors
 /// The address is taken, or none.
@@ -34,9 +36,14 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     metrics::set_global_recorder(recorder).context("metrics are recorded already")?;
     crate::metrics::register();
     let listener = TcpListener::bind(listen).await;
-    let listener = listener
-        .with_context(|| format!("http.listen: cannot serve at {listen:?}; write host:port of this machine, with a port that is free"))?;
-    info!(event = "serving", address = %listener.local_addr()?, "serving /metrics, /health and /ready");
+    let listener = listener.with_context(|| {
+        format!(
+            "http.listen: cannot serve at {listen:?}; write host:port of this machine, with a \
+             port that is free"
+        )
+    })?;
+    let address = listener.local_addr()?;
+    info!(event = "serving", %address, "serving /metrics, /health and /ready");
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -47,6 +54,8 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
+                // Without a pause it would spin while no file descriptor is free.
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             };
             let (handle, status) = (handle.clone(), Arc::clone(&status));
@@ -58,7 +67,7 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
             server
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(10));
-            // What a client does to its connection is its own affair.
+            // A broken connection is the client's own affair.
             tokio::spawn(
                 async move { server.serve_connection(TokioIo::new(stream), service).await },
             );

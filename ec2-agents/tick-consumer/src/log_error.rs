@@ -10,7 +10,7 @@ pub(crate) enum LogError {
     /// Kafka does not answer, or refuses.
     #[error("{doing}: {problem}")]
     Kafka {
-        /// What failed, "cannot …".
+        /// The failed action, "cannot …".
         doing: String,
         problem: String,
     },
@@ -34,7 +34,7 @@ pub(crate) enum LogError {
 }
 
 impl LogError {
-    /// Returns what makes an error of a problem with Kafka.
+    /// Returns a function that makes an error of a problem with Kafka.
     pub(crate) fn kafka<P: Display>(doing: impl Into<String>) -> impl FnOnce(P) -> Self {
         let doing = doing.into();
         move |problem| Self::Kafka {

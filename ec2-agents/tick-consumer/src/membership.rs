@@ -58,7 +58,10 @@ impl ClientContext for Membership {
         match Heard::read(statistics, &self.topic) {
             Ok(heard) => self.status.heard(&heard),
             Err(error) => {
-                warn!(%error, "cannot read librdkafka's statistics; this is a fault in tick-consumer")
+                warn!(
+                    %error,
+                    "cannot read librdkafka's statistics; this is a fault in tick-consumer"
+                )
             }
         }
     }
@@ -80,7 +83,8 @@ impl ConsumerContext for Membership {
                 is_lost: consumer.assignment_lost(),
             },
             event => {
-                return warn!(error = %RDKafkaErrorCode::from(event), "rebalance failed, the group tries again");
+                let error = RDKafkaErrorCode::from(event);
+                return warn!(%error, "rebalance failed, the group tries again");
             }
         };
         if self.changes.send(change).is_err() {

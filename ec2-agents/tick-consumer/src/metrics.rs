@@ -1,9 +1,9 @@
 //! Every metric: its name, with its unit, and its meaning.
 //!
 //! Counters are there at 0 from the start, and the first answer to `/metrics` shows them
-//! all at 0, whatever has happened: the CloudWatch agent drops the first value of a
-//! series. Gauges of partitions are there while they are known: a 0 would say that all is
-//! well.
+//! all at 0, even if events have happened: the CloudWatch agent drops the first value of
+//! a series. Gauges of partitions are there while they are known: a 0 would say that all
+//! is well.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -80,7 +80,7 @@ pub(crate) const SEALED_BATCHES: LabelledCounter = LabelledCounter {
 };
 pub(crate) const RETRIES: LabelledCounter = LabelledCounter {
     name: "ticklake_retries_total",
-    label: "what",
+    label: "operation",
     meaning: "Attempts that failed and are made again, by their kind",
 };
 
@@ -118,7 +118,8 @@ const PARTITION_GAUGES: [(&str, &str, Reading); 5] = [
     ),
     (
         "ticklake_stalled_seconds",
-        "For how long a partition has had records that do not land, none of them; 0 while some do or all have",
+        "For how long a partition has had records that do not land, none of them; 0 while some do \
+         or all have",
         |view| Some(view.progress?.stalled_seconds),
     ),
     (

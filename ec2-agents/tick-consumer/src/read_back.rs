@@ -208,7 +208,7 @@ fn client_config(kafka: &KafkaSettings) -> ClientConfig {
 /// it was before the first record was read.
 ///
 /// # Errors
-/// As for [`LogRange`].
+/// As for [`LogRange::open`] and [`LogRange::read`].
 pub(crate) fn read_back(
     kafka: &KafkaSettings,
     partition: i32,

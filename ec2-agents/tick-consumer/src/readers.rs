@@ -22,13 +22,13 @@ use crate::sealer::Sealer;
 use crate::status::Status;
 use crate::topic::Topic;
 
-/// How long a partition that is revoked, or a consumer that is told to stop, may take to
-/// seal what is open. What is not sealed by then is dropped: it is still in Kafka, and
-/// what was begun is completed by whoever has the partition next. With the last commit
-/// and the goodbye to the group it makes less than 5 s.
+/// The limit for sealing open batches if a partition is revoked or the consumer stops. A
+/// batch that is not sealed by then is dropped: it is still in Kafka, and the partition's
+/// next consumer completes a seal that was begun. With the last commit and the goodbye to
+/// the group it makes less than 5 s.
 const SEAL_GRACE: Duration = Duration::from_millis(2_500);
 
-/// What serving a group takes.
+/// The parts that serving a group needs.
 pub(crate) struct Setup {
     pub(crate) config: Arc<Config>,
     pub(crate) bucket: LakeBucket,
@@ -71,11 +71,11 @@ impl Readers {
     /// Starts to read partitions. Their queues are split off before they are assigned:
     /// librdkafka leaves a queue alone that the application has forwarded, so that no
     /// record ever comes through the consumer's own queue. They are assigned paused; each
-    /// partition's task seeks to where the lake ends, which may take as long as S3 is
+    /// partition's task seeks to the end of the lake. That may take as long as S3 is
     /// away, and the group must not wait for it.
     pub(crate) async fn start(&mut self, partitions: &TopicPartitionList) -> Result<()> {
         // librdkafka may take a static member's partitions back without a word while it
-        // joins, and assign them anew.
+        // joins, and assign them again.
         let again = self.take(partitions);
         if !again.is_empty() {
             warn!(
@@ -116,13 +116,12 @@ impl Readers {
             ..
         } = &self.setup;
         let stop = Stop::default();
-        let place = Arc::new(status.place(partition));
         let sealer = Sealer {
             consumer: Arc::clone(&self.consumer),
             format: config.lake.format,
             topic: topic.name().to_owned(),
             partition,
-            place: Arc::clone(&place),
+            place: Arc::new(status.place(partition)),
             encoders: Arc::clone(&self.encoders),
         };
         let reader = PartitionReader {
@@ -134,11 +133,10 @@ impl Readers {
             topic: Arc::clone(topic),
             memory: Arc::clone(&self.memory),
             stop: stop.clone(),
-            place,
             moved: Moved::never(),
             has_read: false,
         };
-        // Of the level of errors: its lines name the partition whatever RUST_LOG says.
+        // At the level of errors, so that lines name the partition at every RUST_LOG.
         let span = error_span!("partition", partition);
         let task = tokio::spawn(reader.run(queue).instrument(span));
         self.readers.insert(partition, Reader { stop, task });
@@ -161,7 +159,7 @@ impl Readers {
         stop(self.readers.into_values().collect()).await
     }
 
-    /// Waits until a task ends that nobody has told to; returns why it did.
+    /// Waits until a task ends unasked; returns why it did.
     pub(crate) async fn ended(&mut self) -> Error {
         if self.readers.is_empty() {
             return std::future::pending().await;
@@ -174,7 +172,7 @@ impl Readers {
         self.readers.remove(&partition);
         let cause = ended
             .err()
-            .map_or_else(|| anyhow!("nobody has told it to"), Error::from);
+            .map_or_else(|| anyhow!("no shutdown was requested"), Error::from);
         cause.context(format!(
             "the task of partition {partition} has ended; this is a fault in tick-consumer"
         ))

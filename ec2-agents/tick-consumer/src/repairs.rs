@@ -1,9 +1,9 @@
 //! Batches that their consumer left incomplete, completed within this one's memory.
 //!
-//! One repair reads at a time in a process, and what it holds is charged to [`Memory`]:
+//! One repair reads at a time in a process, and its memory is charged to [`Memory`]:
 //! readers pause, and batches are sealed early, until there is room for it. It waits for
 //! that room while it holds its turn. Nobody who waits for the turn holds memory: a
-//! partition asks for it before it reads anything, and drops what it has when its batch
+//! partition asks for it before it reads anything, and drops its records if its batch
 //! turns out to be another's ([`crate::landing::Landing::seal`]). So those who hold
 //! memory go on and give it back.
 
@@ -21,7 +21,7 @@ use crate::log_error::LogError;
 use crate::memory::{Charge, Memory};
 use crate::read_back::LogRange;
 
-/// What all partitions of a process share to read the log once more.
+/// The parts that all partitions of a process share to read the log once more.
 #[derive(Clone)]
 pub(crate) struct Repairs {
     kafka: KafkaSettings,
@@ -35,7 +35,7 @@ pub(crate) struct Repairs {
 pub(crate) enum Effort {
     /// Every object whole, or an error.
     Whole,
-    /// With what can be read and used; the rest is given up.
+    /// With the records that can be read and used; the rest is given up.
     Readable,
     /// Nothing is read, and all is given up.
     Nothing,
@@ -65,8 +65,8 @@ impl Repairs {
     /// there is room for, one at least.
     ///
     /// # Errors
-    /// The log cannot be read, or does not give what the manifest has; or this version
-    /// cannot make the objects.
+    /// The log cannot be read, or lacks records of the manifest; or this version cannot
+    /// make the objects.
     pub(crate) async fn make(
         &self,
         manifest: &Arc<Manifest>,
@@ -165,8 +165,8 @@ impl Repairs {
     }
 }
 
-/// Runs what blocks and computes on a thread of its own, which ends with it. It ends
-/// early, and gives back what it holds, when nobody waits for it any more.
+/// Runs blocking work on a thread of its own, which ends with it. It ends early, and
+/// frees its memory, if nobody waits for it any more.
 ///
 /// glibc keeps freed memory for the threads that share an arena, and hands the arena of a
 /// thread that ended to the next one. The runtime's threads for blocking calls stay, each

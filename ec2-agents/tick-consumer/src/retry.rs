@@ -1,5 +1,5 @@
-//! What is tried again: calls to S3 and Kafka, for as long as either is away. Whether an
-//! error may pass is a property of its type ([`Retryable`]).
+//! Retries of calls to S3 and Kafka, for as long as either is away. Whether an error may
+//! pass is a property of its type ([`Retryable`]).
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -15,22 +15,22 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// An error that knows whether another attempt may succeed.
 pub(crate) trait Retryable: Display {
-    /// Returns false for what another attempt cannot mend.
+    /// Returns false if another attempt cannot succeed.
     fn is_retryable(&self) -> bool;
 }
 
 /// Tries until it succeeds.
 ///
 /// # Errors
-/// What another attempt cannot mend.
+/// Another attempt cannot succeed.
 pub(crate) async fn retried<T, E: Retryable, F: Future<Output = Result<T, E>>>(
-    what: &str,
+    operation: &str,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, E> {
     let mut attempts = 0;
     loop {
         match attempt().await {
-            Err(error) if error.is_retryable() => wait(what, attempts, &error).await,
+            Err(error) if error.is_retryable() => wait(operation, attempts, &error).await,
             done => return done,
         }
         attempts += 1;
@@ -38,15 +38,15 @@ pub(crate) async fn retried<T, E: Retryable, F: Future<Output = Result<T, E>>>(
 }
 
 /// Waits before the next attempt, after so many that failed before this one.
-pub(crate) async fn wait(what: &str, attempts: u32, error: &impl Display) {
+pub(crate) async fn wait(operation: &str, attempts: u32, error: &impl Display) {
     let wait = delay(attempts);
-    metrics::RETRIES.count(what);
+    metrics::RETRIES.count(operation);
     warn!(
         event = "retrying",
-        what,
+        operation,
         %error,
         retry_in_seconds = wait.as_secs_f64(),
-        "cannot {what}, trying again"
+        "cannot {operation}, trying again"
     );
     tokio::time::sleep(wait).await;
 }

@@ -34,14 +34,14 @@ pub(crate) struct Sealer {
 /// A batch that was sealed, or not.
 pub(crate) struct Outcome {
     pub(crate) landing: Landing,
-    /// `None` if it was given up: its records are read again, by whoever has the
-    /// partition then.
+    /// `None` if it was given up: its records are read again, by the partition's next
+    /// consumer.
     pub(crate) sealed: Option<Sealed>,
     pub(crate) value_bytes: u64,
     pub(crate) encoded_bytes: u64,
 }
 
-/// What is known of a batch before it is encoded.
+/// The facts of a batch before it is encoded.
 struct Summary {
     first: i64,
     last: i64,
@@ -226,7 +226,8 @@ async fn land(
             event = "batch_given_up",
             first,
             last,
-            "batch given up: its records are in Kafka, and what was begun is completed by whoever is next"
+            "batch given up: its records are in Kafka, and what was begun is completed by whoever \
+             is next"
         ),
     }
     Ok(sealed)

@@ -28,8 +28,7 @@ struct Partition {
     stage: Stage,
     /// When its broker answered last.
     answered: Instant,
-    /// Where what may be read of the log ends, if all of it was taken when the statistics
-    /// were made.
+    /// The end of the readable log, if all of it was taken at the time of the statistics.
     end: Option<i64>,
     progress: Option<Progress>,
     landed: Option<Landed>,
@@ -37,7 +36,7 @@ struct Partition {
 
 #[derive(Debug)]
 enum Stage {
-    /// The task finds out where to go on.
+    /// The task looks for the next offset to land.
     Starting,
     Reading,
     /// The task has stopped at a fault, and tries again now and then.
@@ -58,7 +57,7 @@ pub(crate) struct Landed {
     pub(crate) delay_seconds: Option<f64>,
 }
 
-/// How one partition is. What is not known is not there.
+/// The state of one partition. Unknown values are absent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) partition: i32,
@@ -218,8 +217,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Notes that the task finds out where to go on. A parked partition stays parked
-    /// until it is read.
+    /// Notes that the task looks for the next offset to land. A parked partition stays
+    /// parked until it is read.
     pub(crate) fn starting(&self) {
         self.change(|state| {
             if matches!(state.stage, Stage::Reading) {
@@ -241,7 +240,7 @@ impl Place {
         self.change(|state| state.stage = Stage::Parked(fault.to_owned()));
     }
 
-    /// Returns where what may be read of the log ends, if all of it has been taken.
+    /// Returns the end of the readable log, if all of it has been taken.
     pub(crate) fn end(&self) -> Option<i64> {
         self.status.state().partitions.get(&self.partition)?.end
     }

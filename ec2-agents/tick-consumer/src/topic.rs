@@ -29,11 +29,11 @@ pub(crate) struct Topic {
     id: Mutex<Known>,
 }
 
-/// What the brokers told last.
+/// The last answer of the brokers.
 #[derive(Default)]
 struct Known {
     id: Option<(Instant, String)>,
-    /// The broker that told it, and is asked again.
+    /// The broker that gave it, and is asked again.
     broker: Option<i32>,
 }
 
@@ -52,16 +52,16 @@ impl Topic {
     }
 
     /// Returns the topic's id as of now or later. Those who ask while the brokers are
-    /// being asked share the next answer, as that one was told after all of them asked.
+    /// being asked share the next answer, as it comes after all of them asked.
     pub(crate) async fn id(&self) -> Result<String, LogError> {
         let asked = Instant::now();
         let mut known = self.id.lock().await;
-        if let Some((told, id)) = &known.id
-            && *told >= asked
+        if let Some((asked_at, id)) = &known.id
+            && *asked_at >= asked
         {
             return Ok(id.clone());
         }
-        let told = Instant::now();
+        let asked_at = Instant::now();
         let client = Arc::clone(&self.client);
         let kafka = Arc::clone(&self.kafka);
         let broker = known.broker.take();
@@ -70,7 +70,7 @@ impl Topic {
             .await
             .map_err(|_| LogError::Panicked("question for the topic's id"))??;
         known.broker = Some(broker);
-        known.id = Some((told, id.clone()));
+        known.id = Some((asked_at, id.clone()));
         Ok(id)
     }
 
@@ -84,8 +84,10 @@ impl Topic {
         loop {
             match self.id().await {
                 Ok(id) if id == NO_ID => bail!(
-                    "the brokers at {} give topic {:?} no id: they are older than Kafka 2.8, or do not implement KIP-516\n  \
-                     without an id nobody notices that the topic was deleted and recreated, and new records count as landed; upgrade the brokers, \
+                    "the brokers at {} give topic {:?} no id: they are older than Kafka 2.8, or do \
+                     not implement KIP-516\n  \
+                     without an id nobody notices that the topic was deleted and recreated, and \
+                     new records count as landed; upgrade the brokers, \
                      or accept the risk: set lake.accept_brokers_without_topic_ids to true",
                     self.kafka.brokers,
                     self.name()
@@ -182,8 +184,10 @@ pub(crate) async fn refuse_compaction(kafka: &KafkaSettings) -> Result<()> {
         .unwrap_or_default();
     if policy.contains("compact") {
         bail!(
-            "topic {:?} is compacted (cleanup.policy={policy}): its records go at any time, and exactly once has no meaning\n  \
-             set cleanup.policy=delete: kafka-configs.sh --alter --entity-type topics --entity-name {} --add-config cleanup.policy=delete",
+            "topic {:?} is compacted (cleanup.policy={policy}): its records go at any time, and \
+             exactly once has no meaning\n  \
+             set cleanup.policy=delete: kafka-configs.sh --alter --entity-type topics \
+             --entity-name {} --add-config cleanup.policy=delete",
             kafka.topic,
             kafka.topic
         );

@@ -7,9 +7,52 @@ use std::time::Duration;
 
 use bench::{BUCKET, Bench, WAIT_TIMEOUT};
 use local::{Conditions, Fault, FaultProxy, KafkaKind, free_port};
+use rdkafka::ClientConfig;
+use rdkafka::types::RDKafkaApiKey;
 use serde_json::json;
 
 mod bench;
+
+/// The versions that MSK Serverless answers, as far as the mock cluster has them:
+/// docs/msk-serverless.md names the source.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_calls_of_msk_serverless_are_enough() {
+    let mut bench = Bench::new().await;
+    for (call, versions) in [
+        (RDKafkaApiKey::Produce, 7..=9),
+        (RDKafkaApiKey::Fetch, 10..=12),
+        (RDKafkaApiKey::ListOffsets, 5..=6),
+        (RDKafkaApiKey::Metadata, 7..=11),
+        (RDKafkaApiKey::OffsetCommit, 6..=8),
+        (RDKafkaApiKey::OffsetFetch, 5..=6),
+        (RDKafkaApiKey::FindCoordinator, 2..=3),
+        (RDKafkaApiKey::JoinGroup, 4..=6),
+        (RDKafkaApiKey::Heartbeat, 2..=4),
+        (RDKafkaApiKey::LeaveGroup, 2..=4),
+        (RDKafkaApiKey::SyncGroup, 2..=4),
+        (RDKafkaApiKey::InitProducerId, 1..=4),
+    ] {
+        bench
+            .kafka
+            .answer_versions(call, versions)
+            .expect("a mock cluster");
+    }
+    // The bench's own has asked for the versions before.
+    bench.producer = ClientConfig::new()
+        .set("bootstrap.servers", bench.kafka.brokers())
+        .set("enable.idempotence", "true")
+        .create()
+        .expect("a producer");
+    let (is_ok, said) = bench.command(&["check"]).await;
+    assert!(is_ok, "{said}");
+    let consumer = bench.start("consumer", &["--max-age", "1s"]).await;
+    bench.produce_ticks(0, 20).await;
+    bench.landed(20).await;
+    bench.stop(consumer, "consumer").await;
+    assert_eq!(bench.committed(0).await, Some(20));
+    bench.expect_whole().await;
+    bench.end().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_reached_or_does_not_exist_is_named_at_the_start() {
@@ -148,8 +191,8 @@ async fn a_record_lands_also_when_the_stream_goes_idle() {
     bench.end().await;
 }
 
-/// G4: a record that is no tick is kept with payload, headers, origin and reason, and the
-/// partition goes on.
+/// G4: a record that is not a valid tick is kept with payload, headers, origin and
+/// reason, and the partition goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_is_kept_and_stalls_nothing() {
     let bench = Bench::new().await;
@@ -353,7 +396,11 @@ async fn an_outage_of_s3_delays_rows_and_loses_none() {
     bench.s3.switch(false);
     bench.produce_ticks(3, 20).await;
     bench
-        .wait_for_event("consumer", "retrying", json!({"what": "put an object"}))
+        .wait_for_event(
+            "consumer",
+            "retrying",
+            json!({"operation": "put an object"}),
+        )
         .await;
     bench.produce_ticks(3, 20).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -380,10 +427,10 @@ async fn a_conflict_of_s3_is_answered_by_the_object_again_only_after_a_wait() {
     // The waits that the log names tell more than a clock, which a busy machine slows
     // down.
     for wait in [0.1, 0.2, 0.4, 0.8] {
-        let fields = json!({"what": "put an object", "retry_in_seconds": wait});
+        let fields = json!({"operation": "put an object", "retry_in_seconds": wait});
         bench.wait_for_event("consumer", "retrying", fields).await;
     }
-    let waits = json!({"what": "put an object"});
+    let waits = json!({"operation": "put an object"});
     let waits = bench.events("consumer", "retrying", &waits).len() as u64;
     let puts = proxy.thrown()[&Fault::Conflict];
     assert!(
@@ -408,7 +455,7 @@ async fn sigterm_while_s3_is_away_ends_and_loses_nothing() {
     bench.s3.switch(false);
     bench.produce_ticks(0, 10).await;
     bench
-        .wait_for_event("first", "retrying", json!({"what": "put an object"}))
+        .wait_for_event("first", "retrying", json!({"operation": "put an object"}))
         .await;
     bench.stop(process, "first").await;
     assert!(
@@ -577,9 +624,9 @@ async fn records_that_come_during_a_rebalance_land() {
     bench.end().await;
 }
 
-/// confluentinc/kafka-connect-storage-cloud #333: what is open is sealed when a partition
-/// moves. On a real broker: the mock cluster's coordinator never completes a cooperative
-/// rebalance with two members.
+/// confluentinc/kafka-connect-storage-cloud #333: an open batch is sealed when a
+/// partition moves. On a real broker: the mock cluster's coordinator never completes a
+/// cooperative rebalance with two members.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_consumers_share_the_partitions_and_hand_them_over() {
     let bench = Bench::with(KafkaKind::Apache).await;
@@ -589,7 +636,7 @@ async fn two_consumers_share_the_partitions_and_hand_them_over() {
         bench.produce_mark(partition, "first").await;
     }
     let second = bench.start("second", &["--max-age", "1h"]).await;
-    // What is open when a partition moves has landed before the other one reads it.
+    // The open batch of a moving partition has landed before the other consumer reads it.
     bench
         .wait_for_event("first", "partitions_revoked", json!({}))
         .await;

@@ -1,26 +1,23 @@
-//! What becomes of Kafka's history, on a real broker: retention, transactions, topics
-//! made anew, offsets that somebody set, consumers that were taken for dead.
+//! Kafka's history, on a real broker: retention, transactions, recreated topics, offsets
+//! that somebody set, consumers that were taken for dead.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bench::kafka_proxy::{KafkaProxy, replace};
-use bench::{Bench, WAIT_TIMEOUT};
-use lake::{Batch, Format, Record, Routing, Rules};
+use bench::{Bench, TICK, WAIT_TIMEOUT};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::Producer as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::json;
 
 mod bench;
 
-const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
-
-/// Lets retention take what stands before an offset.
+/// Lets retention take the records before an offset.
 async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
     let mut before = TopicPartitionList::new();
     before
@@ -86,28 +83,10 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     // A consumer registered a batch and died; before the next one came retention took a
     // part of it.
     bench.kafka.create_topic("cut", 1).await.expect("a topic");
-    let rules = Rules {
-        routing: Routing::default(),
-        max_record_bytes: 1 << 20,
-        skip_tombstones: false,
-    };
-    let mut batch = Batch::new("cut", 0, 0, rules);
-    for offset in 0..5 {
+    for _ in 0..5 {
         bench.produce_to("cut", 0, TICK).await;
-        batch.push(
-            &Record {
-                offset,
-                timestamp_ms: Some(0),
-                value: Some(TICK),
-                ..Record::default()
-            },
-            Instant::now(),
-        );
     }
-    let (mut manifest, _) = batch
-        .seal(Format::Json, "", "the-dead-one")
-        .expect("a manifest");
-    manifest.topic_id = bench.topic_id("cut").await;
+    let manifest = bench.manifest("cut", &[TICK; 5]).await;
     bench.put_manifest(&manifest).await;
     delete_before(&bench, "cut", 3).await;
     bench.produce_to("cut", 0, TICK).await;
@@ -124,7 +103,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         "{report:#}"
     );
 
-    // The topic is made anew, with as many records as before.
+    // The topic is recreated, with as many records as before.
     let admin = bench.kafka.admin().expect("an admin");
     admin
         .delete_topics(&["kept"], &AdminOptions::new())
@@ -138,7 +117,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     let said = bench.parked("recreated", &["--topic", "kept"]).await;
     assert!(
         said.contains(
-            "topic \\\"kept\\\" was deleted and made anew since offset 12 of partition 0 was landed"
+            "topic \\\"kept\\\" was deleted and recreated since offset 12 of partition 0 was landed"
         ),
         "{said}"
     );
@@ -147,7 +126,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         "{said}"
     );
 
-    // The log ends before what has landed.
+    // The log ends before the landed offsets.
     bench.kafka.create_topic("short", 1).await.expect("a topic");
     bench.produce_to("short", 0, TICK).await;
     let id = bench.topic_id("short").await;
@@ -162,7 +141,9 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         ))
         .await;
     let said = bench.parked("short", &["--topic", "short"]).await;
-    assert!(said.contains("the log of partition 0 of topic \\\"short\\\" ends at 1, and 100 offsets of it have landed"), "{said}");
+    let wanted = "the log of partition 0 of topic \\\"short\\\" ends at 1, \
+                  and 100 offsets of it have landed";
+    assert!(said.contains(wanted), "{said}");
 
     // A later version was here.
     bench.kafka.create_topic("later", 1).await.expect("a topic");
@@ -209,8 +190,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     bench.end().await;
 }
 
-/// The reader is not at its start, where it compares the lake with the log, but in
-/// mid-stream.
+/// The reader is in mid-stream: only at its start it compares the lake with the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
@@ -257,21 +237,11 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer
-        .init_transactions(WAIT_TIMEOUT)
-        .expect("transactions");
+    let producer = bench.transactional();
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
         for _ in 0..3 {
-            let record = FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK);
-            producer.send(record, WAIT_TIMEOUT).await.expect("sent");
+            bench::send_tick(&producer).await;
         }
         match commit {
             true => producer
@@ -324,19 +294,12 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     bench.end().await;
 }
 
-/// The marker at the end of the log is no record, and its offset stayed behind what had
-/// landed: "no data lands", for ever.
+/// The marker at the end of the log is not a record, and its offset stayed after the
+/// landed ones: "no data lands", for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer
-        .init_transactions(WAIT_TIMEOUT)
-        .expect("transactions");
+    let producer = bench.transactional();
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let arguments = ["--max-age", "300ms", "--listen", &address];
     let is_level = |metrics: &str| {
@@ -346,15 +309,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     let mut process = bench.start("first", &arguments).await;
     for transaction in 1..=2 {
         producer.begin_transaction().expect("begun");
-        producer
-            .send(
-                FutureRecord::<(), _>::to("ticks")
-                    .partition(0)
-                    .payload(TICK),
-                WAIT_TIMEOUT,
-            )
-            .await
-            .expect("sent");
+        bench::send_tick(&producer).await;
         producer
             .commit_transaction(WAIT_TIMEOUT)
             .expect("committed");
@@ -377,15 +332,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.get_until(&address, "/metrics", is_level).await;
     // A transaction that is open is behind.
     producer.begin_transaction().expect("begun");
-    producer
-        .send(
-            FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK),
-            WAIT_TIMEOUT,
-        )
-        .await
-        .expect("sent");
+    bench::send_tick(&producer).await;
     bench
         .get_until(&address, "/metrics", |metrics| {
             metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")
@@ -420,7 +367,7 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
         bench.produce_ticks(partition, 50).await;
         bench.produce_mark(partition, "zombie").await;
     }
-    // In the middle of the stream: it has read what it has not landed.
+    // In the middle of the stream: it has read records that it has not landed.
     bench.processes.signal(zombie, Signal::STOP).await;
     let second = bench
         .start("second", &["--max-age", "100ms", "--config", &config])

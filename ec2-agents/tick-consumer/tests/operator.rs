@@ -1,4 +1,4 @@
-//! What an operator types: verify, skip, dead-letters; and what a monitor asks.
+//! An operator's commands, verify, skip, dead-letters; and a monitor's questions.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -32,12 +32,7 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
     let foreign =
         "ticks/dt=2026-11-21/hr=05/ticks-0-00000000000000000500-00000000000000000501.json.gz";
     for key in [foreign, "ticks/readme.txt"] {
-        s3.put_object()
-            .bucket(BUCKET)
-            .key(key)
-            .send()
-            .await
-            .expect("an object");
+        bench.put(key, Vec::new()).await;
     }
     let (is_whole, said) = bench.command(&["verify"]).await;
     assert!(!is_whole, "{said}");
@@ -51,7 +46,7 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
         .await
         .expect("an object");
     let metadata = object.metadata().cloned();
-    // As many rows by its metadata, and a letter's line by what is in it.
+    // As many rows by its metadata, and a letter's line by its contents.
     let (letter, _) = lake.below("dead-letter/").next().expect("a dead letter");
     let other = s3
         .get_object()
@@ -87,9 +82,9 @@ async fn verify_finds_what_is_missing_foreign_or_changed() {
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert!(
         !is_whole
-            && report["partitions"][0]["told"][0]
+            && report["partitions"][0]["fault_messages"][0]
                 .as_str()
-                .is_some_and(|told| told.contains("is missing: 5 offsets")),
+                .is_some_and(|message| message.contains("is missing: 5 offsets")),
         "{said}"
     );
     bench.end().await;
@@ -130,13 +125,7 @@ async fn what_the_lifecycle_took_has_landed_and_is_not_made_again() {
         days: Some(0),
     }
     .to_object();
-    s3.put_object()
-        .bucket(BUCKET)
-        .key(term)
-        .body(body.into())
-        .send()
-        .await
-        .expect("a term");
+    bench.put(&term, body).await;
     let (is_whole, said) = bench.command(&["verify"]).await;
     assert!(is_whole && said.contains("expired"), "{said}");
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -188,7 +177,7 @@ async fn skip_gives_up_what_has_not_landed_and_no_more() {
         .command(&["skip", "--partition", "1", "--to", "4"])
         .await;
     assert!(!is_done && said.contains("nothing to skip"), "{said}");
-    // A consumer that runs obeys it, also where it holds some of the records.
+    // A running consumer obeys it, even if it holds some of the records.
     let process = bench.start("consumer", &["--max-age", "3s"]).await;
     bench
         .wait_for_event(
@@ -267,7 +256,11 @@ async fn dead_letters_are_listed_and_produced_again_once() {
         ])
         .await;
     assert!(
-        is_done && said.contains("it would be a dead letter again: 109 bytes, wanted at most 60 (setting records.max_bytes)"),
+        is_done
+            && said.contains(
+                "it would be a dead letter again: 109 bytes, wanted at most 60 \
+                 (setting records.max_bytes)"
+            ),
         "{said}"
     );
     assert!(said.contains("0 produced again, 3 left alone"), "{said}");
@@ -316,7 +309,6 @@ async fn dead_letters_are_listed_and_produced_again_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_dead_letters_are_replayed_within_the_memory_of_a_few() {
     let bench = Bench::new().await;
-    let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
     let value = "x".repeat(1 << 20);
     for object in 0..40 {
         let mut letters = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -330,13 +322,7 @@ async fn all_dead_letters_are_replayed_within_the_memory_of_a_few() {
             object * 8,
             object * 8 + 7
         );
-        s3.put_object()
-            .bucket(BUCKET)
-            .key(key)
-            .body(letters.finish().expect("gzip").into())
-            .send()
-            .await
-            .expect("an object");
+        bench.put(&key, letters.finish().expect("gzip")).await;
     }
     let process = bench
         .start("replay", &["dead-letters", "replay", "--all"])

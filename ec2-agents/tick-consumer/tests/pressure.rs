@@ -12,18 +12,9 @@ use serde_json::json;
 
 mod bench;
 
-/// Returns the most memory that a process had so far, in MiB.
+/// Returns the most memory that a running process had so far, in MiB.
 fn peak(process: ProcessId) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("VmHWM");
-    line.trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .expect("a number")
-        / 1024
+    bench::peak_mebibytes(process).expect("a process")
 }
 
 async fn produce(bench: &Bench, partition: i32, records: i64, value: impl Fn(i64) -> String) {
@@ -100,8 +91,8 @@ async fn ten_thousand_lake_partitions_stay_below_256_mebibytes() {
     bench.end().await;
 }
 
-/// What does not fit is sealed early, and then left in Kafka: nothing is read that has no
-/// room.
+/// Records that do not fit are sealed early, and then left in Kafka: nothing is read
+/// without room for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_larger_than_memory_lands_within_it() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 4).await;
@@ -203,8 +194,8 @@ async fn twelve_incomplete_batches_of_a_larger_consumer_are_completed_within_256
     bench.end().await;
 }
 
-/// At 512 MiB the shares of a thousand partitions had a sum of 634 MiB, and what waits in
-/// their queues while S3 is away took 781 MiB.
+/// At 512 MiB the shares of a thousand partitions had a sum of 634 MiB, and the records
+/// in their queues while S3 is away took 781 MiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_partitions_want_a_limit_that_they_stay_within() {
     let bench = Bench::with_partitions(KafkaKind::Mock, 1_000).await;
@@ -248,8 +239,9 @@ async fn a_thousand_partitions_want_a_limit_that_they_stay_within() {
     let (mut full, mut steady) = (0, 0);
     while steady < 5 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        steady = if peak(process) == full { steady + 1 } else { 0 };
-        full = peak(process);
+        let now = peak(process);
+        steady = if now == full { steady + 1 } else { 0 };
+        full = now;
     }
     bench.s3.switch(true);
     bench
@@ -271,7 +263,9 @@ async fn a_thousand_partitions_want_a_limit_that_they_stay_within() {
 async fn an_outage_of_s3_moves_no_partition() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 2).await;
     let config = bench.log("impatient.yaml");
-    std::fs::write(&config, "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    max.poll.interval.ms: \"8000\"\n").expect("a file");
+    let options = "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    \
+                   max.poll.interval.ms: \"8000\"\n";
+    std::fs::write(&config, options).expect("a file");
     let process = bench
         .start(
             "consumer",

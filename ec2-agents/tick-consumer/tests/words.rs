@@ -3,20 +3,11 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::process::Command;
+const BINARY: &str = env!("CARGO_BIN_EXE_tick-consumer");
+const FILE: &str = "consumer.yaml";
 
-/// Runs the consumer in a folder with a configuration file; returns its output.
 fn said(config: &str, arguments: &[&str]) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("consumer.yaml"), config).expect("a file");
-    let output = Command::new(env!("CARGO_BIN_EXE_tick-consumer"))
-        .env_clear()
-        .current_dir(folder.path())
-        .args(arguments)
-        .output()
-        .expect("an output");
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8(text).expect("UTF-8")
+    local::agent_output(BINARY, FILE, config, arguments).expect("an output")
 }
 
 #[test]
@@ -24,7 +15,7 @@ fn help() {
     insta::assert_snapshot!(said("", &["--help"]));
 }
 
-/// Of each command what the others do not have.
+/// The part of each command's help that the others do not have.
 #[test]
 fn help_of_the_commands() {
     let help = |command: &&str| {
@@ -49,7 +40,7 @@ fn help_of_the_commands() {
 fn configuration_errors() {
     let complete = "kafka: {brokers: b:9092}\nlake: {bucket: lake}\n";
     let with = |more: &str| format!("{complete}{more}");
-    let file = ["--config", "consumer.yaml"];
+    let file = ["--config", FILE];
     let cases: [(String, &[&str]); 14] = [
         (String::new(), &[]),
         (String::new(), &["--config", "nowhere.yaml"]),
@@ -75,9 +66,6 @@ fn configuration_errors() {
             &[&file[..], &["--formt", "csv"]].concat(),
         ),
     ];
-    let errors = cases.iter().map(|(config, arguments)| {
-        let command = ["tick-consumer", &arguments.join(" ")].join(" ");
-        format!("{config}\n$ {command}\n{}\n", said(config, arguments))
-    });
-    insta::assert_snapshot!(errors.collect::<String>());
+    let errors = local::agent_outputs(BINARY, FILE, &cases).expect("outputs");
+    insta::assert_snapshot!(errors);
 }

@@ -48,8 +48,8 @@ pub fn check(config: &Config) -> Result<()> {
 ///
 /// # Errors
 /// The source or Kafka cannot be reached at the start, reading the source fails later, a
-/// rejected row cannot be kept, or a row is rejected and `csv.strict` is set. In each case
-/// the ticks before it are sent and counted first.
+/// rejected row cannot be kept, or a row is rejected and `csv.strict` is set. In each
+/// case the ticks before it are sent and counted first.
 pub fn run(config: &Config, shutdown: &CancellationToken) -> Result<Report> {
     let source = Source::open(config)?;
     config.kafka.check_topic()?;

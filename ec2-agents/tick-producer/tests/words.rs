@@ -3,20 +3,11 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::process::Command;
+const BINARY: &str = env!("CARGO_BIN_EXE_tick-producer");
+const FILE: &str = "producer.yaml";
 
-/// Runs the producer in a folder with a configuration file; returns its output.
 fn said(config: &str, arguments: &[&str]) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("producer.yaml"), config).expect("a file");
-    let output = Command::new(env!("CARGO_BIN_EXE_tick-producer"))
-        .env_clear()
-        .current_dir(folder.path())
-        .args(arguments)
-        .output()
-        .expect("an output");
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8(text).expect("UTF-8")
+    local::agent_output(BINARY, FILE, config, arguments).expect("an output")
 }
 
 #[test]
@@ -28,7 +19,7 @@ fn help() {
 fn configuration_errors() {
     let complete = "kafka: {brokers: b:9092}\n";
     let with = |more: &str| format!("{complete}{more}");
-    let file = ["--config", "producer.yaml"];
+    let file = ["--config", FILE];
     let cases: [(String, &[&str]); 8] = [
         (String::new(), &[]),
         (with("sauce: csv"), &file),
@@ -42,9 +33,6 @@ fn configuration_errors() {
             &[&file[..], &["--event-time", "later"]].concat(),
         ),
     ];
-    let errors = cases.iter().map(|(config, arguments)| {
-        let command = ["tick-producer", &arguments.join(" ")].join(" ");
-        format!("{config}\n$ {command}\n{}\n", said(config, arguments))
-    });
-    insta::assert_snapshot!(errors.collect::<String>());
+    let errors = local::agent_outputs(BINARY, FILE, &cases).expect("outputs");
+    insta::assert_snapshot!(errors);
 }

@@ -5,10 +5,10 @@ use metrics::counter;
 use object_event::{Event, EventError, Ignored, Message, ObjectCreated, ObjectVersion};
 use tracing::warn;
 
-/// What subscribers are told of.
+/// The objects that mails announce.
 const ANNOUNCED_PREFIXES: [&str; 2] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS];
 
-/// Where a message came from, and so how it is acknowledged.
+/// The source of a message, and so how it is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MessageSource {
     /// Its place in the invocation: the response says whether it failed.
@@ -27,7 +27,7 @@ pub(crate) struct Arrivals {
     empty: Vec<MessageSource>,
     /// Objects that more than one message brought.
     pub(crate) repeats: u64,
-    /// What was passed over.
+    /// Objects and events that were passed over.
     pub(crate) ignored: Vec<Ignored>,
 }
 
@@ -38,10 +38,11 @@ impl Arrivals {
         Event::decode(text, &ANNOUNCED_PREFIXES)
     }
 
-    /// Adds what a message says. One that says nothing is counted, and not acknowledged.
+    /// Adds the objects of a message. A message that cannot be read is counted, and not
+    /// acknowledged.
     ///
     /// # Errors
-    /// Why it says nothing.
+    /// The message cannot be read; says why.
     pub(crate) fn add<'a>(
         &mut self,
         source: MessageSource,
@@ -123,8 +124,10 @@ mod tests {
 
     fn message(keys: &[&str]) -> Message<Event> {
         let record = |key: &&str| {
-            serde_json::json!({"eventTime": "2026-11-21T05:00:00.123Z", "eventName": "ObjectCreated:Put", "userIdentity": {}, "responseElements": {},
-                "requestParameters": {}, "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 9, "eTag": "e", "sequencer": "0A"}}})
+            serde_json::json!({"eventTime": "2026-11-21T05:00:00.123Z",
+                "eventName": "ObjectCreated:Put", "userIdentity": {}, "responseElements": {},
+                "requestParameters": {}, "s3": {"bucket": {"name": "b"},
+                "object": {"key": key, "size": 9, "eTag": "e", "sequencer": "0A"}}})
         };
         let body =
             serde_json::json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string();

@@ -14,13 +14,13 @@ const MAX_LISTED_FILES: usize = 50;
 const MAX_LISTED_REASONS: usize = 10;
 /// The longest of them, in characters.
 const MAX_REASON_CHARS: usize = 60;
-/// What SNS takes as a message, attributes included:
+/// The size limit of SNS for a message, attributes included:
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
-/// Left for what stands above and below the partitions, and for names and types of the
+/// Left for the text above and below the partitions, and for names and types of the
 /// attributes.
 const FRAME_BYTES: usize = 8 * 1024;
-/// What SNS takes as a subject: the same page.
+/// The length limit of SNS for a subject: the same page.
 const MAX_SUBJECT_CHARS: usize = 99;
 
 /// One mail.
@@ -30,13 +30,13 @@ pub struct Digest {
     pub subject: String,
     /// Plain text.
     pub body: String,
-    /// What subscribers can filter by.
+    /// The attributes that subscribers can filter by.
     pub attributes: Vec<Attribute>,
     /// The objects that the body tells of, each once.
     pub objects: Vec<ObjectVersion>,
 }
 
-/// A message attribute; an array where the mail tells of several values.
+/// A message attribute; an array if the mail has several values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// Its name.
@@ -63,7 +63,7 @@ impl Attribute {
     }
 }
 
-/// The files of one folder, and what a mail says of them.
+/// The files of one folder, and their text in a mail.
 struct Folder {
     prefix: String,
     text: String,
@@ -71,8 +71,8 @@ struct Folder {
 }
 
 impl Digest {
-    /// Returns the mails that tell of these objects, data first; `table` is what a query
-    /// names.
+    /// Returns the mails that announce these objects, data first; `table` is the table in
+    /// their query.
     pub(crate) fn compose(announced: Vec<Announced>, table: &str) -> Vec<Self> {
         let mut folders: BTreeMap<(bool, String, String), Vec<Announced>> = BTreeMap::new();
         for entry in announced {
@@ -251,8 +251,7 @@ fn write_folders(body: &mut String, folders: &[Folder], dead_letters: bool) {
     }
 }
 
-/// Says what lies in a folder. A listed file is indented, and stands above the URL of its
-/// folder.
+/// Lists the files of a folder. A listed file is indented, above the URL of its folder.
 fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
     let mut text = String::new();
     let all: Vec<&Announced> = entries.iter().collect();
@@ -303,7 +302,7 @@ fn line(body: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(body, "{text}");
 }
 
-/// Rows of all entries, or `None` where one is unknown.
+/// Rows of all entries, or `None` if one is unknown.
 fn rows(entries: &[&Announced]) -> Option<u64> {
     entries.iter().try_fold(0_u64, |sum, entry| {
         Some(sum.saturating_add(entry.metadata.as_ref()?.rows))
@@ -324,8 +323,7 @@ fn size(entries: &[&Announced]) -> String {
     .to_string()
 }
 
-/// A date alone where the time of day is midnight, as daily data has it; seconds
-/// otherwise.
+/// A date alone if the time of day is midnight, as in daily data; seconds otherwise.
 fn moment(time: EventTime) -> String {
     let text = time.to_lake_text();
     if text.ends_with("00:00:00.000000") {

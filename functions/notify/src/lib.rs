@@ -1,13 +1,13 @@
 //! Mails a digest of the objects that arrived in the lake.
 //!
-//! Every object is told of in a digest before its message is acknowledged (G7): a message
-//! is returned as failed, or left in the queue, where it cannot be read, or where the
-//! mail that tells of one of its objects could not be published.
+//! Every object is announced in a digest before its message is acknowledged (G7). A
+//! message is returned as failed, or left in the queue, if it cannot be read, or if the
+//! mail with one of its objects could not be published.
 //!
-//! Mails are few by two things together. Before it publishes, the function fetches what
-//! else waits in its queue, so that one mail tells of it all. After each attempt to
-//! publish it holds for two seconds, and Lambda runs two of it at most: a mail a second,
-//! whatever arrives.
+//! Mails are few by two things together. Before it publishes, the function fetches the
+//! other waiting messages of its queue, so that one mail announces all. After each
+//! attempt to publish it holds for two seconds, and Lambda runs two of it at most: never
+//! more than a mail a second.
 
 mod announced;
 mod arrivals;
@@ -51,7 +51,7 @@ const PUBLISH_MARGIN: Duration = Duration::from_secs(8);
 /// Left when messages are no longer deleted.
 const DELETE_MARGIN: Duration = Duration::from_millis(500);
 
-/// The function: what it needs to handle one invocation after another.
+/// The function: handles one invocation after another.
 pub struct Notify {
     s3: aws_sdk_s3::Client,
     queue: Queue,
@@ -59,10 +59,10 @@ pub struct Notify {
     table: String,
 }
 
-/// The objects that no mail has told of, with the reason.
+/// The objects that no mail has announced, with the reason.
 type Unannounced = BTreeMap<ObjectVersion, String>;
 
-/// What there is to announce.
+/// The objects to announce.
 struct Collected {
     arrivals: Arrivals,
     /// Objects that the function has fetched itself.
@@ -82,7 +82,8 @@ impl Notify {
         }
     }
 
-    /// Reads the invocation's messages, and fetches what else waits in the queue.
+    /// Reads the invocation's messages, and fetches the other waiting messages of the
+    /// queue.
     async fn collect(&self, invocation: &Invocation<Event>, until: Instant) -> Collected {
         let mut arrivals = Arrivals::default();
         let mut unread = BTreeMap::new();
@@ -208,7 +209,7 @@ impl EventFunction for Notify {
     }
 }
 
-/// Records what has arrived, in the log and the metrics.
+/// Records the arrivals in the log and the metrics.
 fn record(messages: usize, collected: &Collected, mails: usize) {
     let arrivals = &collected.arrivals;
     info!(

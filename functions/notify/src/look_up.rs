@@ -14,8 +14,9 @@ use crate::announced::Announced;
 /// HEADs in flight at a time.
 const MAX_CONCURRENT_HEADS: usize = 32;
 
-/// Asks S3 what objects hold. One that is gone, unreadable, or not looked up in time is
-/// still announced. Returns besides those that made the function panic, with the reason.
+/// Asks S3 for the facts of objects. One that is gone, unreadable, or not looked up in
+/// time is still announced. Returns besides those that made the function panic, with the
+/// reason.
 pub(crate) async fn look_up(
     s3: &Client,
     objects: Vec<ObjectCreated>,

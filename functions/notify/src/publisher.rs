@@ -12,10 +12,9 @@ use tracing::warn;
 
 use crate::Digest;
 
-/// What follows each attempt to publish. Two functions run at a time
+/// The wait after each attempt to publish. Two functions run at a time
 /// (`MaximumConcurrency` of the queue in template.yaml), and each waits so long after an
-/// attempt before it makes another or ends: never more than a mail a second, whatever
-/// arrives (G7).
+/// attempt before it makes another or ends: never more than a mail a second (G7).
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Publishes digests to the topic.
@@ -40,8 +39,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes a digest. What may pass (throttling, 5xx, no answer) is tried again
-    /// until `until`; a first attempt is always made.
+    /// Publishes a digest. After an error that may pass (throttling, 5xx, no answer) it
+    /// tries again until `until`; a first attempt is always made.
     ///
     /// # Errors
     /// SNS refuses the digest, or the time is up.
@@ -120,7 +119,8 @@ impl Publisher {
             .is_some_and(PublishError::is_not_found_exception)
         {
             return format!(
-                "the topic {topic} does not exist; deploy the stack again, the messages wait in their queue until then"
+                "the topic {topic} does not exist; deploy the stack again, the messages wait in \
+                 their queue until then"
             );
         }
         format!("Publish to {topic}: {}", aws_connect::brief(error))

@@ -42,15 +42,15 @@ impl Queue {
         }
     }
 
-    /// Fetches what waits in the queue and adds it, until nothing is left, there is
-    /// enough, or the time is up.
+    /// Fetches the waiting messages of the queue and adds them, until nothing is left,
+    /// there is enough, or the time is up.
     pub(crate) async fn drain(&self, arrivals: &mut Arrivals, until: Instant) {
         let mut fetched = 0;
         while fetched < MAX_FETCHED_MESSAGES
             && arrivals.bytes() < MAX_FETCHED_MAIL_BYTES
             && Instant::now() < until
         {
-            // No call is broken off: what its answer would have brought stays invisible.
+            // No call is interrupted: the messages of its answer would stay invisible.
             let answers =
                 futures::future::join_all((0..MAX_CONCURRENT_CALLS).map(|_| self.receive())).await;
             let (messages, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);

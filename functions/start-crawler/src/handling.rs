@@ -3,18 +3,19 @@
 //!
 //! The order of the questions keeps G6. It asks for the crawler's state *before* the
 //! catalog. A crawl that had ended by then has added its partitions, so it did not cover
-//! the partitions that the catalog still does not have. While a crawl is running, no other
-//! is started. If it asked for the catalog first, a crawl could end in between, and the
-//! next crawl would be for partitions that are already covered. If two functions both find
-//! the crawler ready, both call StartCrawler; Glue starts one crawl and answers the other
-//! call with CrawlerRunningException.
+//! the partitions that the catalog still does not have. While a crawl is running, no
+//! other is started. If it asked for the catalog first, a crawl could end in between, and
+//! the next crawl would be for partitions that are already covered. If two functions both
+//! find the crawler ready, both call StartCrawler; Glue starts one crawl and answers the
+//! other call with CrawlerRunningException.
 //!
 //! No crawl ever covers some objects. One kind was deleted before its crawl. If the
 //! message comes a second time, S3 is asked whether the object is present; if it is gone,
-//! the message is acknowledged. The other kind gets no partition from the crawler, such as
-//! a foreign file. If a crawl began after the message and succeeded, it has passed the
+//! the message is acknowledged. The other kind gets no partition from the crawler, such
+//! as a foreign file. If a crawl began after the message and succeeded, it has passed the
 //! object over, and no other is started for it. The message still waits: for a crawl that
-//! somebody starts by hand or that is due for other objects, or for the dead-letter queue.
+//! somebody starts by hand or that is due for other objects, or for the dead-letter
+//! queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -324,6 +325,16 @@ mod tests {
         succeeded: None,
     });
 
+    /// Expects no further question, and this outcome.
+    #[track_caller]
+    fn expect_end(handling: &Handling, deferred: &[usize], crawl: Crawl) {
+        let deferred = deferred.to_vec();
+        assert_eq!(
+            (handling.ask(), handling.outcome()),
+            (&Ask::Nothing, Outcome { deferred, crawl })
+        );
+    }
+
     #[test]
     fn known_partitions_ask_nothing() {
         let handling = begin(
@@ -331,14 +342,7 @@ mod tests {
             &[want(&["05"], 1), want(&[], 1)],
             &["05"],
         );
-        assert_eq!(handling.ask(), &Ask::Nothing);
-        assert_eq!(
-            handling.outcome(),
-            Outcome {
-                deferred: vec![],
-                crawl: Crawl::NotDue
-            }
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
@@ -359,16 +363,7 @@ mod tests {
         handling.answered(Answer::Partitions([partition("07")].into()));
         assert_eq!(handling.ask(), &Ask::Start);
         handling.answered(Answer::Started);
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![1, 3],
-                    crawl: Crawl::Started
-                }
-            )
-        );
+        expect_end(&handling, &[1, 3], Crawl::Started);
     }
 
     #[test]
@@ -387,16 +382,7 @@ mod tests {
             answers
                 .into_iter()
                 .for_each(|answer| handling.answered(answer));
-            assert_eq!(
-                (handling.ask(), handling.outcome()),
-                (
-                    &Ask::Nothing,
-                    Outcome {
-                        deferred: vec![0],
-                        crawl: Crawl::Running
-                    }
-                )
-            );
+            expect_end(&handling, &[0], Crawl::Running);
         }
     }
 
@@ -415,16 +401,7 @@ mod tests {
             answers
                 .into_iter()
                 .for_each(|answer| handling.answered(answer));
-            assert_eq!(
-                (handling.ask(), handling.outcome()),
-                (
-                    &Ask::Nothing,
-                    Outcome {
-                        deferred: vec![0],
-                        crawl: Crawl::Failed
-                    }
-                )
-            );
+            expect_end(&handling, &[0], Crawl::Failed);
         }
     }
 
@@ -439,16 +416,7 @@ mod tests {
         );
         let mut handling = begin(CrawlOn::EveryFile, &wants, &[]);
         handling.answered(seen(true, 31));
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![],
-                    crawl: Crawl::NotDue
-                }
-            )
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
@@ -485,16 +453,7 @@ mod tests {
         ]
         .into_iter()
         .for_each(|answer| handling.answered(answer));
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![],
-                    crawl: Crawl::NotDue
-                }
-            )
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]

@@ -38,8 +38,8 @@ use want::Want;
 
 /// Time before the deadline at which the function stops waiting for Glue.
 const GLUE_MARGIN: Duration = Duration::from_secs(2);
-/// Time before the deadline at which the function stops asking S3. It is enough to start a
-/// crawl, retries included.
+/// Time before the deadline at which the function stops asking S3. It is enough to start
+/// a crawl, retries included.
 const S3_MARGIN: Duration = Duration::from_secs(14);
 
 /// The function, with everything that one invocation leaves for the next.

@@ -30,11 +30,11 @@ enum Bug {
     /// Acknowledges messages while a crawl is running, as if it covered them.
     AcknowledgeWhileRunning,
     /// Asks for the catalog before the crawler. That costs a crawl if the message has no
-    /// time, like an event that did not come through SQS. So would an object that no crawl
-    /// covers; the model has none with this defect.
+    /// time, like an event that did not come through SQS. So would an object that no
+    /// crawl covers; the model has none with this defect.
     CatalogFirst,
-    /// Ignores the time of a message, so crawls are started for an object that a crawl has
-    /// passed over.
+    /// Ignores the time of a message, so crawls are started for an object that a crawl
+    /// has passed over.
     StartForever,
     /// Does not ask S3 whether an object is gone.
     NeverLook,

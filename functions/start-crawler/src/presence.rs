@@ -50,9 +50,9 @@ impl Presence {
     }
 
     /// Asks for the key, not for the version, as a crawler does not see a version below a
-    /// delete marker. Uses a listing instead of a HEAD. Without `s3:ListBucket`, S3 answers
-    /// a HEAD for a missing key with 403; with that permission a listing is enough, and the
-    /// function needs no right to read objects.
+    /// delete marker. Uses a listing instead of a HEAD. Without `s3:ListBucket`, S3
+    /// answers a HEAD for a missing key with 403; with that permission a listing is
+    /// enough, and the function needs no right to read objects.
     async fn is_gone(&self, object: &ObjectVersion, until: Instant) -> Result<bool> {
         let ObjectVersion { bucket, key, .. } = object;
         let asked = self

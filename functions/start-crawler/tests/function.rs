@@ -34,24 +34,16 @@ async fn an_object_that_is_gone_asks_for_no_second_crawl() {
         .await
         .expect("PutObject");
     let mut function = bench.start(&[]).await;
-    assert_eq!(
-        deferred(&mut function, &batch(2, &[(gone, None)])).await,
-        NO_MESSAGES,
-        "{}",
-        bench.log()
-    );
+    bench
+        .expect_deferred(&mut function, &batch(2, &[(gone, None)]), &NO_MESSAGES)
+        .await;
     assert!(
         !bench.is_crawling().await,
         "a crawl has started for an object that is gone: {}",
         bench.log()
     );
     let both = batch(2, &[(gone, None), (present, None)]);
-    assert_eq!(
-        deferred(&mut function, &both).await,
-        ["1"],
-        "{}",
-        bench.log()
-    );
+    bench.expect_deferred(&mut function, &both, &["1"]).await;
     assert!(
         bench.is_crawling().await,
         "no crawl has started for an object that is present: {}",
@@ -64,12 +56,7 @@ async fn an_object_that_is_gone_asks_for_no_second_crawl() {
     })
     .await
     .expect("an end");
-    assert_eq!(
-        deferred(&mut function, &both).await,
-        ["1"],
-        "{}",
-        bench.log()
-    );
+    bench.expect_deferred(&mut function, &both, &["1"]).await;
     assert!(
         !bench.is_crawling().await,
         "a second crawl has started for an object that the first has passed over: {}",
@@ -117,18 +104,16 @@ async fn a_version_below_a_delete_marker_is_gone() {
         .await
         .expect("the version is there");
     let mut function = bench.start(&[]).await;
-    assert_eq!(
-        deferred(&mut function, &batch(2, &[(key, Some(version))])).await,
-        NO_MESSAGES,
-        "{}",
-        bench.log()
-    );
+    let objects = batch(2, &[(key, Some(version))]);
+    bench
+        .expect_deferred(&mut function, &objects, &NO_MESSAGES)
+        .await;
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// Objects count as present if S3 takes the call and never answers. There are more objects
-/// than calls at a time, but the crawl still starts before the deadline.
+/// Objects count as present if S3 takes the call and never answers. There are more
+/// objects than calls at a time, but the crawl still starts before the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_counts_as_present_if_s3_does_not_answer() {
     let bench = Bench::new().await;
@@ -167,16 +152,8 @@ async fn an_object_counts_as_present_if_s3_does_not_answer() {
 async fn an_object_is_not_looked_for_when_its_message_comes_for_the_first_time() {
     let bench = Bench::new().await;
     let mut function = bench.start(&[]).await;
-    assert_eq!(
-        deferred(
-            &mut function,
-            &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])
-        )
-        .await,
-        ["0"],
-        "{}",
-        bench.log()
-    );
+    let objects = batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)]);
+    bench.expect_deferred(&mut function, &objects, &["0"]).await;
     assert!(
         bench.is_crawling().await,
         "no crawl has started: {}",
@@ -186,7 +163,8 @@ async fn an_object_is_not_looked_for_when_its_message_comes_for_the_first_time()
     bench.processes.stop_all().await;
 }
 
-/// Each invocation of a warm environment wrote the gauge again, and the alarm never ended.
+/// Each invocation of a warm environment wrote the gauge again, and the alarm never
+/// ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let folder = tempfile::tempdir().expect("a folder");

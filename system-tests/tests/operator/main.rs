@@ -1,38 +1,41 @@
-//! What an operator does with a stack, on a local AWS with IAM enforcement and a broker
-//! that speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, runs the
-//! agents with the deployed settings in the deployed roles, loses events and sends them
-//! again, runs the checklist of a first deployment, changes a parameter, deletes the
-//! stack, and takes over its bucket with a new one.
+//! An operator's life with a stack, on a local AWS with IAM enforcement and a broker that
+//! speaks TLS and SASL/SCRAM: deploys it with docs/deployer-policy alone, under a key and
+//! a permissions boundary, runs the agents with the deployed settings in the deployed
+//! roles, loses events and sends them again, runs the checklist of a first deployment,
+//! changes a parameter, deletes the stack, and takes over its bucket with a new one.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use local::arrivals::{all_announced, all_crawled, all_landed};
-use local::sample::{SUBSCRIBER, TOPIC};
+use local::sample::{self, TOPIC};
 use local::{
-    Deployment, Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role,
-    Stack, sam_command,
+    Kafka, KafkaKind, LakeContents, Ministack, Parameters, ProcessId, REGION, Role, Stack,
+    sam_command,
 };
 use serde_json::{Value, json};
-use system_tests::Workspace;
+use system_tests::{Workspace, expect_known};
 use tokio::process::Command;
 
-use deployer::{DEPLOYER_ACTIONS, Deployer};
+use controls::Controls;
 
 mod aws_check;
+mod controls;
 mod deployer;
+mod user;
 
 /// Ticks that are sent at a time.
 const TICKS: u64 = 500;
-/// How long an agent may take to meet what it may not do.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for an agent to meet a missing permission.
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
-const TRIED_ELSEWHERE: [(&str, &str); 10] = [
+const TRIED_ELSEWHERE: [(&str, &str); 11] = [
     (
         "kms:Decrypt",
-        "by nothing here: the secret is under Secrets Manager's own key",
+        "by nothing here: the local AWS asks for no permission to use a key",
     ),
+    ("kms:GenerateDataKey", "as kms:Decrypt"),
     ("lambda:GetLayerVersion", "by the boots"),
     ("logs:CreateLogGroup", "by the boots"),
     ("logs:CreateLogStream", "by the boots"),
@@ -47,8 +50,8 @@ const TRIED_ELSEWHERE: [(&str, &str); 10] = [
     ("ssmmessages:OpenDataChannel", "Session Manager"),
 ];
 
-/// Each action of the consumer's role, the command that needs it, and what that says
-/// without it.
+/// Each action of the consumer's role, the command that needs it, and its message without
+/// it.
 const NEEDED: [(&str, &[&str], &str); 6] = [
     (
         "ssm:GetParameter",
@@ -82,7 +85,7 @@ struct Operator<'a> {
     work: &'a Workspace,
     kafka: Kafka,
     secret: String,
-    deployer: Deployer,
+    controls: Controls,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +94,16 @@ async fn secured_kafka_roles_reconcile_update_delete() -> Result<()> {
 }
 
 async fn life_of_a_stack(work: &Workspace) -> Result<()> {
-    let ministack = work.ministack().await?;
+    let mut ministack = work.ministack().await?;
+    deployer::appoint(
+        &mut ministack,
+        &work.repository,
+        &work.tools,
+        &work.processes,
+        &work.folder,
+    )
+    .await
+    .context("docs/deployer-policy")?;
     let kafka = Kafka::start(
         KafkaKind::ApacheSecured,
         &work.repository,
@@ -115,18 +127,19 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
-    let deployer = Deployer::create(&ministack.aws, &work.repository, &work.tools).await?;
+    let controls = Controls::create(&work.tools, &ministack.aws).await?;
     let operator = Operator {
         work,
         kafka,
         secret,
-        deployer,
+        controls,
     };
-    operator
-        .refused_deployments()
-        .await
-        .context("a deployer who lacks an action")?;
     let stack = operator.deploy(ministack, &[], "2s").await?;
+    operator
+        .controls
+        .are_seen(&work.tools, &stack)
+        .await
+        .context("key and tag of the operator's own")?;
     operator
         .connections(&stack)
         .await
@@ -153,30 +166,7 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
 }
 
 impl Operator<'_> {
-    /// Without one of its actions the deployer's `sam deploy` fails, and says which.
-    async fn refused_deployments(&self) -> Result<()> {
-        for action in DEPLOYER_ACTIONS {
-            self.deployer.without(action).await?;
-            let refusal = format!("not authorized to perform: {action}");
-            match self.sam_deploy(&[], "2s").await {
-                Ok(_) => bail!("the deployment without {action} succeeded"),
-                Err(error) => ensure!(
-                    format!("{error:#}").contains(&refusal),
-                    "without {action}: got {error:#}, wanted {refusal:?}"
-                ),
-            }
-            self.deployer.restore().await?;
-            println!("     sam deploy without {action}: {refusal}");
-        }
-        Ok(())
-    }
-
     async fn deploy(&self, ministack: Ministack, more: &[&str], max_age: &str) -> Result<Stack> {
-        let deployment = self.sam_deploy(more, max_age).await?;
-        Stack::watch(ministack, deployment, &self.work.folder).await
-    }
-
-    async fn sam_deploy(&self, more: &[&str], max_age: &str) -> Result<Deployment> {
         let (secret, max_age) = (
             format!("KafkaSecretArn={}", self.secret),
             format!("BatchMaxAge={max_age}"),
@@ -189,26 +179,21 @@ impl Operator<'_> {
             "Producer=synthetic",
         ];
         let parameters = Parameters {
-            format: lake::Format::Parquet,
-            crawler_mode: "typed".into(),
-            subscriber: SUBSCRIBER.into(),
             kafka: self
                 .kafka
                 .secured()
                 .context("the broker is not secured")?
                 .scram
                 .clone(),
-            more: own.iter().chain(more).map(ToString::to_string).collect(),
+            more: own
+                .iter()
+                .chain(more)
+                .map(ToString::to_string)
+                .chain(self.controls.parameters())
+                .collect(),
+            ..sample::parameters()
         };
-        Deployment::deploy(
-            &self.work.repository,
-            &self.work.tools,
-            &self.work.processes,
-            &self.deployer.aws,
-            &self.work.folder,
-            &parameters,
-        )
-        .await
+        self.work.deploy(ministack, parameters).await
     }
 
     /// Returns an agent as its unit starts it, with the credentials of its instance's
@@ -243,24 +228,15 @@ impl Operator<'_> {
         Ok(command)
     }
 
-    async fn run(&self, mut command: Command, name: &str) -> Result<()> {
-        self.work
-            .processes
-            .run(
-                name,
-                &mut command,
-                &self.work.folder.join(format!("{name}.log")),
-            )
-            .await
-    }
-
     /// Expects a command to fail, and to say so.
     async fn refused(&self, mut command: Command, name: &str, wanted: &str) -> Result<()> {
-        let log = self.work.folder.join(format!("{name}.log"));
+        let log = self.work.log(name);
         let process = self.work.processes.start(name, &mut command, &log).await?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        let heard =
-            local::wait_until(wanted, PATIENCE, || async { Ok(said().contains(wanted)) }).await;
+        let heard = local::wait_until(wanted, EFFECT_TIMEOUT, || async {
+            Ok(said().contains(wanted))
+        })
+        .await;
         let status = self
             .work
             .processes
@@ -272,36 +248,29 @@ impl Operator<'_> {
     }
 
     async fn produce(&self, stack: &Stack) -> Result<()> {
-        let producer = self
+        let mut producer = self
             .agent(
                 stack,
                 "tick-producer",
                 &["--rows", &TICKS.to_string(), "--rate", "100000"],
             )
             .await?;
-        self.run(producer, "produce").await
+        self.work.execute("produce", &mut producer).await.map(drop)
     }
 
     async fn consume(&self, stack: &Stack, name: &str) -> Result<ProcessId> {
         let mut consumer = self.agent(stack, "tick-consumer", &[]).await?;
         self.work
             .processes
-            .start(
-                "tick-consumer",
-                &mut consumer,
-                &self.work.folder.join(format!("{name}.log")),
-            )
+            .start("tick-consumer", &mut consumer, &self.work.log(name))
             .await
     }
 
-    /// TLS and SCRAM against a real broker; what is wrong is said.
+    /// TLS and SCRAM against a real broker; errors name the fault.
     async fn connections(&self, stack: &Stack) -> Result<()> {
         let secured = self.kafka.secured().context("the broker is not secured")?;
-        self.run(
-            self.agent(stack, "tick-consumer", &["check"]).await?,
-            "scram",
-        )
-        .await?;
+        let mut scram = self.agent(stack, "tick-consumer", &["check"]).await?;
+        self.work.execute("scram", &mut scram).await?;
         let plain = |security: &str| {
             let mut command = Command::new(self.work.repository.binary("tick-consumer"));
             command
@@ -316,7 +285,7 @@ impl Operator<'_> {
         };
         let mut tls = plain("tls");
         tls.args(["--brokers", &secured.tls]);
-        self.run(tls, "tls").await?;
+        self.work.execute("tls", &mut tls).await?;
         let mut unknown = plain("tls");
         unknown
             .args(["--brokers", &secured.tls])
@@ -328,7 +297,8 @@ impl Operator<'_> {
         let mut msk = plain("msk-iam");
         msk.args(["--brokers", &secured.scram]);
         self.refused(msk, "msk-iam", "invalid_token").await?;
-        let wrong = json!({"Name": "ticklake/wrong", "SecretString": r#"{"username":"ticklake","password":"guess"}"#});
+        let guess = r#"{"username":"ticklake","password":"guess"}"#;
+        let wrong = json!({"Name": "ticklake/wrong", "SecretString": guess});
         self.work
             .tools
             .aws(
@@ -409,21 +379,19 @@ impl Operator<'_> {
         // Had it anything to send, it would fail.
         let role = Role::read(aws, stack.deployment.output("ConsumerRoleName")?).await?;
         role.without("sqs:SendMessage").await?;
-        let nothing = self
+        let mut nothing = self
             .agent(
                 stack,
                 "tick-consumer",
                 &["reconcile", "--since", "1h", "--dry-run"],
             )
             .await?;
-        self.run(nothing, "dry-run").await?;
+        self.work.execute("dry-run", &mut nothing).await?;
         role.restore().await?;
-        self.run(
-            self.agent(stack, "tick-consumer", &["reconcile", "--since", "1h"])
-                .await?,
-            "reconcile",
-        )
-        .await?;
+        let mut reconcile = self
+            .agent(stack, "tick-consumer", &["reconcile", "--since", "1h"])
+            .await?;
+        self.work.execute("reconcile", &mut reconcile).await?;
         all_crawled(&lake, aws, &stack.deployment).await?;
         all_announced(&lake, bucket, &stack.mailbox).await?;
         Ok(())
@@ -436,17 +404,12 @@ impl Operator<'_> {
             ("ProducerRoleName", "tick-producer"),
         ] {
             let role = Role::read(&stack.ministack.aws, stack.deployment.output(output)?).await?;
-            let is_known = |action: &String| {
-                NEEDED.iter().any(|(needed, ..)| needed == action)
+            expect_known(&role, |action| {
+                NEEDED.iter().any(|(needed, ..)| *needed == action)
                     || TRIED_ELSEWHERE
                         .iter()
-                        .any(|(elsewhere, _)| elsewhere == action)
-            };
-            let unknown = role.actions().into_iter().find(|action| !is_known(action));
-            ensure!(
-                unknown.is_none(),
-                "{output} allows {unknown:?}, and nothing here shows that it is needed"
-            );
+                        .any(|(elsewhere, _)| *elsewhere == action)
+            })?;
             for (action, arguments, said) in NEEDED
                 .iter()
                 .filter(|(action, ..)| role.actions().iter().any(|allowed| allowed == action))
@@ -467,7 +430,7 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// A changed parameter reaches the settings, and launches instances anew.
+    /// A changed parameter reaches the settings, and replaces instances.
     async fn update(&self, stack: Stack) -> Result<Stack> {
         let template = stack.deployment.output("ConsumerTemplateId")?.to_owned();
         let stack = self.deploy(stack.ministack, &[], "5s").await?;
@@ -513,8 +476,8 @@ impl Operator<'_> {
         Ok(stack)
     }
 
-    /// `sam delete` leaves the bucket with all that is in it; a new stack takes it over,
-    /// and landing goes on where it stood.
+    /// `sam delete` leaves the bucket with all its objects; a new stack takes it over,
+    /// and landing goes on from there.
     async fn delete_and_take_over(&self, stack: Stack) -> Result<()> {
         let Stack {
             ministack,
@@ -533,15 +496,8 @@ impl Operator<'_> {
                 "--region",
                 REGION,
             ])
-            .envs(self.deployer.aws.environment());
-        self.work
-            .processes
-            .run(
-                "sam delete",
-                &mut delete,
-                &self.work.folder.join("sam-delete.log"),
-            )
-            .await?;
+            .envs(ministack.deployer.environment());
+        self.work.execute("sam-delete", &mut delete).await?;
         if let Ok(parameter) = self
             .work
             .tools
@@ -586,13 +542,10 @@ impl Operator<'_> {
             .processes
             .stop(consumer, Duration::from_secs(20))
             .await?;
-        self.run(
-            self.agent(&stack, "tick-consumer", &["verify", "--deep"])
-                .await?,
-            "verify",
-        )
-        .await?;
-        let whole = std::fs::read_to_string(self.work.folder.join("verify.log"))?;
+        let mut verify = self
+            .agent(&stack, "tick-consumer", &["verify", "--deep"])
+            .await?;
+        let whole = self.work.execute("verify", &mut verify).await?;
         ensure!(
             whole.contains("whole: every offset is accounted for exactly once"),
             "{whole}"

@@ -85,7 +85,7 @@ fn instance(host: &str, records: &[Value], interfaces: &[Value]) -> Result<Strin
         .iter()
         .find(|interface| interface["PrivateIpAddress"] == address)
         .ok_or(format!(
-            "{host} is {address}, which is no interface of the stack"
+            "{host} is {address}, which is not an interface of the stack"
         ))?;
     if interface["Status"] != "in-use" {
         let status = text(&interface["Status"]);
@@ -101,7 +101,8 @@ fn instance(host: &str, records: &[Value], interfaces: &[Value]) -> Result<Strin
 mod tests {
     use super::*;
 
-    /// No local stack has brokers of its own: only the template shows that the names hold.
+    /// No local stack has brokers of its own: only the template shows that the names
+    /// hold.
     #[test]
     fn the_names_that_the_steps_look_for_are_in_the_template() {
         let template = include_str!("../../../template.yaml");
@@ -148,7 +149,7 @@ mod tests {
         );
         let all = "kafka-1.t.internal:9092,kafka-2.t.internal:9092,kafka-3.t.internal:9092";
         let wanted = "kafka-1.t.internal is 10.0.0.9, whose interface is available, \
-                      kafka-2.t.internal is 10.0.1.9, which is no interface of the stack, \
+                      kafka-2.t.internal is 10.0.1.9, which is not an interface of the stack, \
                       kafka-3.t.internal has no address; wanted ";
         let Outcome::Failed(said) = judge_registered(all, &records, &[interface("available")])
         else {

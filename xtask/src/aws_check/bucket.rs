@@ -159,16 +159,7 @@ mod tests {
 
     #[test]
     fn only_a_refusal_shows_that_http_is_refused() {
-        let error = |code: &str| {
-            let [service, operation, code, message] =
-                ["s3", "get_bucket_location", code, "m"].map(str::to_owned);
-            Err(CallError {
-                service,
-                operation,
-                code,
-                message,
-            })
-        };
+        let error = |code: &str| Err(CallError::new("s3", "get_bucket_location", code, "m"));
         let answered = Ok(json!({"LocationConstraint": "eu-central-1"}));
         assert!(matches!(judge_http(&error("AccessDenied")), Outcome::Ok(_)));
         assert!(matches!(judge_http(&answered), Outcome::Failed(_)));

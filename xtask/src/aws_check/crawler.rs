@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::answer::{items, text};
+use super::ask_until::ask_until;
 use super::outcome::Outcome;
 use super::stack::Stack;
 
 /// How long a crawl may take.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const CRAWL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Time between two looks at a crawl.
-const LOOK: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 async fn crawler(stack: &Stack) -> Result<Value> {
     let name = json!({"Name": stack.output("CrawlerName")?});
@@ -75,19 +75,20 @@ pub(super) async fn crawl_now(stack: &Stack) -> Result<Outcome> {
         Err(error) if error.code != "CrawlerRunningException" => bail!(error),
         _ => {}
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let crawler = crawler(stack).await?;
-        if has_ended(&crawler, &before) {
-            return Ok(judge_crawl(&crawler["LastCrawl"]));
-        }
-        if Instant::now() > deadline {
-            let (state, minutes) = (text(&crawler["State"]), PATIENCE.as_secs() / 60);
-            let seen = format!("the crawler is {state} after {minutes} minutes");
-            return Ok(Outcome::of(false, seen, "a crawl that has ended"));
-        }
-        sleep(LOOK).await;
+    let is_last = |crawler: &Value| has_ended(crawler, &before);
+    let crawler = ask_until(
+        CRAWL_TIMEOUT,
+        POLL_INTERVAL,
+        async || crawler(stack).await,
+        is_last,
+    )
+    .await?;
+    if is_last(&crawler) {
+        return Ok(judge_crawl(&crawler["LastCrawl"]));
     }
+    let (state, minutes) = (text(&crawler["State"]), CRAWL_TIMEOUT.as_secs() / 60);
+    let seen = format!("the crawler is {state} after {minutes} minutes");
+    Ok(Outcome::of(false, seen, "a crawl that has ended"))
 }
 
 /// Returns true if a crawl has ended that is not the one before.

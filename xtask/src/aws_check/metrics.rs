@@ -1,5 +1,5 @@
 use anyhow::Result;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde_json::{Value, json};
 
 use super::alarms;
@@ -14,9 +14,9 @@ const NAMESPACE: &str = "ticklake";
 const OF_FAILURES: [&str; 1] = ["PublishFailures"];
 /// Minutes that are looked at, up to two minutes ago: the CloudWatch agent and CloudWatch
 /// take their time.
-const MINUTES: i64 = 15;
+const WINDOW_MINUTES: i64 = 15;
 /// Number of those minutes that must have all consumers: one reports late now and then.
-const ENOUGH: usize = 13;
+const MIN_DATAPOINTS: usize = 13;
 
 /// `metrics-arrive`
 pub(super) async fn arrive(stack: &Stack) -> Result<Outcome> {
@@ -61,20 +61,30 @@ pub(super) async fn consumers_report(stack: &Stack) -> Result<Outcome> {
     let asked = json!({"AlarmNames": [stack.resource("ConsumerSilentAlarm")?]});
     let described = stack.call("cloudwatch", "describe_alarms", asked).await?;
     let alarm = &described["MetricAlarms"][0];
-    let end = Timestamp::now() - SignedDuration::from_mins(2);
+    let (start, end) = window(Timestamp::now())?;
     let asked = json!({
         "Namespace": alarm["Namespace"],
         "MetricName": alarm["MetricName"],
         "Dimensions": alarm["Dimensions"],
         "Statistics": ["SampleCount"],
         "Period": 60,
-        "StartTime": (end - SignedDuration::from_mins(MINUTES)).to_string(),
+        "StartTime": start.to_string(),
         "EndTime": end.to_string(),
     });
     let answer = stack
         .call("cloudwatch", "get_metric_statistics", asked)
         .await?;
     Ok(judge_report(items(&answer["Datapoints"]), consumers))
+}
+
+/// Returns the begin and the end of the minutes that are looked at. They are whole
+/// minutes: CloudWatch answers for one minute more if the first one is cut.
+fn window(now: Timestamp) -> Result<(Timestamp, Timestamp)> {
+    let to_the_minute = TimestampRound::new()
+        .smallest(Unit::Minute)
+        .mode(RoundMode::Trunc);
+    let end = now.round(to_the_minute)? - SignedDuration::from_mins(2);
+    Ok((end - SignedDuration::from_mins(WINDOW_MINUTES), end))
 }
 
 fn judge_report(minutes: &[Value], consumers: u64) -> Outcome {
@@ -85,10 +95,10 @@ fn judge_report(minutes: &[Value], consumers: u64) -> Outcome {
     };
     let full = minutes.iter().filter(has_all).count();
     Outcome::of(
-        full >= ENOUGH,
-        format!("ticklake_ready of {consumers} or more in {full} of {MINUTES} minutes"),
+        full >= MIN_DATAPOINTS,
+        format!("ticklake_ready of {consumers} or more in {full} of {WINDOW_MINUTES} minutes"),
         &format!(
-            "{ENOUGH} minutes; have the instances run for 17 minutes, \
+            "{MIN_DATAPOINTS} minutes; have the instances run for 17 minutes, \
              and do their CloudWatch agents run?"
         ),
     )
@@ -127,6 +137,15 @@ mod tests {
             matches!(judge_arrive(&[], &[]), Outcome::Failed(_)),
             "nothing is watched"
         );
+    }
+
+    #[test]
+    fn the_minutes_that_are_looked_at_are_whole() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let whole = (time("2026-11-24T11:43:00Z"), time("2026-11-24T11:58:00Z"));
+        for now in ["2026-11-24T12:00:00Z", "2026-11-24T12:00:59.9Z"] {
+            assert_eq!(window(time(now)).unwrap(), whole, "{now}");
+        }
     }
 
     #[test]

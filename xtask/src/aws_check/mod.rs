@@ -7,10 +7,12 @@
 mod account;
 mod alarms;
 mod answer;
+mod ask_until;
 mod brokers;
 mod bucket;
 mod checklist;
 mod crawler;
+mod incomplete;
 mod instances;
 mod mails;
 mod metrics;
@@ -53,8 +55,8 @@ pub(crate) struct Options {
     write: bool,
 }
 
-/// Runs the checklist. Every step runs, whatever the outcome of the one before; the last
-/// line counts.
+/// Runs the checklist. Every step runs, even if the one before failed; the last line
+/// counts.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let tools = Tools::install(&Repository::here(), processes).await?;
     let stack = Stack::describe(Account::new(tools, options.region), &options.stack).await?;

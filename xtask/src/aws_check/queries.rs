@@ -4,14 +4,16 @@ use std::time::Duration;
 use anyhow::Result;
 use local::{Repository, statements};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::answer::{items, text};
+use super::ask_until::ask_until;
 use super::outcome::Outcome;
 use super::stack::Stack;
 
 /// How long a query may take.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Time between two looks at a query.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Most queries that one call takes.
 const BATCH: usize = 50;
 
@@ -99,7 +101,7 @@ pub(super) async fn run(stack: &Stack) -> Result<Outcome> {
     Ok(Outcome::of_faults(&faults, names.join(", "), "SUCCEEDED"))
 }
 
-/// Runs a query; returns its execution when it has ended, or after [`PATIENCE`].
+/// Runs a query; returns its execution when it has ended, or after [`QUERY_TIMEOUT`].
 async fn execute(stack: &Stack, sql: &str) -> Result<Value> {
     let asked = json!({
         "QueryString": sql,
@@ -108,18 +110,14 @@ async fn execute(stack: &Stack, sql: &str) -> Result<Value> {
     });
     let started = stack.call("athena", "start_query_execution", asked).await?;
     let id = json!({"QueryExecutionId": started["QueryExecutionId"]});
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut answer = stack
-            .call("athena", "get_query_execution", id.clone())
-            .await?;
-        let execution = answer["QueryExecution"].take();
-        let has_ended = !["QUEUED", "RUNNING"].contains(&text(&execution["Status"]["State"]));
-        if has_ended || Instant::now() > deadline {
-            return Ok(execution);
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
+    let ask = async || {
+        let execution = stack.call("athena", "get_query_execution", id.clone());
+        Ok(execution.await?["QueryExecution"].take())
+    };
+    ask_until(QUERY_TIMEOUT, POLL_INTERVAL, ask, |execution: &Value| {
+        !["QUEUED", "RUNNING"].contains(&text(&execution["Status"]["State"]))
+    })
+    .await
 }
 
 fn query_fault(name: &str, status: &Value) -> Option<String> {

@@ -9,6 +9,13 @@ use super::stack::Stack;
 const QUEUES: [&str; 2] = ["CrawlQueueUrl", "NotifyQueueUrl"];
 const DEAD_LETTER_QUEUES: [&str; 2] = ["CrawlDeadLetterQueueUrl", "NotifyDeadLetterQueueUrl"];
 
+/// Returns the attributes of the queue that an output names.
+pub(super) async fn attributes_of(stack: &Stack, output: &str) -> Result<Value> {
+    let asked = json!({"QueueUrl": stack.output(output)?, "AttributeNames": ["All"]});
+    let mut answer = stack.call("sqs", "get_queue_attributes", asked).await?;
+    Ok(answer["Attributes"].take())
+}
+
 /// Returns the attributes of queues, each with the output that names it.
 async fn attributes(
     stack: &Stack,
@@ -16,9 +23,7 @@ async fn attributes(
 ) -> Result<Vec<(&'static str, Value)>> {
     let mut found = Vec::new();
     for output in outputs {
-        let asked = json!({"QueueUrl": stack.output(output)?, "AttributeNames": ["All"]});
-        let mut answer = stack.call("sqs", "get_queue_attributes", asked).await?;
-        found.push((output, answer["Attributes"].take()));
+        found.push((output, attributes_of(stack, output).await?));
     }
     Ok(found)
 }

@@ -101,17 +101,6 @@ fn action(error: &CallError) -> String {
 mod tests {
     use super::*;
 
-    fn error(service: &str, operation: &str, code: &str, message: &str) -> CallError {
-        let [service, operation, code, message] =
-            [service, operation, code, message].map(str::to_owned);
-        CallError {
-            service,
-            operation,
-            code,
-            message,
-        }
-    }
-
     #[test]
     fn a_refused_call_names_the_permission_that_is_missing() {
         let cases = [
@@ -142,7 +131,7 @@ mod tests {
             ),
         ];
         for (service, operation, code, wanted) in cases {
-            let said = explain(&error(service, operation, code, "no"));
+            let said = explain(&CallError::new(service, operation, code, "no"));
             let wanted = format!("not allowed: the credentials lack {wanted} (");
             assert!(said.starts_with(&wanted), "{said}");
         }
@@ -152,7 +141,7 @@ mod tests {
     fn the_permission_that_aws_names_wins() {
         let message = "User: arn:aws:iam::111122223333:user/me is not authorized to perform: \
                        kms:GenerateDataKey on resource: arn:aws:kms:eu-central-1:1:key/k";
-        let said = explain(&error("s3", "put_object", "AccessDenied", message));
+        let said = explain(&CallError::new("s3", "put_object", "AccessDenied", message));
         let wanted = "not allowed: the credentials lack kms:GenerateDataKey (AccessDenied: User";
         assert!(said.starts_with(wanted), "{said}");
     }
@@ -161,7 +150,7 @@ mod tests {
     fn a_policy_that_denies_is_not_a_lack() {
         let message = "User: arn:aws:iam::111122223333:user/me is not authorized to perform: \
                        glue:GetCrawler with an explicit deny in a service control policy";
-        let said = explain(&error(
+        let said = explain(&CallError::new(
             "glue",
             "get_crawler",
             "AccessDeniedException",
@@ -181,12 +170,12 @@ mod tests {
             ("EndpointConnectionError", "check the network"),
         ];
         for (code, wanted) in cases {
-            let said = explain(&error("sts", "get_caller_identity", code, "m"));
+            let said = explain(&CallError::new("sts", "get_caller_identity", code, "m"));
             assert!(said.contains(wanted), "{code}: {said}");
         }
         // Any other keeps the words of AWS.
         assert_eq!(
-            explain(&error("sqs", "x", "InvalidAction", "m")),
+            explain(&CallError::new("sqs", "x", "InvalidAction", "m")),
             "sqs x: InvalidAction: m"
         );
     }

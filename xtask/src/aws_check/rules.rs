@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::answer::{items, text};
 use super::outcome::Outcome;
+use super::queues;
 use super::stack::Stack;
 
 /// The rules and the outputs that name the queues they send to.
@@ -21,14 +22,12 @@ pub(super) async fn enabled(stack: &Stack) -> Result<Outcome> {
             .await?;
         let asked = json!({"Rule": rule});
         let targets = stack.call("events", "list_targets_by_rule", asked).await?;
-        let asked = json!({"QueueUrl": stack.output(queue)?, "AttributeNames": ["QueueArn"]});
-        let queue = stack.call("sqs", "get_queue_attributes", asked).await?;
-        let queue = text(&queue["Attributes"]["QueueArn"]);
+        let queue = queues::attributes_of(stack, queue).await?;
         faults.extend(fault(
             logical,
             &described,
             items(&targets["Targets"]),
-            queue,
+            text(&queue["QueueArn"]),
         ));
     }
     let seen = RULES.map(|(logical, _)| logical).join(", ");

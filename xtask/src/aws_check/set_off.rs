@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::answer::text;
+use super::ask_until::ask_until;
 use super::outcome::Outcome;
 use super::stack::Stack;
 
@@ -13,7 +13,9 @@ const SET_OFF: &str = "CrawlFailedAlarm";
 /// The reason it is set off; tells the alarms of this command from the stack's own.
 pub(super) const REASON: &str = "cargo xtask aws-check: does an alarm reach the operator's topic?";
 /// How long CloudWatch may take to publish.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between two looks at the alarm's history.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// `alarm-publishes`
 pub(super) async fn publishes(stack: &Stack) -> Result<Outcome> {
@@ -54,21 +56,20 @@ async fn actions(stack: &Stack, alarm: &str) -> Result<Vec<Value>> {
 }
 
 async fn wait_for_action(stack: &Stack, alarm: &str, before: &[Value]) -> Result<Option<Value>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let new = async || {
         let actions = actions(stack, alarm).await?;
-        let new = actions.into_iter().find(|item| !before.contains(item));
-        if new.is_some() || Instant::now() > deadline {
-            return Ok(new);
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
+        Ok(actions.into_iter().find(|item| !before.contains(item)))
+    };
+    ask_until(PUBLISH_TIMEOUT, POLL_INTERVAL, new, Option::is_some).await
 }
 
 fn judge_published(item: Option<&Value>, topic: &str) -> Outcome {
     let seen = match item {
         Some(item) => text(&item["HistorySummary"]).to_owned(),
-        None => format!("{SET_OFF} ran no action within {} s", PATIENCE.as_secs()),
+        None => format!(
+            "{SET_OFF} ran no action within {} s",
+            PUBLISH_TIMEOUT.as_secs()
+        ),
     };
     let is_right = seen.starts_with("Successfully executed action") && seen.contains(topic);
     Outcome::of(

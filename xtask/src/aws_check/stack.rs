@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::account::Account;
 use super::answer::{items, moment, text};
+use super::incomplete::refuse_incomplete;
 use super::refusal::explain;
-use super::status;
 
 /// A resource of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Stack {
         let described = described.map_err(|error| unknown(&error, name))?;
         let stack = &described["Stacks"][0];
         let status = text(&stack["StackStatus"]);
-        status::refuse_incomplete(name, status, text(&stack["StackStatusReason"]))?;
+        refuse_incomplete(name, status, text(&stack["StackStatusReason"]))?;
         let summaries = account
             .pages(
                 "cloudformation",
@@ -211,18 +211,8 @@ mod tests {
     #[test]
     fn a_stack_that_is_missing_is_named_with_the_remedy() {
         let error = |code: &str, message: &str| {
-            let [service, operation, code, message] =
-                ["cloudformation", "describe_stacks", code, message].map(str::to_owned);
-            unknown(
-                &CallError {
-                    service,
-                    operation,
-                    code,
-                    message,
-                },
-                "t",
-            )
-            .to_string()
+            let error = CallError::new("cloudformation", "describe_stacks", code, message);
+            unknown(&error, "t").to_string()
         };
         let missing = error("ValidationError", "Stack with id t does not exist");
         assert!(

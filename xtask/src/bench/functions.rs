@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use local::{Build, Deployment, Ministack, Processes, Repository, Stack, Tools, arrivals, sample};
+use local::{
+    Build, Deployment, Ministack, Processes, Repository, Stack, StackOptions, Tools, arrivals,
+    sample,
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
@@ -54,10 +57,13 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             async {
                 Deployment::build(Build::Functions, repository, &tools, processes, &folder).await?;
                 let ministack = Ministack::start(&tools, processes, &folder).await?;
-                Ok((
-                    "stack ticklake".to_owned(),
-                    sample::deploy(ministack, repository, &tools, processes, &folder).await?,
-                ))
+                let options = StackOptions {
+                    folder: folder.clone(),
+                    parameters: sample::parameters(),
+                };
+                let stack =
+                    Stack::deploy(ministack, repository, &tools, processes, &options).await?;
+                Ok(("stack ticklake".to_owned(), stack))
             },
         )
         .await?;

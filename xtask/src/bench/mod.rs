@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: cost and speed of agents and functions on this machine in one run.
-//! Compare ratios, not runs.
+//! `cargo xtask bench`: cost and speed of agents and functions on this machine in one
+//! run. Compare ratios, not runs.
 
 mod functions;
 mod measured;

@@ -32,8 +32,8 @@ pub(crate) struct Options {
     /// Ticks to land in each format
     #[arg(long, default_value_t = 4_000_000)]
     ticks: u64,
-    /// Another tick-consumer, for example of another commit. Both land the topic in turns,
-    /// and the ratio is printed
+    /// Another tick-consumer, for example of another commit. Both land the topic in
+    /// turns, and the ratio is printed
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// Number of times that each consumer lands the topic in each format; its lowest CPU
@@ -220,11 +220,7 @@ impl Bench<'_> {
         let begun = Instant::now();
         let process = self
             .processes
-            .start(
-                "read loop",
-                &mut command,
-                &self.folder.join("read-loop.log"),
-            )
+            .start("read loop", &mut command, &self.log("read-loop"))
             .await?;
         let mut used = Used::default();
         loop {
@@ -235,7 +231,7 @@ impl Bench<'_> {
                     ensure!(
                         status?.success(),
                         "the read loop failed, see {}",
-                        self.folder.join("read-loop.log").display()
+                        self.log("read-loop").display()
                     );
                     return Ok((used, begun.elapsed().as_secs_f64()));
                 }
@@ -303,15 +299,6 @@ impl Bench<'_> {
         self.folder.join(format!("{name}.log"))
     }
 
-    async fn bucket(&self, name: &str) -> Result<()> {
-        aws_sdk_s3::Client::new(self.ministack.aws.config())
-            .create_bucket()
-            .bucket(name)
-            .send()
-            .await?;
-        Ok(())
-    }
-
     /// Lands the topic. Returns the resources and seconds from the first record that was
     /// read to the last one that landed.
     async fn land(
@@ -321,7 +308,7 @@ impl Bench<'_> {
         format: &str,
         ticks: u64,
     ) -> Result<(Used, f64)> {
-        self.bucket(name).await?;
+        self.ministack.aws.create_bucket(name).await?;
         let arguments = [
             "--bucket",
             name,
@@ -335,15 +322,7 @@ impl Bench<'_> {
         let process = self.consumer(binary, name, "ticks", &arguments).await?;
         wait(|| Ok(!lines(&self.log(name), "partition_reading")?.is_empty())).await?;
         let begun = Instant::now();
-        wait(|| {
-            let sealed = lines(&self.log(name), "batch_sealed")?;
-            Ok(sealed
-                .iter()
-                .filter_map(|line| line["rows"].as_u64())
-                .sum::<u64>()
-                >= ticks)
-        })
-        .await?;
+        wait(|| Ok(sealed_rows(&self.log(name))? >= ticks)).await?;
         let seconds = begun.elapsed().as_secs_f64();
         let used = Used::by(process).context("the consumer has ended")?;
         self.processes
@@ -352,11 +331,11 @@ impl Bench<'_> {
         Ok((used, seconds))
     }
 
-    /// Lands a steady stream. Returns the freshness (p50, p99) of its records, and the time
-    /// from the session's end until a killed consumer's partitions land again.
+    /// Lands a steady stream. Returns the freshness (p50, p99) of its records, and the
+    /// time from the session's end until a killed consumer's partitions land again.
     async fn steady(&self) -> Result<((f64, f64), f64)> {
         self.kafka.create_topic("steady", PARTITIONS).await?;
-        self.bucket("steady").await?;
+        self.ministack.aws.create_bucket("steady").await?;
         let config = self.folder.join("session.yaml");
         std::fs::write(
             &config,
@@ -401,15 +380,7 @@ impl Bench<'_> {
             anyhow::Ok(number)
         });
         let total = produced.await??;
-        let rows = |log: &Path| {
-            Ok::<_, anyhow::Error>(
-                lines(log, "batch_sealed")?
-                    .iter()
-                    .filter_map(|line| line["rows"].as_u64())
-                    .sum::<u64>(),
-            )
-        };
-        wait(|| Ok(rows(&self.log("first"))? >= total)).await?;
+        wait(|| Ok(sealed_rows(&self.log("first"))? >= total)).await?;
         let mut fresh = Vec::new();
         // The first batch of each partition does not count: its records waited in the
         // producer, which takes a second to connect.
@@ -441,7 +412,7 @@ impl Bench<'_> {
         let second = self
             .consumer(&binary, "second", "steady", &arguments)
             .await?;
-        wait(|| Ok(rows(&self.log("second"))? >= 1_000)).await?;
+        wait(|| Ok(sealed_rows(&self.log("second"))? >= 1_000)).await?;
         let recovered = killed.elapsed().as_secs_f64() - SESSION_TIMEOUT.as_secs_f64();
         self.processes.stop(second, Duration::from_secs(10)).await?;
         Ok((
@@ -504,6 +475,12 @@ fn lines(log: &Path, event: &str) -> Result<Vec<Value>> {
         .filter(|line| line.contains(event))
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     Ok(parsed.filter(|line| line["event"] == event).collect())
+}
+
+/// Returns the sum of the rows of all sealed batches in a consumer's log.
+fn sealed_rows(log: &Path) -> Result<u64> {
+    let sealed = lines(log, "batch_sealed")?;
+    Ok(sealed.iter().filter_map(|line| line["rows"].as_u64()).sum())
 }
 
 async fn wait(mut ready: impl FnMut() -> Result<bool>) -> Result<()> {

@@ -1,4 +1,5 @@
-//! Counts the record numbers in the objects of a lake, without any of ticklake's own code.
+//! Counts the record numbers in the objects of a lake, without any of ticklake's own
+//! code.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -1,8 +1,8 @@
 //! `cargo xtask chaos`: real consumers, three real brokers, and S3 behind a faulty proxy.
-//! A seed decides which of them are killed, stopped or cut off, and when. Some records are
-//! in transactions, and retention takes some before they land. In the end, every record
-//! that a broker acknowledged has to be in the lake once, or to be registered as lost if
-//! retention took it. No record of an aborted transaction may be in the lake.
+//! A seed decides which of them are killed, stopped or cut off, and when. Some records
+//! are in transactions, and retention takes some before they land. In the end, every
+//! record that a broker acknowledged has to be in the lake once, or to be registered as
+//! lost if retention took it. No record of an aborted transaction may be in the lake.
 
 mod count;
 mod plan;
@@ -31,8 +31,8 @@ pub(crate) struct Options {
     /// Number of runs
     #[arg(long, default_value_t = 10)]
     runs: u64,
-    /// Seed of the first run; the next runs take the next seeds. To repeat a run, pass its
-    /// seed and --runs 1
+    /// Seed of the first run; the next runs take the next seeds. To repeat a run, pass
+    /// its seed and --runs 1
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Remove the condition from the consumers' PUTs, a defect that chaos has to find

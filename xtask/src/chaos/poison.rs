@@ -6,8 +6,8 @@ use local::Aws;
 /// So high that no consumer reaches it.
 const FIRST_OFFSET: i64 = 1_000_000_000_000;
 
-/// A manifest that no consumer can read, listed before a partition's newest one. Only that
-/// partition has the fault.
+/// A manifest that no consumer can read, listed before a partition's newest one. Only
+/// that partition has the fault.
 pub(crate) struct Poison {
     s3: Client,
     bucket: String,

@@ -18,8 +18,8 @@ const BURSTS_PER_SECOND: u64 = 50;
 /// The records that were produced.
 #[derive(Default)]
 pub(crate) struct Produced {
-    /// The records that brokers acknowledged, and committed if they were in a transaction:
-    /// number, partition and offset.
+    /// The records that brokers acknowledged, and committed if they were in a
+    /// transaction: number, partition and offset.
     pub(crate) acknowledged: BTreeMap<u64, (i32, i64)>,
     /// The numbers of the records in aborted transactions.
     pub(crate) aborted: BTreeSet<u64>,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -117,6 +117,19 @@ impl Consumers<'_> {
         command
     }
 
+    fn name(&self, number: u64) -> String {
+        format!("{}-consumer-{number}", self.topic)
+    }
+
+    fn log(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name(number)))
+    }
+
+    /// Returns the output of a consumer.
+    fn said(&self, number: u64) -> String {
+        std::fs::read_to_string(self.log(number)).unwrap_or_default()
+    }
+
     /// Starts a consumer in the first free seat.
     async fn start(&mut self) -> Result<()> {
         let seat = (0..)
@@ -137,26 +150,18 @@ impl Consumers<'_> {
                 "    heartbeat.interval.ms: \"1000\"\n",
             ),
         )?;
+        if self.plan.membership != Membership::Consumer {
+            command.arg("--config").arg(config);
+        }
         match self.plan.membership {
             Membership::Consumer => command.args(["--group-protocol", "consumer"]),
-            Membership::Classic => command.arg("--config").arg(config),
-            Membership::Static => command
-                .arg("--config")
-                .arg(config)
-                .args(["--group-instance-id", &format!("member-{seat}")]),
-            Membership::Rivals => command
-                .arg("--config")
-                .arg(config)
-                .args(["--group", &format!("rival-{seat}")]),
+            Membership::Classic => &mut command,
+            Membership::Static => command.args(["--group-instance-id", &format!("member-{seat}")]),
+            Membership::Rivals => command.args(["--group", &format!("rival-{seat}")]),
         };
-        let name = format!("{}-consumer-{number}", self.topic);
         let process = self
             .processes
-            .start(
-                &name,
-                &mut command,
-                &self.folder.join(format!("{name}.log")),
-            )
+            .start(&self.name(number), &mut command, &self.log(number))
             .await?;
         self.running.push(Running {
             process,
@@ -206,34 +211,21 @@ impl Consumers<'_> {
     }
 
     /// Waits until every consumer has sealed a batch, but not for ever.
-    async fn wait_for_work(&self) -> Result<()> {
+    async fn wait_for_work(&self) {
         let deadline = Instant::now() + Duration::from_secs(8);
         for Running { number, .. } in &self.running {
-            let log = self
-                .folder
-                .join(format!("{}-consumer-{number}.log", self.topic));
             while Instant::now() < deadline
-                && !std::fs::read_to_string(&log)
-                    .unwrap_or_default()
-                    .contains("\"event\":\"batch_sealed\"")
+                && !self.said(*number).contains("\"event\":\"batch_sealed\"")
             {
                 sleep(Duration::from_millis(50)).await;
             }
         }
-        Ok(())
     }
 
     /// Returns how often a text is in the consumers' logs.
     fn count_in_logs(&self, text: &str) -> u64 {
-        let log = |number| {
-            std::fs::read_to_string(
-                self.folder
-                    .join(format!("{}-consumer-{number}.log", self.topic)),
-            )
-            .unwrap_or_default()
-        };
         (0..self.started)
-            .map(|number| log(number).matches(text).count() as u64)
+            .map(|number| self.said(number).matches(text).count() as u64)
             .sum()
     }
 }
@@ -249,11 +241,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
-    aws_sdk_s3::Client::new(ministack.aws.config())
-        .create_bucket()
-        .bucket(&topic)
-        .send()
-        .await?;
+    ministack.aws.create_bucket(&topic).await?;
     let conditions = if unconditional {
         Conditions::KeptForProbes
     } else {
@@ -282,9 +270,7 @@ pub(crate) async fn run(
     let brokers = kafka.brokers().to_owned();
     let producing = produce(plan, &brokers, &topic, Arc::clone(&switches));
     let torture = async {
-        let begun = consumers.wait_for_work().await;
-        switches.is_over.store(begun.is_err(), Ordering::Relaxed);
-        begun?;
+        consumers.wait_for_work().await;
         proxy.set_rate(plan.fault_rate);
         let mut killed = None;
         let tortured = torture(
@@ -410,7 +396,8 @@ async fn torture(
         consumers.processes.signal(process, Signal::CONT).await;
     }
     if let Some(poison) = poison {
-        // The replacement of a killed consumer gets its partitions only after the session.
+        // The replacement of a killed consumer gets its partitions only after the
+        // session.
         let deadline = Instant::now() + FREEZE_DURATION;
         while consumers.count_in_logs("\"event\":\"partition_parked\"") == 0
             && Instant::now() < deadline
@@ -422,9 +409,9 @@ async fn torture(
     Ok(())
 }
 
-/// Waits until the manifests account for every acknowledged record. Restarts consumers that
-/// have ended, as systemd does. For example, a dying broker may end the session of a static
-/// member; the member is then fenced and has to end.
+/// Waits until the manifests account for every acknowledged record. Restarts consumers
+/// that have ended, as systemd does. For example, a dying broker may end the session of a
+/// static member; the member is then fenced and has to end.
 async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<()> {
     let topic = consumers.topic.clone();
     let s3 = aws_sdk_s3::Client::new(consumers.ministack.aws.config());

@@ -1,5 +1,5 @@
-//! Records in transactions. Some commit, some abort, and some lose their producer. The next
-//! producer with the same `transactional.id` fences off the lost one.
+//! Records in transactions. Some commit, some abort, and some lose their producer. The
+//! next producer with the same `transactional.id` fences off the lost one.
 
 use std::sync::Arc;
 use std::time::Duration;

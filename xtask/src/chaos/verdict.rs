@@ -14,7 +14,8 @@ pub(crate) struct Verdict {
     pub(crate) lost: u64,
     /// Records that are in the lake more than once.
     pub(crate) twice: u64,
-    /// Records that retention took before they landed, and that the lake registers as lost.
+    /// Records that retention took before they landed, and that the lake registers as
+    /// lost.
     pub(crate) registered: u64,
     /// Records of aborted transactions in the lake.
     uncommitted: u64,

@@ -48,8 +48,8 @@ impl Produced {
     }
 }
 
-/// Starts `tick-consumer` as on EC2, with the template's settings and role. A few settings
-/// differ, to make the demo short.
+/// Starts `tick-consumer` as on EC2, with the template's settings and role. A few
+/// settings differ, to make the demo short.
 pub(crate) async fn start_consumer(
     input: &Input,
     repository: &Repository,
@@ -131,7 +131,8 @@ pub(crate) async fn produce(
     })
 }
 
-/// Returns the command of an agent. Like systemd, it passes no configuration of this shell.
+/// Returns the command of an agent. Like systemd, it passes no configuration of this
+/// shell.
 fn agent(repository: &Repository, name: &str, folder: &Path) -> Command {
     let mut command = Command::new(repository.binary(name));
     command.env_clear().env("HOME", folder).current_dir(folder);

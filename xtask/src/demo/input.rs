@@ -30,29 +30,19 @@ impl Input {
             Some(rows) => Self::Synthetic { rows },
             None => {
                 let repository = Repository::here();
-                let path = options
-                    .csv
-                    .clone()
-                    .unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
-                let path = path
-                    .strip_prefix(repository.root())
-                    .map(PathBuf::from)
-                    .unwrap_or(path);
-                let full = if options.csv.is_some() {
-                    path.clone()
-                } else {
-                    repository.path(&path)
-                };
-                let file = std::fs::File::open(&full)
-                    .with_context(|| format!("{}: cannot open the CSV file", path.display()))?;
+                let path = options.csv.clone();
+                let path = path.unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
+                let name = path.display();
+                let file = std::fs::File::open(&path)
+                    .with_context(|| format!("{name}: cannot open the CSV file"))?;
                 let mut lines: u64 = 0;
                 for line in BufReader::new(file).split(b'\n') {
-                    line.with_context(|| format!("{}: cannot read the CSV file", path.display()))?;
+                    line.with_context(|| format!("{name}: cannot read the CSV file"))?;
                     lines += 1;
                 }
                 Self::Csv {
-                    path: full,
                     rows: lines.saturating_sub(1),
+                    path,
                 }
             }
         };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytesize::ByteSize;
-use local::sample::{SUBSCRIBER, TOPIC};
+use local::sample::{self, SUBSCRIBER, TOPIC};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack,
     StackOptions, Tools, arrivals,
@@ -113,10 +113,8 @@ async fn pipeline(
         .step("deploy", "sam deploy on template.yaml", async {
             let parameters = Parameters {
                 format: options.format.into(),
-                crawler_mode: "typed".into(),
-                subscriber: SUBSCRIBER.into(),
                 kafka: kafka.brokers().to_owned(),
-                more: Vec::new(),
+                ..sample::parameters()
             };
             let options = StackOptions {
                 folder: folder.to_path_buf(),

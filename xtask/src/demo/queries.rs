@@ -13,9 +13,9 @@ pub(crate) struct Shown {
     results: Vec<(String, Rows)>,
 }
 
-/// Runs every query of `sql/`. They look back from now. If the newest tick is older than an
-/// hour, they look back from that tick, as a replay of old data would otherwise give empty
-/// tables.
+/// Runs every query of `sql/`. They look back from now. If the newest tick is older than
+/// an hour, they look back from that tick, as a replay of old data would otherwise give
+/// empty tables.
 pub(crate) async fn all(
     repository: &Repository,
     aws: &Aws,

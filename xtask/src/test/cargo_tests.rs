@@ -9,11 +9,11 @@ use tokio::process::Command;
 
 use super::checks::Counts;
 
-/// Tests at once, if the machine has fewer cores: the three that wait for a stack of their
-/// own run together (`.config/nextest.toml`).
+/// Tests at once, if the machine has fewer cores: the three that wait for a stack of
+/// their own run together (`.config/nextest.toml`).
 const MIN_TEST_THREADS: usize = 3;
-/// Time between two looks at what nextest has printed.
-const LOOK: Duration = Duration::from_millis(500);
+/// Time between two looks at nextest's output.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn format(
     repository: &Repository,
@@ -52,8 +52,8 @@ pub(crate) async fn clippy(
         .await
 }
 
-/// Runs the tests of the whole workspace with nextest, or those whose name or file has the
-/// filter in it, and counts them. Prints names and times as they come.
+/// Runs the tests of the whole workspace with nextest, or those whose name or file has
+/// the filter in it, and counts them. Prints names and times as they come.
 pub(crate) async fn tests(
     filter: Option<&str>,
     repository: &Repository,
@@ -79,7 +79,7 @@ pub(crate) async fn tests(
     let status = loop {
         tokio::select! {
             status = processes.wait(process) => break status?,
-            () = tokio::time::sleep(LOOK) => output.print_new()?,
+            () = tokio::time::sleep(POLL_INTERVAL) => output.print_new()?,
         }
     };
     output.print_new()?;
@@ -105,7 +105,7 @@ impl Output {
         Ok(Self { file })
     }
 
-    /// Prints what has come into it since the last time.
+    /// Prints the part that is new since the last time.
     fn print_new(&mut self) -> Result<()> {
         let mut new = Vec::new();
         self.file.read_to_end(&mut new)?;
@@ -136,8 +136,8 @@ pub(crate) async fn doctests(
     Ok(Counts { passed, failed: 0 })
 }
 
-/// The figures of nextest's last line, such as `Summary [ 1.2s] 12 tests run: 11 passed, 1
-/// timed out, 0 skipped`: a test that has not passed has failed.
+/// The figures of nextest's last line, such as `Summary [ 1.2s] 12 tests run: 11 passed,
+/// 1 timed out, 0 skipped`: a test that has not passed has failed.
 fn summary(line: &str) -> Option<Counts> {
     let (_, figures) = line
         .trim_start()
@@ -179,7 +179,8 @@ mod tests {
     fn a_test_that_has_not_passed_has_failed() {
         let lines = [
             "     Summary [   0.038s] 3 tests run: 3 passed, 0 skipped",
-            "     Summary [  61.0s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 7 skipped",
+            "     Summary [  61.0s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 7 \
+             skipped",
             "     Summary [   2.0s] 4/9 tests run: 3 passed, 1 failed, 0 skipped",
             "     Summary [   2.0s] 1 test run: 0 passed, 1 exec failed, 0 skipped",
         ];

@@ -4,7 +4,7 @@ use anyhow::Result;
 use local::Processes;
 
 /// Time between two signs of life.
-const SIGN: Duration = Duration::from_secs(30);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs checks one after the other and counts them.
 pub(crate) struct Checks {
@@ -41,7 +41,7 @@ impl Checks {
         .await;
     }
 
-    /// Runs a check that has tests of its own. What it started is stopped.
+    /// Runs a check that has tests of its own. The processes that it started are stopped.
     pub(crate) async fn run_counted(
         &mut self,
         name: &str,
@@ -57,7 +57,7 @@ impl Checks {
         self.run_always(name, check).await;
     }
 
-    /// Runs a check whatever the filter is.
+    /// Runs a check with any filter.
     pub(crate) async fn run_always(
         &mut self,
         name: &str,
@@ -103,7 +103,7 @@ impl Checks {
 async fn with_signs<T>(started: Instant, work: impl Future<Output = T>) -> T {
     let signs = async {
         loop {
-            tokio::time::sleep(SIGN).await;
+            tokio::time::sleep(PROGRESS_INTERVAL).await;
             println!("     … {} s", started.elapsed().as_secs());
         }
     };

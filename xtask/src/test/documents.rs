@@ -16,7 +16,7 @@ pub(crate) async fn pages(
     folder: &Path,
 ) -> Result<()> {
     prepare::agents(repository, processes, folder).await?;
-    script("test_docs", repository, tools, processes, folder).await
+    script("check_docs", repository, tools, processes, folder).await
 }
 
 /// Checks licences, bans and sources of the dependencies.
@@ -26,7 +26,7 @@ pub(crate) async fn dependencies(
     processes: &Processes,
     folder: &Path,
 ) -> Result<()> {
-    script("test_dependencies", repository, tools, processes, folder).await
+    script("check_dependencies", repository, tools, processes, folder).await
 }
 
 /// Checks the spelling of everything that git knows.

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything that checks the project. Every check runs, whatever
-//! became of the one before; the last line counts.
+//! `cargo xtask test`: everything that checks the project. Every check runs, even if the
+//! one before failed; the last line counts.
 
 mod cargo_tests;
 mod checks;
@@ -72,7 +72,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: what deployments would be",
+            "template: rules and conditions",
             template::deployments(repository, tools, processes, folder),
         )
         .await;
@@ -84,7 +84,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: what it repeats",
+            "template: repeated names",
             deployment::references(repository, tools, processes, folder),
         )
         .await;
@@ -113,7 +113,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         )
         .await;
     checks
-        .run("prepare: an image for instances", async {
+        .run("prepare: a root file system to boot", async {
             InstanceImage::prepare(repository, processes)
                 .await
                 .map(|_| ())

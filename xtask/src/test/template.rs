@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::replay::FUNCTIONS;
 
 /// Largest zip of a function, in bytes.
-const ZIP: u64 = 3_000_000;
+const MAX_ZIP_BYTES: u64 = 3_000_000;
 
 pub(crate) async fn validate(
     repository: &Repository,
@@ -61,8 +61,8 @@ pub(crate) async fn translate(
     Ok(translated)
 }
 
-/// What deployments with various parameters would be, and what whoever deploys may do for
-/// them, without deploying.
+/// Deployments with various parameters, and the deployer's permissions for them, without
+/// deploying.
 pub(crate) async fn deployments(
     repository: &Repository,
     tools: &Tools,
@@ -88,8 +88,8 @@ pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
         let size = zipped(repository, function)?;
         println!("     {function}: {:.2} MB zipped", size as f64 / 1e6);
         ensure!(
-            size <= ZIP,
-            "{function}: {size} bytes zipped, at most {ZIP} are wanted"
+            size <= MAX_ZIP_BYTES,
+            "{function}: {size} bytes zipped, at most {MAX_ZIP_BYTES} are wanted"
         );
     }
     Ok(())

@@ -43,7 +43,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn times_are_written_as_everywhere(micros in proptest::collection::vec(0i64..253_402_207_200_000_000, 1..4)) {
+        fn times_are_written_as_everywhere(
+            micros in proptest::collection::vec(0i64..253_402_207_200_000_000, 1..4),
+        ) {
             let mut text = LakeText::default();
             for time in micros.into_iter().filter_map(EventTime::from_micros) {
                 let mut out = Vec::new();

@@ -50,7 +50,7 @@ impl Encoder {
         }
     }
 
-    /// Writes lines of JSON, which is what dead letters are.
+    /// Writes lines of JSON, the form of dead letters.
     pub(crate) fn dead_letters(
         &mut self,
         topic: &str,
@@ -147,7 +147,9 @@ mod tests {
             text(Format::Csv),
             concat!(
                 "symbol\tevent_time\tprice\tvolume\topen\thigh\tlow\tclose\textra\tkafka_partition\tkafka_offset\tkafka_timestamp\n",
-                "A\t2010-01-08 09:30:00.500000\t1.5\t7.0\t\t\t\t\t{\"x\":\"a,\\tb\",\"y\":[1]}\t3\t41\t1970-01-01 00:00:00.000000\n",
+                "A\t2010-01-08 \
+                 09:30:00.500000\t1.5\t7.0\t\t\t\t\t{\"x\":\"a,\\tb\",\"y\":[1]}\t3\t41\t1970-01-01 \
+                 00:00:00.000000\n",
                 "B \"q\"\t1970-01-01 00:00:00.000000\t-2.0\t\t\t\t\t\t\t3\t42\t\n",
             )
         );
@@ -158,7 +160,7 @@ mod tests {
         for format in Format::ALL {
             let bytes = rows(format, 3, &sample()).expect("bytes");
             assert_eq!(bytes, rows(format, 3, &sample()).expect("bytes"));
-            // RFC 1952: what says that it is gzip, then the time.
+            // RFC 1952: the mark of gzip, then the time.
             assert!(
                 !bytes.starts_with(&[0x1f, 0x8b]) || bytes[4..8] == [0; 4],
                 "the time is in the bytes"
@@ -238,8 +240,10 @@ mod tests {
         for number in 0..10_000 {
             let (symbol, event_time, price, optional, extra, kafka_timestamp) = row(number);
             let wanted = serde_json::json!({
-                "symbol": symbol, "event_time": time(event_time), "price": price, "volume": optional[0], "open": optional[1], "high": optional[2],
-                "low": optional[3], "close": optional[4], "extra": extra, "kafka_partition": 3, "kafka_offset": number,
+                "symbol": symbol, "event_time": time(event_time), "price": price,
+                "volume": optional[0], "open": optional[1], "high": optional[2],
+                "low": optional[3], "close": optional[4], "extra": extra,
+                "kafka_partition": 3, "kafka_offset": number,
                 "kafka_timestamp": kafka_timestamp.map(time),
             });
             assert_eq!(

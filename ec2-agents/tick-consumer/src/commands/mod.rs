@@ -1,4 +1,4 @@
-//! What an operator asks for, beside landing.
+//! The commands of an operator, beside landing.
 
 pub(crate) mod dead_letters;
 pub(crate) mod reconcile;

@@ -1,6 +1,6 @@
 //! Sends events of objects once more, as EventBridge would: it takes minutes to begin on
-//! a new bucket, and rules can break. What acts on them copes with repetition, so sending
-//! one too many is safe.
+//! a new bucket, and rules can break. The functions cope with repetition, so sending one
+//! too many is safe.
 
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -34,7 +34,7 @@ pub struct Reconcile {
     /// To the mails' queue only
     #[arg(long)]
     only_notify: bool,
-    /// Say what would be sent, and send nothing
+    /// Print the number of events, and send nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -61,7 +61,7 @@ impl FromStr for Since {
     }
 }
 
-/// A queue, and what goes there.
+/// A queue, and its objects.
 struct Target<'a> {
     name: &'static str,
     url: &'a str,
@@ -74,8 +74,8 @@ struct Target<'a> {
 /// Lists the lake and sends the events.
 ///
 /// # Errors
-/// S3 or SQS does not answer, or refuses. What was sent stays sent; another run sends it
-/// once more.
+/// S3 or SQS does not answer, or refuses. Events that were sent stay sent; another run
+/// sends them once more.
 pub(crate) async fn reconcile(
     events: &EventSettings,
     bucket: &LakeBucket,
@@ -155,8 +155,12 @@ impl<'a> Target<'a> {
         prefixes: &'static [&'static str],
     ) -> Result<Self> {
         let url = url.as_deref();
-        let url =
-            url.with_context(|| format!("{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the stack has it"))?;
+        let url = url.with_context(|| {
+            format!(
+                "{setting}: missing, wanted the URL of the queue; --config ssm:<name> of the \
+                     stack has it"
+            )
+        })?;
         Ok(Self {
             name,
             url,
@@ -224,7 +228,11 @@ fn event(bucket: &str, object: &Listed) -> Result<String> {
         "detail": {
             "version": "0",
             "bucket": {"name": bucket},
-            "object": {"key": object.key(), "size": object.size(), "etag": object.e_tag().map(|tag| tag.trim_matches('"'))},
+            "object": {
+                "key": object.key(),
+                "size": object.size(),
+                "etag": object.e_tag().map(|tag| tag.trim_matches('"')),
+            },
             "reason": "tick-consumer reconcile",
         },
     });

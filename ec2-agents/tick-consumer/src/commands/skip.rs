@@ -12,8 +12,8 @@ use crate::memory::{Memory, Shares};
 use crate::repairs::Repairs;
 use crate::topic::Topic;
 
-/// Registers what a partition has not landed yet, up to but without offset `to`, as a
-/// gap. Consumers that run obey it like any other manifest.
+/// Registers the records of a partition that have not landed, below offset `to`, as a
+/// gap. Running consumers obey it like any other manifest.
 ///
 /// The newest batch is completed before, as at every start; if it ends below `to` and
 /// cannot be read again, then with as many records as can be read. Its objects say in
@@ -25,14 +25,15 @@ use crate::topic::Topic;
 pub(crate) async fn skip(
     config: &Config,
     bucket: LakeBucket,
+    topic: Arc<Topic>,
     partition: i32,
     to: i64,
 ) -> Result<()> {
-    let topic = Arc::new(Topic::new(&config.kafka)?);
     let log = topic.log(partition).await?;
     ensure!(
         to <= log.end,
-        "offset {to} is behind the end of partition {partition}; skip at most to {}, its next record",
+        "offset {to} is behind the end of partition {partition}; skip at most to {}, its next \
+         record",
         log.end
     );
     let memory = Memory::new(Shares::of(config.memory.limit.0, 1)?.batches);
@@ -48,34 +49,36 @@ pub(crate) async fn skip(
     let given_up = landing.given_up();
     ensure!(
         is_registered || given_up > 0,
-        "offset {} of partition {partition} and all before it have landed or are skipped already; there is nothing to skip up to {to}",
+        "offset {} of partition {partition} and all before it have landed or are skipped already; \
+         there is nothing to skip up to {to}",
         next - 1
     );
     if given_up > 0 {
         println!(
-            "partition {partition}: the newest batch was incomplete; {} of its offsets could not be read and are given up",
+            "partition {partition}: the newest batch was incomplete; {} of its offsets could not \
+             be read and are given up",
             grouped(given_up)
         );
     }
     if is_registered {
         let (last, count) = (to - 1, grouped((to - next).unsigned_abs()));
         println!(
-            "partition {partition}: skipped offsets {next} to {last}, {count} of them; landing goes on at {to}"
+            "partition {partition}: skipped offsets {next} to {last}, {count} of them; landing \
+             goes on at {to}"
         );
     }
     Ok(())
 }
 
-/// Registers a gap up to `to`. Returns where it begins, and whether there is one: all
-/// before `to` may have landed.
+/// Registers a gap up to `to`. Returns its first offset, and whether there is one: all
+/// offsets below `to` may have landed.
 async fn up_to(landing: &mut Landing, to: i64) -> Result<(i64, bool)> {
     loop {
         let next = landing.establish().await?;
         if next >= to {
             return Ok((next, false));
         }
-        // A consumer may be faster with a batch of its own: what is left may be skipped
-        // behind it.
+        // A consumer may be faster with a batch of its own: the rest is skipped after it.
         if landing.gap((next, to - 1), GapReason::Skipped).await? == Sealed::Own {
             return Ok((next, true));
         }

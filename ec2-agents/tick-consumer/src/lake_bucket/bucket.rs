@@ -16,7 +16,7 @@ pub(crate) struct LakeBucket {
     pub(super) name: String,
 }
 
-/// What came of a PUT that may only create.
+/// The outcome of a PUT that may only create.
 #[derive(Debug)]
 pub(crate) enum Put {
     /// The object was created.
@@ -28,7 +28,7 @@ pub(crate) enum Put {
     Unknown(LakeError),
 }
 
-/// What a HEAD says of a key.
+/// The answer of a HEAD.
 #[derive(Debug)]
 pub(crate) enum Head {
     /// There is no object.
@@ -139,7 +139,7 @@ impl LakeBucket {
         }))
     }
 
-    /// Returns what is at a key.
+    /// Returns the state of a key.
     pub(crate) async fn head(&self, key: &str) -> Result<Head, LakeError> {
         let head = self.s3.head_object().bucket(&self.name).key(key);
         match head.send().await {
@@ -157,7 +157,7 @@ impl LakeBucket {
     }
 
     /// Returns the URI of an object or prefix.
-    pub(super) fn place(&self, key: &str) -> String {
+    pub(crate) fn place(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.name)
     }
 

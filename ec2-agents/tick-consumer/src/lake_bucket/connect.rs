@@ -17,7 +17,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two looks at it.
 const START_RETRY: Duration = Duration::from_millis(500);
 
-/// Where probe objects go.
+/// The prefix of probe objects.
 const PROBE_PREFIX: &str = "_probe/";
 
 impl LakeBucket {
@@ -59,10 +59,12 @@ impl LakeBucket {
                 }
                 Err(SdkError::ServiceError(error)) => match error.raw().status().as_u16() {
                     404 => bail!(
-                        "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now {name:?}) to the stack's output LakeBucket, or deploy the stack"
+                        "bucket {name:?} does not exist at {endpoint}\n  set lake.bucket (now \
+                         {name:?}) to the stack's output LakeBucket, or deploy the stack"
                     ),
                     403 => bail!(
-                        "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket (now {name:?}) and the role or credentials of this machine"
+                        "access to bucket {name:?} is denied by {endpoint}\n  check lake.bucket \
+                         (now {name:?}) and the role or credentials of this machine"
                     ),
                     status => {
                         let error = anyhow!(
@@ -74,7 +76,9 @@ impl LakeBucket {
                     }
                 },
                 Err(error) => anyhow!(
-                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, AWS_REGION, AWS_ENDPOINT_URL and the credentials; a store behind one host name wants lake.path_style: true",
+                    "cannot reach S3 for bucket {name:?} at {endpoint}: {}\n  check the network, \
+                     AWS_REGION, AWS_ENDPOINT_URL and the credentials; a store behind one host \
+                     name wants lake.path_style: true",
                     aws_connect::brief(&error)
                 ),
             };
@@ -93,8 +97,8 @@ impl LakeBucket {
     /// The store overwrites, or gives no two answers before `deadline`.
     async fn refuse_a_store_that_overwrites(&self, deadline: Instant) -> Result<()> {
         let mut last = anyhow!(
-            "no answer to a PUT below s3://{}/{PROBE_PREFIX} from {} within {} s",
-            self.name,
+            "no answer to a PUT below {} from {} within {} s",
+            self.place(PROBE_PREFIX),
             endpoint(),
             START_TIMEOUT.as_secs()
         );
@@ -109,17 +113,18 @@ impl LakeBucket {
             last = match puts {
                 (_, Put::Refused) => return Ok(()),
                 (Put::Created, Put::Created) => bail!(
-                    "{} has created s3://{}/{key} twice: it ignores If-None-Match, without which records land twice or overwrite each other\n  \
+                    "{} has created {} twice: it ignores If-None-Match, without which \
+                     records land twice or overwrite each other\n  \
                      use a store with conditional writes: AWS S3, MinIO, or Ceph from Squid on",
                     endpoint(),
-                    self.name
+                    self.place(&key)
                 ),
                 // Nobody knows whether a PUT took effect that was not answered.
                 (Put::Unknown(error), _) | (_, Put::Unknown(error)) => error.into(),
                 (Put::Refused, Put::Created) => anyhow!(
-                    "{} refuses to create s3://{}/{key}, and then creates it",
+                    "{} refuses to create {}, and then creates it",
                     endpoint(),
-                    self.name
+                    self.place(&key)
                 ),
             };
             tokio::time::sleep(START_RETRY).await;

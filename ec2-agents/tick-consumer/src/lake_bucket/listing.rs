@@ -3,7 +3,7 @@ use futures::{Stream, TryStreamExt as _};
 use super::bucket::LakeBucket;
 use super::error::LakeError;
 
-/// What a listing says of an object.
+/// An object in a listing.
 pub(crate) type Listed = aws_sdk_s3::types::Object;
 
 /// Most objects of a page that S3 returns.
@@ -25,8 +25,7 @@ impl LakeBucket {
             .map_ok(|object| object.key.unwrap_or_default())
     }
 
-    /// Returns what a listing says of the objects below a prefix, in the order of their
-    /// keys.
+    /// Returns the listing of the objects below a prefix, in the order of their keys.
     pub(crate) fn listed<'a>(
         &'a self,
         prefix: &'a str,
@@ -41,7 +40,7 @@ impl LakeBucket {
         Box::pin(pages.try_flatten())
     }
 
-    /// Returns objects below a prefix, and where the next page begins.
+    /// Returns objects below a prefix, and the token of the next page.
     async fn page(
         &self,
         prefix: &str,

@@ -15,8 +15,8 @@ pub(super) struct Errands {
     pub(super) bucket: LakeBucket,
     pub(super) topic: Arc<Topic>,
     pub(super) partition: i32,
-    /// PUTs in a row whose outcome nobody knows. A look at what is there follows each of
-    /// them, so that its success says nothing of the next PUT.
+    /// PUTs in a row whose outcome nobody knows. A look at the key follows each of them,
+    /// so that its success says nothing of the next PUT.
     unheard: AtomicU32,
 }
 
@@ -99,8 +99,8 @@ impl Errands {
         })
     }
 
-    /// Returns the answer for a PUT. Whatever is not success is answered by a look at
-    /// what is there, after a while.
+    /// Returns the answer for a PUT. After any outcome except success the protocol looks
+    /// at the key, after a while.
     async fn answered(&self, put: Put) -> Answer {
         match put {
             Put::Created => {

@@ -23,9 +23,9 @@ use remake::remake;
 /// Requests that are carried out at the same time.
 const MAX_CONCURRENT_REQUESTS: usize = 16;
 
-/// Where one partition stands in the lake: drives [`Protocol`] against S3 and Kafka, and
-/// does nothing else to either. It may be dropped at any moment: what it began somebody
-/// else completes.
+/// One partition's state in the lake: drives [`Protocol`] against S3 and Kafka, and does
+/// nothing else to either. It may be dropped at any moment: another consumer completes
+/// its work.
 pub(crate) struct Landing {
     errands: Errands,
     repairs: Repairs,
@@ -41,7 +41,7 @@ pub(crate) struct Landing {
     given_up: u64,
 }
 
-/// What became of a batch.
+/// The outcome of a seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sealed {
     /// It landed.
@@ -89,8 +89,8 @@ impl Landing {
         self.given_up
     }
 
-    /// Finds the end of what has landed, completing the newest batch if its consumer did
-    /// not. Returns the offset to go on at.
+    /// Finds the end of the landed offsets, completing the newest batch if its consumer
+    /// did not. Returns the offset to go on at.
     ///
     /// # Errors
     /// The partition cannot be landed any further; says why.
@@ -119,7 +119,8 @@ impl Landing {
                             last,
                             offsets,
                             reason = reason.words(),
-                            "OFFSETS ARE LOST: the log no longer has them and they have not landed; they are registered as a gap"
+                            "OFFSETS ARE LOST: the log no longer has them and they have not \
+                             landed; they are registered as a gap"
                         ),
                     }
                     if self.gap((first, last), reason).await? == Sealed::Own {
@@ -131,7 +132,7 @@ impl Landing {
         }
     }
 
-    /// Registers a gap where the partition stands.
+    /// Registers a gap at the partition's next offset.
     pub(crate) async fn gap(&mut self, range: (i64, i64), reason: GapReason) -> Result<Sealed> {
         let manifest = Manifest::of_gap(
             self.errands.topic.name(),
@@ -144,10 +145,10 @@ impl Landing {
         self.seal(manifest, Vec::new()).await
     }
 
-    /// Registers a manifest where the partition stands, and creates its objects: G1. A
-    /// manifest of another consumer that is there instead and is incomplete is left to
-    /// [`Landing::establish`], so that what is held of this batch and of the next can be
-    /// dropped before.
+    /// Registers a manifest at the partition's next offset, and creates its objects: G1.
+    /// If an incomplete manifest of another consumer is there instead, it is left to
+    /// [`Landing::establish`], so that the memory of this batch and of the next is freed
+    /// before.
     ///
     /// # Errors
     /// As for [`Landing::establish`].
@@ -162,7 +163,8 @@ impl Landing {
         let begun = self.protocol.seal(Arc::new(manifest));
         begun.map_err(|manifest| {
             anyhow!(
-                "offset {} is not where partition {partition} stands; this is a fault in tick-consumer",
+                "offset {} is not where partition {partition} stands; this is a fault in \
+                 tick-consumer",
                 manifest.first
             )
         })?;
@@ -191,7 +193,7 @@ impl Landing {
             .context("the topic's id is not known yet; this is a fault in tick-consumer")
     }
 
-    /// Returns the offset behind what has landed, if the partition stands.
+    /// Returns the next offset to land, if the partition is ready.
     pub(crate) fn next(&self) -> Option<i64> {
         match self.protocol.standing() {
             Standing::Ready { next, .. } => Some(next),
@@ -199,8 +201,8 @@ impl Landing {
         }
     }
 
-    /// Carries out what the protocol asks for until it stands, or until objects have to
-    /// be made again.
+    /// Carries out the protocol's requests until it is ready, or until objects have to be
+    /// made again.
     async fn drive(&mut self) -> Result<Option<Incomplete>> {
         loop {
             match self.protocol.standing() {

@@ -8,8 +8,8 @@ use crate::log_error::LogError;
 use crate::repairs::{Effort, Made, Repairs};
 use crate::retry::{Retryable as _, retried, wait};
 
-/// Attempts to read a batch whole before an operator's `skip` gives up what cannot be
-/// read.
+/// Attempts to read a batch whole before an operator's `skip` gives up the unreadable
+/// records.
 const WHOLE_ATTEMPTS: u32 = 4;
 
 /// Makes objects of an incomplete batch again from the log. An operator may have given up
@@ -45,8 +45,10 @@ pub(super) async fn remake(
         let make = || repairs.make(manifest, missing, Effort::Whole);
         retried("read back", make).await.map_err(|error| {
             anyhow!(
-                "cannot complete offsets {first} to {last} of partition {partition} of topic {topic:?}: {error}\n  \
-                 or give up the records that cannot be read: tick-consumer skip --partition {partition} --to {}",
+                "cannot complete offsets {first} to {last} of partition {partition} of topic \
+                 {topic:?}: {error}\n  \
+                 or give up the records that cannot be read: tick-consumer skip --partition \
+                 {partition} --to {}",
                 last + 1
             )
         })?
@@ -57,7 +59,8 @@ pub(super) async fn remake(
             first,
             last,
             lost_below,
-            "OFFSETS ARE LOST: retention took the beginning of an incomplete batch, which is completed with what is left"
+            "OFFSETS ARE LOST: retention took the beginning of an incomplete batch, which is \
+             completed with what is left"
         );
     }
     Ok(made)

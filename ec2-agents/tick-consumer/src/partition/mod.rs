@@ -1,4 +1,4 @@
-//! One partition: a task that finds out where the lake ends, reads on from there into
+//! One partition: a task that finds the end of the lake, reads on from there into
 //! batches, and hands them to the sealer.
 
 mod moved;

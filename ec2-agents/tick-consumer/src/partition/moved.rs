@@ -1,7 +1,7 @@
 use std::time::Instant;
 
-/// Where a partition stood when it was seen to move last, and when that was. Reading that
-/// begins again at the same offset has not moved.
+/// The offset to which a partition moved last, and the time of that. Reading that begins
+/// again at the same offset has not moved.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moved {
     pub(super) next: i64,
@@ -17,7 +17,7 @@ impl Moved {
         }
     }
 
-    /// Notes where the partition begins to be read.
+    /// Notes the offset at which reading begins.
     pub(super) fn begins(&mut self, next: i64) {
         if next > self.next {
             *self = Self {

@@ -6,21 +6,22 @@ use tracing::Instrument as _;
 use crate::landing::Landing;
 use crate::sealer::Outcome;
 
-/// What a partition has read and not landed.
+/// The records that a partition has read and not landed.
 pub(super) struct Open {
     pub(super) batch: Batch,
     /// The batch's size that was reported last, in bytes.
     pub(super) reported_bytes: u64,
     pub(super) lane: Lane,
     pub(super) ratio: EncodedRatio,
-    /// What comes next does not follow: retention took it, or the log has changed.
+    /// The next record does not follow: retention deleted records, or the log has
+    /// changed.
     pub(super) lost: bool,
     /// Nothing has come since the seek.
     pub(super) is_fresh: bool,
-    /// An error came since the seek: librdkafka goes on behind what it cannot read, so
-    /// that the next hole may hide records.
+    /// An error came since the seek: librdkafka goes on after a batch that it cannot
+    /// read, so that the next hole may hide records.
     pub(super) is_doubtful: bool,
-    /// The log has nothing from where the batch ended to here: it was looked at.
+    /// The log has no record from the batch's end to this offset: it was looked at.
     pub(super) known_absent: i64,
 }
 
@@ -80,7 +81,7 @@ impl Lane {
         }
     }
 
-    /// Returns the offset behind what has landed; `None` while a batch is being sealed.
+    /// Returns the next offset to land; `None` while a batch is being sealed.
     pub(super) fn next(&self) -> Option<i64> {
         match self {
             Self::Idle(landing) => landing.next(),

@@ -17,8 +17,8 @@ const PARKED_RETRY_INITIAL: Duration = Duration::from_secs(5);
 /// The longest wait.
 const PARKED_RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// Keeps a fault of one partition from the others: whoever ended the process over it
-/// would hand it to the next consumer, and that one's end to the one after it.
+/// Keeps a fault of one partition from the others. If the process ended, the next
+/// consumer would get the partition, and end too.
 #[derive(Debug)]
 struct Parking {
     /// The fault that was logged last.
@@ -49,8 +49,8 @@ impl Parking {
 }
 
 impl PartitionReader {
-    /// Lands the partition until it is told to stop. A fault parks it: nothing of it is
-    /// read or kept in memory until an attempt gets past the fault. What has landed is
+    /// Lands the partition until it has to stop. A fault parks it: nothing of it is read
+    /// or kept in memory until an attempt gets past the fault. All landed batches are
     /// whole.
     pub(crate) async fn run(mut self, mut queue: Queue) {
         let (finish, partition) = (self.stop.finish.clone(), self.sealer.partition);
@@ -70,7 +70,7 @@ impl PartitionReader {
             };
             let (fault, has_read) = (format!("{fault:#}"), std::mem::take(&mut self.has_read));
             self.rest();
-            self.place.parked(&fault);
+            self.sealer.place.parked(&fault);
             let (wait, is_new) = parking.take(&fault, has_read);
             let retry_in_seconds = wait.as_secs();
             match is_new {
@@ -92,8 +92,8 @@ impl PartitionReader {
         }
     }
 
-    /// Stops the reading. What has been read and not landed is dropped, in librdkafka's
-    /// queue by the pause: it is in Kafka.
+    /// Stops the reading. Records that were read and have not landed are dropped, those
+    /// in librdkafka's queue by the pause: they are in Kafka.
     fn rest(&self) {
         let partition = self.sealer.partition;
         self.memory.set_open(partition, 0);

@@ -20,7 +20,7 @@ impl PartitionReader {
             // Nothing is open either: the offsets up to the end belong to transaction
             // markers and aborted records, which have nothing to land.
             Some(next) if open.batch.range().is_none() => {
-                next.max(self.place.end().unwrap_or(next))
+                next.max(self.sealer.place.end().unwrap_or(next))
             }
             Some(next) => next,
             None => self.moved.next,
@@ -33,7 +33,7 @@ impl PartitionReader {
                 at: now,
             };
         }
-        self.place.progress(Progress {
+        self.sealer.place.progress(Progress {
             lag,
             stalled_seconds: (now - self.moved.at).as_secs_f64(),
         });

@@ -9,17 +9,16 @@ use crate::membership::TickConsumer;
 use crate::memory::Memory;
 use crate::repairs::Repairs;
 use crate::sealer::Sealer;
-use crate::status::Place;
 use crate::topic::Topic;
 
 pub(crate) type Queue = kafka_native::PartitionQueue<TickConsumer>;
 
-/// How a partition's task is told to end.
+/// Asks a partition's task to end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
-    /// Seal what is open, then end.
+    /// Seal the open batch, then end.
     pub(crate) finish: CancellationToken,
-    /// Drop what is not sealed yet and end.
+    /// Drop the batches that are not sealed yet, and end.
     pub(crate) give_up: CancellationToken,
 }
 
@@ -34,7 +33,6 @@ pub(crate) struct PartitionReader {
     pub(crate) topic: Arc<Topic>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) stop: Stop,
-    pub(crate) place: Arc<Place>,
     pub(crate) moved: Moved,
     /// The present attempt to land the partition has got as far as reading.
     pub(crate) has_read: bool,

@@ -13,9 +13,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why reading ended.
 pub(super) enum End {
-    /// It was told to.
+    /// It was asked to.
     Stopped,
-    /// What comes next has to be found out again.
+    /// The next offset has to be found out again.
     Again(Box<Landing>),
 }
 
@@ -48,7 +48,7 @@ impl PartitionReader {
             // G3: a full batch behind one that is being sealed stops the reading, and so
             // does full memory: Kafka keeps the rest.
             let may_read = due.is_none() && !open.lost && !self.memory.is_full();
-            // G2: an open batch wakes the task, whatever comes or does not.
+            // G2: an open batch wakes the task, even if no record comes.
             let deadline = self.policy.deadline(&open.batch).filter(|_| due.is_none());
             tokio::select! {
                 biased;
@@ -98,7 +98,7 @@ impl PartitionReader {
             .begin(sealer.seal(landing, batch, cause, charge, give_up));
     }
 
-    /// Seals what is open and ends.
+    /// Seals the open batch and ends.
     async fn leave(&self, mut open: Open) -> Result<()> {
         if let Lane::Sealing(_) = open.lane {
             let outcome = open.lane.finished().await?;
@@ -127,7 +127,7 @@ fn take_back(open: &mut Open, outcome: Outcome) -> Option<End> {
             open.lane = Lane::Idle(landing);
             None
         }
-        // What is open follows a batch that does not exist.
+        // The open batch follows a batch that does not exist.
         Some(Sealed::Other { .. }) => Some(End::Again(landing)),
         None => Some(End::Stopped),
     }

@@ -66,7 +66,7 @@ impl PartitionReader {
         if offset > next {
             // Transactions leave holes. Retention does, too, if the reader was slower:
             // librdkafka then goes on at the log's start. And so does a batch that cannot
-            // be read: it is read once more, and what is a hole then is looked at.
+            // be read: it is read once more, and a hole that remains is looked at.
             let is_doubtful =
                 std::mem::take(&mut open.is_doubtful) && offset - 1 > open.known_absent;
             let (start, _) = kafka_native::cached_watermarks(
@@ -104,7 +104,7 @@ impl PartitionReader {
     /// The doubt stays: librdkafka's position may be behind the end, and a rebalance
     /// would read on from there.
     pub(super) async fn look_at_the_end(&self, open: &mut Open) -> Result<()> {
-        let Some(end) = self.place.end() else {
+        let Some(end) = self.sealer.place.end() else {
             return Ok(());
         };
         let (next, last) = (open.batch.next(), end - 1);
@@ -115,8 +115,8 @@ impl PartitionReader {
         Ok(())
     }
 
-    /// Looks whether the log has records in a hole. If it has, or the task is told to end
-    /// meanwhile, what is behind it is not read.
+    /// Looks whether the log has records in a hole. If it has, or the task has to end
+    /// meanwhile, the records after it are not read.
     async fn look_at(&self, open: &mut Open, hole: (i64, i64)) -> Result<()> {
         open.lost = tokio::select! {
             biased;
@@ -128,8 +128,8 @@ impl PartitionReader {
     }
 
     /// Returns true if the log has no records in a range; false also if retention has
-    /// taken it. Asked for what the first message after a seek passes over, as a message
-    /// from before the seek would look the same.
+    /// taken it. Asked about the offsets that the first message after a seek passes over:
+    /// a message from before the seek would look the same.
     async fn is_absent(&self, (first, last): (i64, i64)) -> Result<bool> {
         let partition = self.sealer.partition;
         match self.repairs.is_absent(partition, (first, last)).await {

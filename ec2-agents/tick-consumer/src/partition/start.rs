@@ -20,12 +20,12 @@ impl PartitionReader {
     /// Lands batches until stopped.
     ///
     /// # Errors
-    /// The partition cannot be landed any further. What has landed is whole.
+    /// The partition cannot be landed any further. All landed batches are whole.
     pub(super) async fn land(&mut self, queue: &mut Queue, landing: Landing) -> Result<()> {
         let finish = self.stop.finish.clone();
         let mut landing = Box::new(landing);
         loop {
-            self.place.starting();
+            self.sealer.place.starting();
             let next = tokio::select! {
                 biased;
                 () = finish.cancelled() => return Ok(()),
@@ -41,7 +41,7 @@ impl PartitionReader {
         }
     }
 
-    /// Finds out where to go on and lets librdkafka read from there.
+    /// Finds the next offset to land and lets librdkafka read from there.
     async fn begin(&self, landing: &mut Landing) -> Result<i64> {
         let next = landing.establish().await?;
         self.compare_commit(next).await;
@@ -78,12 +78,12 @@ impl PartitionReader {
         }
         consumer.resume(&position)?;
         info!(event = "partition_reading", next, "reading");
-        self.place.reading();
+        self.sealer.place.reading();
         Ok(next)
     }
 
-    /// Kafka's committed offset is for lag tools only. It is looked at to tell an
-    /// operator what became of it.
+    /// Kafka's committed offset is for lag tools only. It is looked at to inform an
+    /// operator.
     async fn compare_commit(&self, next: i64) {
         let Sealer {
             consumer,
@@ -103,19 +103,22 @@ impl PartitionReader {
                 event = "commit_ahead",
                 committed,
                 next,
-                "the group's offset is ahead of what has landed: somebody set it; it is ignored, and reading goes on where the lake ends"
+                "the group's offset is ahead of what has landed: somebody set it; it is ignored, \
+                 and reading goes on where the lake ends"
             ),
             Some(Offset::Offset(committed)) if committed < next => info!(
                 event = "commit_behind",
                 committed,
                 next,
-                "the group's offset is behind what has landed (a commit was lost, or somebody set it); reading goes on where the lake ends"
+                "the group's offset is behind what has landed (a commit was lost, or somebody set \
+                 it); reading goes on where the lake ends"
             ),
             Some(Offset::Invalid) if next > 0 => {
                 warn!(
                     event = "commit_missing",
                     next,
-                    "the group has no offset any more (expired or deleted); reading goes on where the lake ends"
+                    "the group has no offset any more (expired or deleted); reading goes on where \
+                     the lake ends"
                 );
             }
             _ => {}

@@ -11,13 +11,13 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lake::{Batch, Format, Manifest, Record, Routing, Rules};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy,
-    Tools,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ use tokio::process::Command;
 pub mod kafka_proxy;
 
 pub const BUCKET: &str = "lake";
+/// A valid tick.
+pub const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long systemd waits for a consumer to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,6 +59,14 @@ pub fn peak_mebibytes(process: ProcessId) -> Option<u64> {
     )
 }
 
+/// Sends a tick to partition 0 without a key and headers.
+pub async fn send_tick(producer: &FutureProducer) {
+    let record = FutureRecord::<(), _>::to("ticks")
+        .partition(0)
+        .payload(TICK);
+    producer.send(record, WAIT_TIMEOUT).await.expect("sent");
+}
+
 impl Bench {
     pub async fn new() -> Self {
         Self::with(KafkaKind::Mock).await
@@ -68,26 +78,18 @@ impl Bench {
 
     pub async fn with_partitions(kind: KafkaKind, partitions: i32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes)
+        let processes = Processes::default();
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let kafka = Kafka::start(kind, &repository, &processes, folder.path())
+            .expect("ministack");
+        ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
+        let kafka = Kafka::start(kind, &Repository::here(), &processes, folder.path())
             .await
             .expect("Kafka");
         kafka
             .create_topic("ticks", partitions)
             .await
             .expect("a topic");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
-            .await
-            .expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config())
-            .create_bucket()
-            .bucket(BUCKET)
-            .send()
-            .await
-            .expect("a bucket");
         let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://"))
             .await
             .expect("a proxy");
@@ -138,8 +140,8 @@ impl Bench {
             .expect("a process")
     }
 
-    /// Runs a command of the consumer to its end; returns whether it succeeded, and what
-    /// it said.
+    /// Runs a command of the consumer to its end; returns whether it succeeded, and its
+    /// output.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let process = self.start("command", arguments).await;
         let status = tokio::time::timeout(WAIT_TIMEOUT, self.processes.wait(process))
@@ -158,13 +160,13 @@ impl Bench {
         serde_json::from_str(report.unwrap_or_default()).expect("JSON")
     }
 
-    /// Expects a consumer not to start, and returns what it said.
+    /// Expects a consumer not to start, and returns its output.
     pub async fn refused(&self, arguments: &[&str]) -> String {
         self.refused_at(&self.s3.url(), arguments).await
     }
 
-    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns what
-    /// it said.
+    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns its
+    /// output.
     pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start_at(endpoint, "refused", arguments).await;
@@ -181,8 +183,8 @@ impl Bench {
         said
     }
 
-    /// Expects a consumer to park a partition, to stop at once when told to, and returns
-    /// what it said.
+    /// Expects a consumer to park a partition and to stop at once on a signal; returns
+    /// its output.
     pub async fn parked(&self, name: &str, arguments: &[&str]) -> String {
         let process = self.start(name, arguments).await;
         self.wait_for_event(name, "partition_parked", json!({}))
@@ -222,6 +224,19 @@ impl Bench {
             .map_err(|(error, _)| error)
             .expect("a delivery")
             .offset
+    }
+
+    /// Returns a producer that can begin transactions.
+    pub fn transactional(&self) -> FutureProducer {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("transactional.id", "t")
+            .create()
+            .expect("a producer");
+        producer
+            .init_transactions(WAIT_TIMEOUT)
+            .expect("transactions");
+        producer
     }
 
     /// Produces a record that is not a valid tick, and waits until a consumer has read
@@ -281,14 +296,40 @@ impl Bench {
             .expect("an object");
     }
 
-    /// Registers a batch without its objects: what a consumer leaves that dies in
+    /// Registers a batch without its objects, as a consumer leaves it that dies in
     /// between.
-    pub async fn put_manifest(&self, manifest: &lake::Manifest) {
+    pub async fn put_manifest(&self, manifest: &Manifest) {
         self.put(
             &manifest.key().to_string(),
             manifest.to_json().expect("JSON"),
         )
         .await;
+    }
+
+    /// Returns the manifest that a consumer would have registered for the first values of
+    /// partition 0.
+    pub async fn manifest(&self, topic: &str, values: &[&[u8]]) -> Manifest {
+        let rules = Rules {
+            routing: Routing::default(),
+            max_record_bytes: 1 << 20,
+            skip_tombstones: false,
+        };
+        let mut batch = Batch::new(topic, 0, 0, rules);
+        for (offset, value) in (0..).zip(values) {
+            batch.push(
+                &Record {
+                    offset,
+                    timestamp_ms: Some(0),
+                    value: Some(value),
+                    ..Record::default()
+                },
+                Instant::now(),
+            );
+        }
+        batch
+            .seal(Format::Json, &self.topic_id(topic).await, "the-dead-one")
+            .expect("a manifest")
+            .0
     }
 
     pub async fn produce_ticks(&self, partition: i32, count: usize) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_glue::types::{CrawlerState, CrawlerTargets, DatabaseInput, S3Target, TableInput};
-use local::{Aws, FunctionProcess, Ministack, Processes, Repository, Tools};
+use local::{Aws, FunctionProcess, Ministack, Processes};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,20 +24,11 @@ pub struct Bench {
 impl Bench {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let repository = Repository::here();
         let processes = Processes::default();
-        let tools = Tools::install(&repository, &processes)
-            .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
             .expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config())
-            .create_bucket()
-            .bucket(BUCKET)
-            .send()
-            .await
-            .expect("a bucket");
+        ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
         let glue = aws_sdk_glue::Client::new(ministack.aws.config());
         let database = DatabaseInput::builder()
             .name(NAME)
@@ -101,6 +92,17 @@ impl Bench {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("function.log")).expect("a log")
+    }
+
+    /// Expects the function to defer the messages at these places of a batch, and no
+    /// other.
+    pub async fn expect_deferred(
+        &self,
+        function: &mut FunctionProcess,
+        batch: &Value,
+        places: &[&str],
+    ) {
+        assert_eq!(deferred(function, batch).await, places, "{}", self.log());
     }
 
     pub async fn is_crawling(&self) -> bool {

@@ -46,7 +46,7 @@ impl File {
                 continue;
             }
             let mut found = Vec::new();
-            tree(&tokens, place, &[], &mut found);
+            tree(&tokens, place, Vec::new(), &mut found);
             for path in found {
                 if !is_own {
                     let name = path.rsplit("::").next().unwrap_or_default();
@@ -64,17 +64,20 @@ impl File {
     }
 }
 
-/// Collects the paths of the tree that begins at a token, as in `a::{b, c::d}`. Returns
-/// the place behind it.
-fn tree(tokens: &[String], mut place: usize, above: &[&str], found: &mut Vec<String>) -> usize {
-    let mut path: Vec<String> = above.iter().map(|name| (*name).to_owned()).collect();
+/// Collects the paths of the tree that begins at a token, as in `a::{b, c::d}`, below a
+/// path. Returns the place behind it.
+fn tree(
+    tokens: &[String],
+    mut place: usize,
+    mut path: Vec<String>,
+    found: &mut Vec<String>,
+) -> usize {
     loop {
         match tokens.get(place).map(String::as_str) {
             Some("{") => {
                 place += 1;
-                let above: Vec<&str> = path.iter().map(String::as_str).collect();
                 while tokens.get(place).is_some_and(|token| token != "}") {
-                    place = tree(tokens, place, &above, found);
+                    place = tree(tokens, place, path.clone(), found);
                     // Names that a path gets (`as x`), and commas.
                     while tokens
                         .get(place)
@@ -103,14 +106,13 @@ fn tree(tokens: &[String], mut place: usize, above: &[&str], found: &mut Vec<Str
 /// Returns a path from `crate` on.
 fn absolute(module: &str, path: &str) -> String {
     let mut names: Vec<&str> = module.split("::").collect();
-    for (place, name) in path.split("::").enumerate() {
+    for name in path.split("::") {
         match name {
             "crate" => names = vec!["crate"],
             "super" => drop(names.pop()),
             // The module itself, also at the end of `{self, …}`.
             "self" => {}
-            name if place == 0 || !name.is_empty() => names.push(name),
-            _ => {}
+            name => names.push(name),
         }
     }
     names.join("::")

@@ -19,7 +19,7 @@ pub struct Choice {
     reason: Option<String>,
 }
 
-/// A dead letter and where it stood.
+/// A dead letter and its place.
 pub(super) struct Found {
     pub(super) partition: i32,
     pub(super) letter: DeadLetter,
@@ -54,14 +54,11 @@ pub(super) async fn each(
         let Some(stored) = bucket.get(&key).await? else {
             continue;
         };
+        let place = || bucket.place(&key);
         for line in BufReader::new(GzDecoder::new(stored.body.as_ref())).lines() {
-            let line = line.with_context(|| format!("s3://{}/{key}", bucket.name()))?;
-            let (_, partition, letter) = DeadLetter::from_json(&line).with_context(|| {
-                format!(
-                    "s3://{}/{key} has a line that is no dead letter",
-                    bucket.name()
-                )
-            })?;
+            let line = line.with_context(place)?;
+            let (_, partition, letter) = DeadLetter::from_json(&line)
+                .with_context(|| format!("{} has a line that is not a dead letter", place()))?;
             if choice
                 .reason
                 .as_ref()

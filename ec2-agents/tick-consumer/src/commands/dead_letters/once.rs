@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::lake_bucket::LakeBucket;
 use crate::read_back::read_back;
 
-/// Says where a replayed record stood before: `<topic>/<partition>/<offset>`.
+/// The place of a replayed record's original: `<topic>/<partition>/<offset>`.
 const ORIGIN_HEADER: &str = "ticklake-origin";
 /// How long Kafka may take to answer a question or to acknowledge a record.
 pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +28,8 @@ pub(super) struct Once<'a> {
     pub(super) cutoff: Cutoff,
 }
 
-/// What becomes of a letter whose earlier replay was cut off, and may have got through.
+/// The treatment of a letter whose earlier replay was interrupted, and may have got
+/// through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cutoff {
     LeaveAlone,
@@ -38,7 +39,7 @@ pub(super) enum Cutoff {
     Force,
 }
 
-/// What became of a letter.
+/// The outcome of a letter's replay.
 pub(super) enum Outcome {
     Produced(Done),
     /// It was not produced, for this reason.
@@ -68,7 +69,9 @@ impl Once<'_> {
             }
             match self.cutoff {
                 Cutoff::LeaveAlone => return Ok(Outcome::LeftAlone(
-                    "an earlier replay was cut off, and may have got through: --scan looks in the topic, --force produces once more".to_owned(),
+                    "an earlier replay was cut off, and may have got through: --scan looks in the \
+                     topic, --force produces once more"
+                        .to_owned(),
                 )),
                 Cutoff::Scan => {
                     let earlier: Intent = read(self.bucket, &intent_key)
@@ -122,7 +125,7 @@ fn before(Done { partition, offset }: &Done) -> Outcome {
     ))
 }
 
-/// Returns where the topic's partitions end.
+/// Returns the ends of the topic's partitions.
 async fn ends(config: &Config) -> Result<BTreeMap<i32, i64>> {
     let kafka = config.kafka.clone();
     tokio::task::spawn_blocking(move || {
@@ -143,8 +146,7 @@ async fn ends(config: &Config) -> Result<BTreeMap<i32, i64>> {
     .await?
 }
 
-/// Looks for a record of this origin behind what was there when the intent was
-/// registered.
+/// Looks for a record of this origin after the ends at the time of the intent.
 async fn scan(config: &Config, intent: &Intent, origin: &str) -> Result<Option<Done>> {
     for (partition, end) in ends(config).await? {
         let from = intent.ends.get(&partition).copied().unwrap_or(0);

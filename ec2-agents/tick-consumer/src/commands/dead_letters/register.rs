@@ -10,12 +10,12 @@ use crate::lake_bucket::{LakeBucket, Put};
 #[derive(Serialize, Deserialize)]
 pub(super) struct Intent {
     pub(super) attempt: String,
-    /// The ends of the topic's partitions at that time: what is produced stands behind
+    /// The ends of the topic's partitions at that time: the produced record comes after
     /// them.
     pub(super) ends: BTreeMap<i32, i64>,
 }
 
-/// Registered once a dead letter was produced again: where it stands.
+/// Registered once a dead letter was produced again: its new place.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Done {
     pub(super) partition: i32,
@@ -40,11 +40,11 @@ pub(super) async fn create<T: Serialize>(
     }
 }
 
-/// Returns what is registered at a key.
+/// Returns the record that is registered at a key.
 pub(super) async fn read<T: DeserializeOwned>(bucket: &LakeBucket, key: &str) -> Result<Option<T>> {
     let Some(stored) = bucket.get(key).await? else {
         return Ok(None);
     };
     let register = serde_json::from_slice(&stored.body);
-    register.with_context(|| format!("s3://{}/{key}", bucket.name()))
+    register.with_context(|| bucket.place(key))
 }

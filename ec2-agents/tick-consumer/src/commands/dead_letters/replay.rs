@@ -22,10 +22,10 @@ pub struct Replay {
     all: bool,
     #[command(flatten)]
     choice: Choice,
-    /// Where an earlier replay was cut off: look in the topic whether it got through
+    /// If an earlier replay was interrupted: search the topic for the record
     #[arg(long)]
     scan: bool,
-    /// Where an earlier replay was cut off: produce once more, whatever came of it
+    /// If an earlier replay was interrupted: produce once more in any case
     #[arg(long, conflicts_with = "scan")]
     force: bool,
 }
@@ -34,8 +34,8 @@ pub struct Replay {
 /// after, both as write-once registers.
 ///
 /// # Errors
-/// A letter that was named does not exist, or Kafka or S3 does not answer. What was
-/// produced before is registered.
+/// A named letter does not exist, or Kafka or S3 does not answer. Letters that were
+/// produced before are registered.
 pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay) -> Result<()> {
     let topic = &config.kafka.topic;
     let mut producer = config.kafka.client_config();
@@ -94,7 +94,8 @@ pub(crate) async fn replay(config: &Config, bucket: &LakeBucket, wanted: &Replay
             .find(|name| !letters.contains_key(*name))
         {
             bail!(
-                "topic {topic:?} has no dead letter {missing:?}; tick-consumer dead-letters list names them"
+                "topic {topic:?} has no dead letter {missing:?}; tick-consumer dead-letters list \
+                 names them"
             );
         }
         for found in letters.into_values() {

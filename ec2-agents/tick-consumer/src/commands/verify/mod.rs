@@ -1,6 +1,5 @@
 //! Proves a lake against its manifests. Reads only, and needs no Kafka. Memory does not
-//! grow with the lake: manifests and objects are looked at in pages, and what has been
-//! looked at is counted and forgotten.
+//! grow with the lake: manifests and objects are read in pages, counted and forgotten.
 
 mod report;
 
@@ -47,7 +46,7 @@ pub(crate) async fn walk(bucket: &LakeBucket, deep: bool) -> Result<Report> {
         {
             let number: i32 = partition.parse().with_context(|| {
                 format!(
-                    "{}{topic}/{partition}/ is no partition's folder",
+                    "{}{topic}/{partition}/ is not a partition's folder",
                     ManifestKey::root()
                 )
             })?;
@@ -79,7 +78,7 @@ async fn audit(
     while let Some((listed, manifest)) = manifests.try_next().await? {
         let Some(manifest) = manifest else {
             audit.fault(format!(
-                "{} is no manifest",
+                "{} is not a manifest",
                 listed.key().unwrap_or_default()
             ));
             continue;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use lake::Audit;
 use wording::grouped;
 
-/// What was found.
+/// The findings.
 pub(crate) struct Report {
     /// By topic and partition.
     pub(crate) partitions: BTreeMap<(String, i32), Audit>,
@@ -32,7 +32,7 @@ impl Report {
             "faults": self.faults(),
             "partitions": self.partitions.iter().map(partition).collect::<Vec<_>>(),
             "objects_in_no_manifest": self.strangers.faults,
-            "told": self.strangers.told,
+            "fault_messages": self.strangers.fault_messages,
         })
     }
 
@@ -106,14 +106,14 @@ impl Report {
             text.push('\n');
         }
         for ((topic, partition), audit) in &self.partitions {
-            audit.told.iter().for_each(|fault| {
+            audit.fault_messages.iter().for_each(|fault| {
                 text.push_str(&format!(
                     "fault in partition {partition} of topic {topic}: {fault}\n"
                 ))
             });
         }
         self.strangers
-            .told
+            .fault_messages
             .iter()
             .for_each(|fault| text.push_str(&format!("fault: {fault}\n")));
         match (self.faults(), self.partitions.is_empty()) {

@@ -1,4 +1,4 @@
-"""Checks the dependencies in Cargo.lock against deny.toml: licences, bans, sources."""
+"""Checks the dependencies in Cargo.lock: licences, bans and sources against deny.toml, and the Rust that they need."""
 
 import json
 import pathlib
@@ -45,6 +45,15 @@ class Dependencies(unittest.TestCase):
     def test_every_crate_comes_from_crates_io(self):
         foreign = [p["name"] for p in self.packages if p["source"] not in (None, CRATES_IO)]
         self.assertEqual(foreign, [], "pin a published version instead")
+
+    def test_the_pages_name_a_rust_that_compiles_every_crate(self):
+        as_numbers = lambda version: tuple(int(number) for number in version.split("."))
+        workspace = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]
+        declared = workspace["package"]["rust-version"]
+        newer = [p["name"] for p in self.packages if as_numbers(p["rust_version"] or "0") > as_numbers(declared)]
+        self.assertEqual(newer, [], f"these need a later Rust than {declared}, the rust-version in Cargo.toml")
+        for page, words in (("README.md", f"Rust {declared} or later"), ("CONTRIBUTING.md", f"Rust from {declared} on")):
+            self.assertIn(words, (ROOT / page).read_text(encoding="utf-8"))
 
     def test_expressions_are_evaluated(self):
         allowed = ["MIT", "ISC", "Apache-2.0"]

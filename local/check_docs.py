@@ -3,6 +3,7 @@
 `cargo xtask test documents` builds the programs and runs this.
 """
 
+import os
 import pathlib
 import re
 import shlex
@@ -10,7 +11,7 @@ import subprocess
 import unittest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PROGRAMS = ROOT / "target" / "debug"
+PROGRAMS = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 README_LINES = 150
 # The spelling of a program in the pages, and its binary.
 OURS = {
