@@ -1,55 +1,44 @@
 //! The local stack: AWS (ministack) and Kafka on a laptop, with the unchanged
 //! `template.yaml` deployed.
 //!
-//! It talks to agents and functions only through the protocols that they use on AWS. Two
-//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does
-//! the work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
+//! It talks to agents and functions only through the protocols that they use on AWS.
 
-mod agent_output;
-mod apache_kafka;
-pub mod arrivals;
+/// The local AWS (ministack), its clients, and questions to it.
 mod aws;
-mod aws_call;
-mod crawl_worker;
-mod crawled_table;
-mod deployment;
-mod fault_proxy;
-mod imds;
+/// Proxies that delay, fail or cut off calls.
+mod faults;
+/// This machine: the work tree, its tools, and processes.
+mod host;
+/// An instance of EC2, booted on this machine with its scripts and units.
 mod instance;
+/// Kafka: the mock cluster of librdkafka, or Apache Kafka.
 mod kafka;
-mod lake_contents;
-mod mailbox;
-mod ministack;
-mod network;
-mod processes;
-mod query;
-mod repository;
-mod role;
-mod runtime_api;
-pub mod sample;
+/// The template, deployed, and everything that works with it.
 mod stack;
-mod switchable_proxy;
-mod tools;
+/// Replacements for parts of AWS that ministack lacks: a running crawler, the subscriber's
+/// inbox, the metadata service of an instance, the runtime API of functions.
+mod stand_ins;
 
-pub use agent_output::{agent_output, agent_outputs};
-pub use apache_kafka::Secured;
-pub use aws::{Aws, REGION};
-pub use aws_call::CallError;
-pub use crawl_worker::CrawlWorker;
-pub use deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
-pub use fault_proxy::{Conditions, Fault, FaultProxy};
-pub use imds::Imds;
-pub use instance::{Hardware, Instance, InstanceImage};
-pub use kafka::{Kafka, KafkaKind, MOCK_ROWS};
-pub use lake_contents::{LakeContents, LakeObject};
-pub use mailbox::{Mail, Mailbox};
-pub use ministack::{Ministack, free_port};
-pub use network::Network;
-pub use processes::{ProcessId, Processes, wait_until};
-pub use query::{Rows, at, statements};
-pub use repository::{Repository, without_cargo_variables};
-pub use role::Role;
-pub use runtime_api::{FunctionAnswer, FunctionProcess};
-pub use stack::{Stack, StackOptions};
-pub use switchable_proxy::SwitchableProxy;
-pub use tools::Tools;
+pub use aws::call::CallError;
+pub use aws::clients::{Aws, REGION};
+pub use aws::lake_contents::{LakeContents, LakeObject};
+pub use aws::ministack::{Ministack, free_port};
+pub use aws::query::{Rows, at, statements};
+pub use aws::role::Role;
+pub use faults::fault_proxy::{Conditions, Fault, FaultProxy};
+pub use faults::switchable_proxy::SwitchableProxy;
+pub use host::agent_output::{agent_output, agent_outputs};
+pub use host::processes::{ProcessId, Processes, wait_until};
+pub use host::repository::{Repository, without_cargo_variables};
+pub use host::tools::Tools;
+pub use instance::machine::{Hardware, Instance, InstanceImage};
+pub use instance::network::Network;
+pub use kafka::apache::Secured;
+pub use kafka::cluster::{Kafka, KafkaKind, MOCK_ROWS};
+pub use stack::deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
+pub use stack::running::{Stack, StackOptions};
+pub use stack::{arrivals, sample};
+pub use stand_ins::crawl_worker::CrawlWorker;
+pub use stand_ins::imds::Imds;
+pub use stand_ins::mailbox::{Mail, Mailbox};
+pub use stand_ins::runtime_api::{FunctionAnswer, FunctionProcess};

@@ -7,7 +7,7 @@ use parquet::file::reader::FileReader as _;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::lake_contents::list;
+use crate::aws::lake_contents::list;
 
 /// Number of objects that are read: the newest, as the table should have their columns.
 const SAMPLED_OBJECTS: usize = 5;

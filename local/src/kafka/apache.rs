@@ -8,9 +8,9 @@ use rdkafka::client::DefaultClientContext;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::ministack::free_port;
-use crate::processes::wait_until;
-use crate::tools::kafka_jars;
+use crate::free_port;
+use crate::host::tools::kafka_jars;
+use crate::wait_until;
 use crate::{ProcessId, Processes, Repository};
 
 /// Apache Kafka in KRaft mode on 127.0.0.1. Each broker is a process of its own and also

@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{Aws, CallError, Processes, Repository, aws_call};
+use crate::aws::call;
+use crate::{Aws, CallError, Processes, Repository};
 
 /// Oldest Python that supports the pinned packages.
 const MIN_PYTHON: (u32, u32) = (3, 11);
@@ -100,7 +101,7 @@ impl Tools {
         operation: &str,
         parameters: &Value,
     ) -> Result<Value, CallError> {
-        aws_call::call(
+        call::call(
             &self.path("python"),
             environment,
             service,

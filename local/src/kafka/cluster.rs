@@ -10,8 +10,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey;
 
-use crate::apache_kafka::{ApacheKafka, Secured};
-use crate::tools::check_java_and_maven;
+use crate::host::tools::check_java_and_maven;
+use crate::kafka::apache::{ApacheKafka, Secured};
 use crate::{ProcessId, Processes, Repository};
 
 /// Number of rows that the mock cluster can hold in any case. It keeps 5 MiB a partition,

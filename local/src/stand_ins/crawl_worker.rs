@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::Aws;
-use crate::crawled_table::CrawledTable;
-use crate::lake_contents::list;
+use crate::aws::lake_contents::list;
+use crate::stand_ins::crawled_table::CrawledTable;
 
 /// Time between two polls of the crawler's state.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);

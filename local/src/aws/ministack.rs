@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::processes::wait_until;
+use crate::wait_until;
 use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Repository, Tools};
 
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with

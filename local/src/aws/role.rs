@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::Aws;
-use crate::imds::assume;
+use crate::stand_ins::imds::assume;
 
 /// A deployed role: its inline policy and the policies attached to it.
 pub struct Role {

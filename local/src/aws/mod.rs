@@ -1,0 +1,6 @@
+pub(crate) mod call;
+pub(crate) mod clients;
+pub(crate) mod lake_contents;
+pub(crate) mod ministack;
+pub(crate) mod query;
+pub(crate) mod role;

@@ -1,0 +1,2 @@
+pub(crate) mod fault_proxy;
+pub(crate) mod switchable_proxy;

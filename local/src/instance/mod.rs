@@ -1,0 +1,2 @@
+pub(crate) mod machine;
+pub(crate) mod network;

@@ -1,0 +1,2 @@
+pub(crate) mod apache;
+pub(crate) mod cluster;
