@@ -1,10 +1,9 @@
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use local::{Aws, Instance, Processes, Tools, wait_until};
+use local::{Aws, Instance, Tools, Workspace, wait_until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -111,20 +110,11 @@ pub async fn verify_unit(instance: &Instance, unit: &str) -> Result<()> {
 ///
 /// # Errors
 /// shellcheck finds a fault in it.
-pub async fn shellcheck(
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-    name: &str,
-    user_data: &str,
-) -> Result<()> {
-    let file = folder.join(format!("{name}.user-data"));
+pub async fn shellcheck(workspace: &Workspace, name: &str, user_data: &str) -> Result<()> {
+    let file = workspace.folder.join(format!("{name}.user-data"));
     std::fs::write(&file, user_data)?;
-    processes
-        .run(
-            "shellcheck",
-            Command::new(tools.path("shellcheck")).arg(&file),
-            &folder.join(format!("{name}-shellcheck.log")),
-        )
+    let mut shellcheck = Command::new(workspace.tools.path("shellcheck"));
+    workspace
+        .run(&format!("{name} shellcheck"), shellcheck.arg(&file))
         .await
 }

@@ -1,24 +1,23 @@
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::FutureExt as _;
-use local::{
-    InstanceImage, Ministack, Parameters, Processes, Repository, Stack, StackOptions, Tools,
-};
+use local::{InstanceImage, Ministack, Parameters, Processes, Repository, Stack};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The tools of a system test.
-pub struct Workspace {
-    /// The work tree.
-    pub repository: Repository,
-    /// The pinned tools.
-    pub tools: Tools,
-    /// The processes that the test has started; they are stopped when it ends.
-    pub processes: Processes,
-    /// The test's own folder for logs, mails and state.
-    pub folder: PathBuf,
+/// The workspace of a system test: its folder is the test's own, and its processes are
+/// stopped when the test ends.
+pub struct Workspace(local::Workspace);
+
+impl Deref for Workspace {
+    type Target = local::Workspace;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Workspace {
@@ -29,10 +28,8 @@ impl Workspace {
     /// The test fails, or lacks something that has to be built; names the command that
     /// builds it.
     pub async fn run(name: &str, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
-        let (mut interrupt, mut terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
         let workspace = Self::prepare(name).await?;
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(test(&workspace)).catch_unwind() => outcome,
@@ -48,7 +45,7 @@ impl Workspace {
     }
 
     async fn prepare(name: &str) -> Result<Self> {
-        let (repository, processes) = (Repository::here(), Processes::default());
+        let repository = Repository::here();
         let built = [
             repository.path(".aws-sam/build/template.yaml"),
             repository.binary("tick-consumer"),
@@ -56,7 +53,6 @@ impl Workspace {
             repository.binary("xtask"),
         ];
         built.iter().try_for_each(|path| expect_built(path))?;
-        let tools = Tools::install(&repository, &processes).await?;
         let folder = repository.path(".local/test").join(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -64,12 +60,8 @@ impl Workspace {
             }
             _ => std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?,
         }
-        Ok(Self {
-            repository,
-            tools,
-            processes,
-            folder,
-        })
+        let workspace = local::Workspace::open(&Processes::default(), &folder).await?;
+        Ok(Self(workspace))
     }
 
     /// Returns the image that instances boot from.
@@ -81,7 +73,7 @@ impl Workspace {
         for layer in ["AgentLayer", "KafkaLayer"] {
             expect_built(&self.repository.path(".aws-sam/build").join(layer))?;
         }
-        InstanceImage::prepare(&self.repository, &self.processes).await
+        InstanceImage::prepare(self).await
     }
 
     /// Starts a local AWS.
@@ -89,7 +81,7 @@ impl Workspace {
     /// # Errors
     /// It does not come up.
     pub async fn ministack(&self) -> Result<Ministack> {
-        Ministack::start(&self.tools, &self.processes, &self.folder).await
+        Ministack::start(self).await
     }
 
     /// Deploys the template.
@@ -97,18 +89,7 @@ impl Workspace {
     /// # Errors
     /// The deployment fails.
     pub async fn deploy(&self, ministack: Ministack, parameters: Parameters) -> Result<Stack> {
-        let options = StackOptions {
-            folder: self.folder.clone(),
-            parameters,
-        };
-        Stack::deploy(
-            ministack,
-            &self.repository,
-            &self.tools,
-            &self.processes,
-            &options,
-        )
-        .await
+        Stack::deploy(ministack, self, &parameters).await
     }
 
     /// Returns `cargo xtask`, as a person runs it.
@@ -123,14 +104,9 @@ impl Workspace {
     /// # Errors
     /// It fails; quotes the end of its output.
     pub async fn execute(&self, name: &str, command: &mut Command) -> Result<String> {
+        self.run(name, command).await?;
         let log = self.log(name);
-        self.processes.run(name, command, &log).await?;
         std::fs::read_to_string(&log).with_context(|| log.display().to_string())
-    }
-
-    /// Returns the log of a command of this name.
-    pub fn log(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.log"))
     }
 }
 

@@ -163,7 +163,7 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     role.grant_what_is_misjudged().await?;
     let user_data =
         latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
-    shellcheck(tools, &work.processes, &work.folder, "broker", &user_data).await?;
+    shellcheck(work, "broker", &user_data).await?;
     let file = work.folder.join("volume.img");
     std::fs::File::create(&file)?.set_len(VOLUME_BYTES)?;
     let disk = Loop::of(&file).await?;
@@ -196,7 +196,7 @@ async fn deploy(work: &Workspace, ministack: &Ministack, given: &str) -> Result<
         .arg(given)
         .arg(&template);
     work.execute("template", &mut make).await?;
-    let mut deploy = sam_command(&work.repository, &work.tools, &work.folder);
+    let mut deploy = sam_command(work);
     deploy
         .args([
             "deploy",

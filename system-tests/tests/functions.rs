@@ -92,15 +92,7 @@ impl Functions<'_> {
         more: &[(&str, &str)],
     ) -> Result<FunctionProcess> {
         let log = self.work.folder.join(format!("{function}-{name}.log"));
-        sample::function(
-            self.stack,
-            &self.work.repository,
-            &self.work.processes,
-            function,
-            more,
-            &log,
-        )
-        .await
+        sample::function(self.stack, self.work, function, more, &log).await
     }
 
     /// A missing or malformed setting ends the function at once, and its last line names

@@ -28,13 +28,7 @@ impl<'a> Fleet<'a> {
     /// Deploys the template with agents.
     async fn deploy(work: &'a Workspace) -> Result<Self> {
         let ministack = work.ministack().await?;
-        let kafka = Kafka::start(
-            KafkaKind::Mock,
-            &work.repository,
-            &work.processes,
-            &work.folder,
-        )
-        .await?;
+        let kafka = Kafka::start(KafkaKind::Mock, work).await?;
         kafka.create_topic(TOPIC.0, TOPIC.1).await?;
         let parameters = Parameters {
             kafka: kafka.brokers().to_owned(),
@@ -135,7 +129,7 @@ async fn boots(work: &Workspace) -> Result<()> {
         fleet.user_data("ProducerTemplateId").await?,
     );
     for (name, text) in [("consumer", &consumer), ("producer", &producer)] {
-        shellcheck(&work.tools, &work.processes, &work.folder, name, text).await?;
+        shellcheck(work, name, text).await?;
     }
     ticks_land(&fleet, &image, &consumer, &producer)
         .await

@@ -45,8 +45,7 @@ async fn ten_thousand_events_within_a_minute() -> Result<()> {
 }
 
 async fn burst(work: &Workspace) -> Result<()> {
-    let (ministack, proxy) =
-        Ministack::start_behind_proxy(&work.tools, &work.processes, &work.folder).await?;
+    let (ministack, proxy) = Ministack::start_behind_proxy(work).await?;
     let stack = work.deploy(ministack, sample::parameters()).await?;
     let queue = |output| stack.deployment.output(output);
     let sqs = aws_sdk_sqs::Client::new(stack.ministack.aws.config());

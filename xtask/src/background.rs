@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use local::{Processes, Repository};
 use tokio::process::Command;
 
-use crate::up::State;
+use crate::state::State;
 
 /// Set in the environment of the background process that runs a stack.
 const BACKGROUND_VARIABLE: &str = "TICKLAKE_BACKGROUND";

@@ -8,6 +8,7 @@ mod chaos;
 mod demo;
 mod prepare;
 mod replay;
+mod state;
 mod steps;
 mod test;
 mod up;

@@ -1,15 +1,19 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use local::{Build, Deployment, Processes, Repository, Tools, without_cargo_variables};
+use local::{Build, Deployment, Processes, Repository, Tools, Workspace, without_cargo_variables};
 use tokio::process::Command;
 
 use crate::steps::Steps;
 
-/// Returns an empty folder below `.local/` for the logs, mails and state of a run.
+/// Returns the workspace of a run, with its tools and an empty folder below `.local/`.
 /// Deletes an older folder of the same name.
-pub(crate) fn run_folder(repository: &Repository, name: &str) -> Result<PathBuf> {
-    let folder = repository.path(".local").join(name);
+pub(crate) async fn workspace(name: &str, processes: &Processes) -> Result<Workspace> {
+    Workspace::open(processes, &run_folder(name)?).await
+}
+
+fn run_folder(name: &str) -> Result<PathBuf> {
+    let folder = Repository::here().path(".local").join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     }
@@ -17,21 +21,21 @@ pub(crate) fn run_folder(repository: &Repository, name: &str) -> Result<PathBuf>
     Ok(folder)
 }
 
-/// Installs the tools and builds agents and functions. Does nothing if nothing has
-/// changed.
+/// Installs the tools and builds agents and functions, which does nothing if nothing has
+/// changed. Returns the workspace of the run.
 pub(crate) async fn tools_and_build(
     steps: &mut Steps,
-    repository: &Repository,
+    name: &str,
     processes: &Processes,
-    folder: &Path,
-) -> Result<Tools> {
-    let tools = steps
+) -> Result<Workspace> {
+    let workspace = steps
         .step(
             "tools",
             "installing the pinned tools into .tools/, a minute or two the first time",
             async {
-                let tools = Tools::install(repository, processes).await?;
-                Ok((format!("{} in .tools/", Tools::versions(repository)), tools))
+                let opened = workspace(name, processes).await?;
+                let versions = Tools::versions(&opened.repository);
+                Ok((format!("{versions} in .tools/"), opened))
             },
         )
         .await?;
@@ -40,26 +44,20 @@ pub(crate) async fn tools_and_build(
             "build",
             "cargo build and sam build, some minutes the first time",
             async {
-                agents(repository, processes, folder).await?;
-                Deployment::build(Build::Functions, repository, &tools, processes, folder).await?;
+                agents(&workspace).await?;
+                Deployment::build(Build::Functions, &workspace).await?;
                 Ok(("2 agents, 2 functions".to_owned(), ()))
             },
         )
         .await?;
-    Ok(tools)
+    Ok(workspace)
 }
 
 /// Builds the agents.
-pub(crate) async fn agents(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
+pub(crate) async fn agents(workspace: &Workspace) -> Result<()> {
     let mut cargo = Command::new("cargo");
     without_cargo_variables(&mut cargo)
-        .current_dir(repository.root())
+        .current_dir(workspace.repository.root())
         .args(["build", "--bin", "tick-producer", "--bin", "tick-consumer"]);
-    processes
-        .run("cargo build", &mut cargo, &folder.join("cargo-build.log"))
-        .await
+    workspace.run("cargo build", &mut cargo).await
 }

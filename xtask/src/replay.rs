@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use aws_sdk_glue::types::CrawlerState;
 use clap::Args;
 use local::{
-    Aws, ProcessId, Processes, Repository, Tools, free_port, sample, without_cargo_variables,
+    Aws, ProcessId, Processes, Repository, Tools, Workspace, free_port, sample,
+    without_cargo_variables,
 };
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -14,7 +15,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::prepare;
-use crate::up::State;
+use crate::state::State;
 
 /// The functions, by the name of their binary.
 pub(crate) const FUNCTIONS: [&str; 2] = ["notify", "start-crawler"];
@@ -47,9 +48,8 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             file.display()
         );
     }
-    let folder = prepare::run_folder(&repository, "replay")?;
-    let tools = Tools::install(&repository, processes).await?;
-    let replayer = Replayer::start(&repository, &tools, processes, &folder, &state).await?;
+    let workspace = prepare::workspace("replay", processes).await?;
+    let replayer = Replayer::start(&workspace, &state).await?;
     for file in &files {
         println!(
             "{}",
@@ -107,27 +107,21 @@ pub(crate) struct Replayed {
 
 impl Replayer {
     /// Builds the functions, starts `cargo lambda watch` and waits until it listens.
-    pub(crate) async fn start(
-        repository: &Repository,
-        tools: &Tools,
-        processes: &Processes,
-        folder: &Path,
-        state: &State,
-    ) -> Result<Self> {
+    pub(crate) async fn start(workspace: &Workspace, state: &State) -> Result<Self> {
+        let root = workspace.repository.root();
+        let processes = &workspace.processes;
         // Otherwise `watch` builds them while the first event waits for its answer.
         let mut build = Command::new("cargo");
         without_cargo_variables(&mut build)
-            .current_dir(repository.root())
+            .current_dir(root)
             .arg("build");
         build.args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]));
-        processes
-            .run("cargo build", &mut build, &folder.join("cargo-build.log"))
-            .await?;
+        workspace.run("cargo build", &mut build).await?;
         let port = free_port()?;
         let mut watch = Command::new("cargo");
         without_cargo_variables(&mut watch)
-            .current_dir(repository.root())
-            .env("PATH", tools.search_path())
+            .current_dir(root)
+            .env("PATH", workspace.tools.search_path())
             .envs(&state.environment);
         watch.args([
             "lambda",
@@ -138,8 +132,9 @@ impl Replayer {
             "--invoke-port",
             &port.to_string(),
         ]);
+        let log = workspace.log("watch");
         let watch = processes
-            .start("cargo lambda watch", &mut watch, &folder.join("watch.log"))
+            .start("cargo lambda watch", &mut watch, &log)
             .await?;
         let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -147,7 +142,7 @@ impl Replayer {
             anyhow::ensure!(
                 Instant::now() < deadline,
                 "cargo lambda watch does not listen after 60 s; its log is in {}",
-                folder.display()
+                workspace.folder.display()
             );
             sleep(Duration::from_millis(50)).await;
         }
@@ -161,7 +156,7 @@ impl Replayer {
             processes: processes.clone(),
             watch,
             port,
-            tools: tools.clone(),
+            tools: workspace.tools.clone(),
             mailbox: state.mailbox.clone(),
             glue,
             crawler,

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use local::{Kafka, KafkaKind, Processes, Repository};
+use local::{Kafka, KafkaKind, Processes, Workspace};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use rustix::process::Signal;
@@ -33,14 +33,12 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let processes = Processes::default();
-        let kafka = Kafka::start(
-            KafkaKind::Mock,
-            &Repository::here(),
-            &processes,
-            folder.path(),
-        )
-        .await
-        .expect("the mock cluster");
+        let workspace = Workspace::open(&processes, folder.path())
+            .await
+            .expect("the tools");
+        let kafka = Kafka::start(KafkaKind::Mock, &workspace)
+            .await
+            .expect("the mock cluster");
         kafka.create_topic("ticks", 4).await.expect("a topic");
         Self {
             folder,

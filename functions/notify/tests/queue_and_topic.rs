@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use function::{Deadline, EventFunction as _};
-use local::{FunctionProcess, Ministack, Processes, wait_until};
+use local::{FunctionProcess, Ministack, Processes, Workspace, wait_until};
 use notify::{Notify, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,9 +26,10 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let processes = Processes::default();
-        let ministack = Ministack::of_test(&processes, folder.path())
+        let workspace = Workspace::open(&processes, folder.path())
             .await
-            .expect("ministack");
+            .expect("the tools");
+        let ministack = Ministack::start(&workspace).await.expect("ministack");
         let (sns, sqs) = (
             aws_sdk_sns::Client::new(ministack.aws.config()),
             aws_sdk_sqs::Client::new(ministack.aws.config()),

@@ -1,5 +1,5 @@
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::wait_until;
-use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Repository, Tools};
+use crate::{Aws, Conditions, FaultProxy, ProcessId, Workspace};
 
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with
 /// the process.
@@ -23,24 +23,13 @@ pub struct Ministack {
 }
 
 impl Ministack {
-    /// Starts ministack, with state and log below `folder`.
+    /// Starts ministack, with state and log in the workspace's folder.
     ///
     /// # Errors
     /// It cannot be started, or does not answer within 30 s.
-    pub async fn start(tools: &Tools, processes: &Processes, folder: &Path) -> Result<Self> {
+    pub async fn start(workspace: &Workspace) -> Result<Self> {
         let port = free_port()?;
-        Self::start_at(port, &endpoint(port), tools, processes, folder).await
-    }
-
-    /// Starts ministack for an integration test, which has no tools of its own.
-    ///
-    /// # Errors
-    /// The tools are not there, it cannot be started, or does not answer within 30 s.
-    pub async fn of_test(processes: &Processes, folder: &Path) -> Result<Self> {
-        let tools = Tools::install(&Repository::here(), processes)
-            .await
-            .context("the tools in .tools/, which cargo xtask test installs")?;
-        Self::start(&tools, processes, folder).await
+        Self::start_at(port, &endpoint(port), workspace).await
     }
 
     /// Starts ministack behind a proxy for the deployed functions. The proxy counts their
@@ -48,26 +37,19 @@ impl Ministack {
     ///
     /// # Errors
     /// It cannot be started, or does not answer within 30 s.
-    pub async fn start_behind_proxy(
-        tools: &Tools,
-        processes: &Processes,
-        folder: &Path,
-    ) -> Result<(Self, FaultProxy)> {
+    pub async fn start_behind_proxy(workspace: &Workspace) -> Result<(Self, FaultProxy)> {
         let port = free_port()?;
         let proxy = FaultProxy::start(&endpoint(port), 0, Conditions::Kept).await?;
-        Ok((
-            Self::start_at(port, &proxy.url(), tools, processes, folder).await?,
-            proxy,
-        ))
+        Ok((Self::start_at(port, &proxy.url(), workspace).await?, proxy))
     }
 
-    async fn start_at(
-        port: u16,
-        for_functions: &str,
-        tools: &Tools,
-        processes: &Processes,
-        folder: &Path,
-    ) -> Result<Self> {
+    async fn start_at(port: u16, for_functions: &str, workspace: &Workspace) -> Result<Self> {
+        let Workspace {
+            tools,
+            processes,
+            folder,
+            ..
+        } = workspace;
         let aws = Aws::at(&endpoint(port)).await;
         let state = folder.join("ministack");
         std::fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
@@ -90,7 +72,7 @@ impl Ministack {
         command
             .env("STATE_DIR", state.join("state"))
             .env("S3_DATA_DIR", state.join("s3"));
-        let log = folder.join("ministack.log");
+        let log = workspace.log("ministack");
         let process = processes.start("ministack", &mut command, &log).await?;
         wait_until("ministack", Duration::from_secs(30), || async {
             processes.expect_running(process).await?;

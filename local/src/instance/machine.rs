@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::geteuid;
 use tokio::process::Command;
 
-use crate::{ProcessId, Processes, Repository};
+use crate::{ProcessId, Processes, Workspace};
 
 /// Debian release of the image. Its AWS CLI supports `AWS_ENDPOINT_URL`, like Amazon
 /// Linux's.
@@ -49,7 +49,8 @@ impl InstanceImage {
     /// # Errors
     /// This user is not root, debootstrap is missing, or Debian's packages cannot be
     /// fetched.
-    pub async fn prepare(repository: &Repository, processes: &Processes) -> Result<Self> {
+    pub async fn prepare(workspace: &Workspace) -> Result<Self> {
+        let repository = &workspace.repository;
         ensure!(
             geteuid().is_root(),
             "booting an instance creates namespaces and mounts, which only root may do: run as root"
@@ -79,7 +80,8 @@ impl InstanceImage {
             .arg(&root)
             .arg("http://deb.debian.org/debian");
         let log = repository.path(".tools/debootstrap.log");
-        processes
+        workspace
+            .processes
             .run("debootstrap", &mut debootstrap, &log)
             .await
             .context("on Debian: apt-get install debootstrap")?;

@@ -8,10 +8,8 @@ use rdkafka::client::DefaultClientContext;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::free_port;
-use crate::host::tools::kafka_jars;
-use crate::wait_until;
-use crate::{ProcessId, Processes, Repository};
+use crate::kafka::jars::kafka_jars;
+use crate::{ProcessId, Processes, Workspace, free_port, wait_until};
 
 /// Apache Kafka in KRaft mode on 127.0.0.1. Each broker is a process of its own and also
 /// a controller.
@@ -58,14 +56,8 @@ const PASSWORD: &str = "open-sesame";
 
 impl ApacheKafka {
     /// Starts a cluster of `count` brokers and waits until it answers.
-    pub(crate) async fn start(
-        count: u16,
-        is_secured: bool,
-        repository: &Repository,
-        processes: &Processes,
-        folder: &Path,
-    ) -> Result<Self> {
-        let jars = format!("{}/*", kafka_jars(repository, processes).await?.display());
+    pub(crate) async fn start(count: u16, is_secured: bool, workspace: &Workspace) -> Result<Self> {
+        let jars = format!("{}/*", kafka_jars(workspace).await?.display());
         let mut ports = Vec::new();
         for _ in 0..count {
             ports.push(Ports {
@@ -76,9 +68,9 @@ impl ApacheKafka {
             });
         }
         let mut this = Self {
-            processes: processes.clone(),
+            processes: workspace.processes.clone(),
             jars,
-            folder: folder.to_path_buf(),
+            folder: workspace.folder.clone(),
             brokers: Vec::new(),
             secured: None,
         };
@@ -87,7 +79,7 @@ impl ApacheKafka {
         }
         for (index, Ports { plain: port, .. }) in ports.iter().enumerate() {
             let properties = this.properties(index);
-            let text = settings(index, &ports, folder, this.secured.as_ref());
+            let text = settings(index, &ports, &this.folder, this.secured.as_ref());
             std::fs::write(&properties, text).with_context(|| properties.display().to_string())?;
             let mut format = this.java("kafka.tools.StorageTool");
             format
@@ -98,12 +90,8 @@ impl ApacheKafka {
                     .arg("--add-scram")
                     .arg(format!("SCRAM-SHA-512=[name={user},password={password}]"));
             }
-            processes
-                .run(
-                    "kafka format",
-                    &mut format,
-                    &folder.join(format!("kafka-format-{index}.log")),
-                )
+            workspace
+                .run(&format!("kafka format {index}"), &mut format)
                 .await?;
             let process = this.run(index).await?;
             this.brokers.push(Broker {

@@ -1,5 +1,4 @@
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,9 +9,9 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey;
 
-use crate::host::tools::check_java_and_maven;
 use crate::kafka::apache::{ApacheKafka, Secured};
-use crate::{ProcessId, Processes, Repository};
+use crate::kafka::jars::check_java_and_maven;
+use crate::{ProcessId, Workspace};
 
 /// Number of rows that the mock cluster can hold in any case. It keeps 5 MiB a partition,
 /// and all rows of one symbol are in one partition.
@@ -60,12 +59,7 @@ impl Kafka {
     ///
     /// # Errors
     /// It cannot be started. Apache Kafka also needs Java and Maven.
-    pub async fn start(
-        kind: KafkaKind,
-        repository: &Repository,
-        processes: &Processes,
-        folder: &Path,
-    ) -> Result<Self> {
+    pub async fn start(kind: KafkaKind, workspace: &Workspace) -> Result<Self> {
         let count = match kind {
             KafkaKind::Mock => {
                 let cluster = MockCluster::new(1).context("cannot start the mock cluster")?;
@@ -77,14 +71,8 @@ impl Kafka {
             KafkaKind::Apache | KafkaKind::ApacheSecured => 1,
             KafkaKind::ApacheCluster => 3,
         };
-        let kafka = ApacheKafka::start(
-            count,
-            kind == KafkaKind::ApacheSecured,
-            repository,
-            processes,
-            folder,
-        )
-        .await?;
+        let is_secured = kind == KafkaKind::ApacheSecured;
+        let kafka = ApacheKafka::start(count, is_secured, workspace).await?;
         Ok(Self {
             brokers: kafka.bootstrap(),
             broker: Broker::Apache(kafka),

@@ -1,2 +1,3 @@
 pub(crate) mod apache;
 pub(crate) mod cluster;
+pub(crate) mod jars;

@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_cloudformation::Client;
 use lake::Format;
 use tokio::process::Command;
 
-use crate::{Aws, Ministack, Processes, Repository, Tools, without_cargo_variables};
+use crate::{Aws, Ministack, Workspace, without_cargo_variables};
 
 /// Name of the local stack.
 const STACK: &str = "ticklake";
@@ -55,14 +54,8 @@ impl Deployment {
     ///
     /// # Errors
     /// The build fails; the error quotes its log.
-    pub async fn build(
-        what: Build,
-        repository: &Repository,
-        tools: &Tools,
-        processes: &Processes,
-        folder: &Path,
-    ) -> Result<()> {
-        let mut build = sam_command(repository, tools, folder);
+    pub async fn build(what: Build, workspace: &Workspace) -> Result<()> {
+        let mut build = sam_command(workspace);
         // The installed toolchain builds; none is fetched.
         build
             .arg("build")
@@ -70,9 +63,7 @@ impl Deployment {
         if what == Build::Functions {
             build.args(["--exclude", "AgentLayer", "--exclude", "KafkaLayer"]);
         }
-        processes
-            .run("sam build", &mut build, &folder.join("sam-build.log"))
-            .await
+        workspace.run("sam build", &mut build).await
     }
 
     /// Deploys the result of [`Deployment::build`] with `sam deploy`.
@@ -80,14 +71,11 @@ impl Deployment {
     /// # Errors
     /// The deployment fails; the error quotes its log.
     pub async fn deploy(
-        repository: &Repository,
-        tools: &Tools,
-        processes: &Processes,
         ministack: &Ministack,
-        folder: &Path,
+        workspace: &Workspace,
         parameters: &Parameters,
     ) -> Result<Self> {
-        let mut deploy = sam_command(repository, tools, folder);
+        let mut deploy = sam_command(workspace);
         deploy
             .args([
                 "deploy",
@@ -114,9 +102,7 @@ impl Deployment {
         if !parameters.subscriber.is_empty() {
             deploy.arg(format!("SubscriberEmail={}", parameters.subscriber));
         }
-        processes
-            .run("sam deploy", &mut deploy, &folder.join("sam-deploy.log"))
-            .await?;
+        workspace.run("sam deploy", &mut deploy).await?;
         Self::find(&ministack.aws).await
     }
 
@@ -176,8 +162,14 @@ impl Deployment {
 }
 
 /// Returns a `sam` that runs in the work tree, ignores the user's AWS configuration, and
-/// keeps its state in a folder.
-pub fn sam_command(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
+/// keeps its state in the workspace's folder.
+pub fn sam_command(workspace: &Workspace) -> Command {
+    let Workspace {
+        repository,
+        tools,
+        folder,
+        ..
+    } = workspace;
     let mut sam = Command::new(tools.path("sam"));
     without_cargo_variables(&mut sam);
     sam.current_dir(repository.root())

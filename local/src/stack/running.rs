@@ -1,20 +1,8 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{
-    CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Role, Tools,
-};
-
-/// The options of a stack.
-#[derive(Debug, Clone)]
-pub struct StackOptions {
-    /// Folder for logs, mails and state.
-    pub folder: PathBuf,
-    /// The template's parameters.
-    pub parameters: Parameters,
-}
+use crate::{CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Role, Workspace};
 
 /// The deployed half of the pipeline: everything from the bucket on, and the workers that
 /// watch it.
@@ -37,15 +25,10 @@ impl Stack {
     /// Names the part that did not come up.
     pub async fn deploy(
         ministack: Ministack,
-        repository: &Repository,
-        tools: &Tools,
-        processes: &Processes,
-        options: &StackOptions,
+        workspace: &Workspace,
+        parameters: &Parameters,
     ) -> Result<Self> {
-        let StackOptions { folder, parameters } = options;
-        let deployment =
-            Deployment::deploy(repository, tools, processes, &ministack, folder, parameters)
-                .await?;
+        let deployment = Deployment::deploy(&ministack, workspace, parameters).await?;
         for role in [
             "StartCrawlerRoleName",
             "NotifyRoleName",
@@ -61,7 +44,7 @@ impl Stack {
         let mailbox = Mailbox::open(
             &ministack.aws,
             deployment.output("NewFilesTopicArn")?,
-            folder.join("mailbox"),
+            workspace.folder.join("mailbox"),
             None,
         )
         .await?;

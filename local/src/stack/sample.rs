@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lake::{Format, ObjectMetadata};
 use serde_json::{Value, json};
 
-use crate::{Aws, FunctionProcess, Parameters, Processes, Repository, Stack};
+use crate::{Aws, FunctionProcess, Parameters, Repository, Stack, Workspace};
 
 /// Topic and partitions of the local stack.
 pub const TOPIC: (&str, i32) = ("ticks", 4);
@@ -47,8 +47,7 @@ pub fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
 /// It cannot be started.
 pub async fn function(
     stack: &Stack,
-    repository: &Repository,
-    processes: &Processes,
+    workspace: &Workspace,
     function: &str,
     more: &[(&str, &str)],
     log: &Path,
@@ -60,8 +59,8 @@ pub async fn function(
     );
     let environment: Vec<(String, String)> = environment.into_iter().collect();
     FunctionProcess::start(
-        processes,
-        &bootstrap(repository, function),
+        &workspace.processes,
+        &bootstrap(&workspace.repository, function),
         &environment,
         log,
     )

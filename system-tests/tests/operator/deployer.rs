@@ -1,9 +1,7 @@
 //! A user of the local AWS with docs/deployer-policy and nothing else.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Deployment, Ministack, Processes, REGION, Repository, Tools, sample};
+use local::{Deployment, Ministack, REGION, Workspace, sample};
 use serde_json::{Value, json};
 
 use super::user;
@@ -27,18 +25,13 @@ const SAM_BUCKET: &str = "aws-sam-cli-managed-default-local";
 
 /// Creates the user, as docs/deploying-with-least-privilege.md does, and makes it the one
 /// who deploys. Without one of the actions its `sam deploy` has to be refused.
-pub(super) async fn appoint(
-    ministack: &mut Ministack,
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
+pub(super) async fn appoint(ministack: &mut Ministack, workspace: &Workspace) -> Result<()> {
+    let tools = &workspace.tools;
     let root = ministack.aws.clone();
     let iam =
         async |operation: &str, parameters| tools.aws(&root, "iam", operation, parameters).await;
     ministack.deployer = user::create(tools, &root, USER).await?;
-    for file in std::fs::read_dir(repository.path("docs/deployer-policy"))? {
+    for file in std::fs::read_dir(workspace.repository.path("docs/deployer-policy"))? {
         let path = file?.path();
         let mut document = std::fs::read_to_string(&path)?;
         for (placeholder, name) in PLACEHOLDERS {
@@ -71,8 +64,7 @@ pub(super) async fn appoint(
         iam("put_user_policy", policy).await?;
         // The deployment is refused before they are used.
         let parameters = sample::parameters();
-        let deployed =
-            Deployment::deploy(repository, tools, processes, ministack, folder, &parameters).await;
+        let deployed = Deployment::deploy(ministack, workspace, &parameters).await;
         let Err(refusal) = deployed else {
             bail!("sam deploy succeeded without {action}");
         };

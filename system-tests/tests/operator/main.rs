@@ -95,22 +95,10 @@ async fn secured_kafka_roles_reconcile_update_delete() -> Result<()> {
 
 async fn life_of_a_stack(work: &Workspace) -> Result<()> {
     let mut ministack = work.ministack().await?;
-    deployer::appoint(
-        &mut ministack,
-        &work.repository,
-        &work.tools,
-        &work.processes,
-        &work.folder,
-    )
-    .await
-    .context("docs/deployer-policy")?;
-    let kafka = Kafka::start(
-        KafkaKind::ApacheSecured,
-        &work.repository,
-        &work.processes,
-        &work.folder,
-    )
-    .await?;
+    deployer::appoint(&mut ministack, work)
+        .await
+        .context("docs/deployer-policy")?;
+    let kafka = Kafka::start(KafkaKind::ApacheSecured, work).await?;
     kafka.create_topic(TOPIC.0, TOPIC.1).await?;
     let secured = kafka.secured().context("the broker is not secured")?;
     let login = json!({"username": secured.user, "password": secured.password}).to_string();
@@ -486,7 +474,7 @@ impl Operator<'_> {
             ..
         } = stack;
         drop((crawls, mailbox));
-        let mut delete = sam_command(&self.work.repository, &self.work.tools, &self.work.folder);
+        let mut delete = sam_command(self.work);
         delete
             .args([
                 "delete",

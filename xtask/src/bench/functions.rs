@@ -1,13 +1,9 @@
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use local::{
-    Build, Deployment, Ministack, Processes, Repository, Stack, StackOptions, Tools, arrivals,
-    sample,
-};
+use local::{Build, Deployment, Ministack, Processes, Stack, Workspace, arrivals, sample};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
@@ -37,46 +33,35 @@ pub(crate) struct Options {
     objects: usize,
 }
 
-struct Bench<'a> {
-    repository: &'a Repository,
-    processes: &'a Processes,
+struct Bench {
+    workspace: Workspace,
     stack: Stack,
-    folder: PathBuf,
     objects: usize,
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
-    let repository = &Repository::here();
-    let folder = prepare::run_folder(repository, "bench-functions")?;
+    let workspace = prepare::workspace("bench-functions", processes).await?;
     let mut steps = Steps::new();
-    let tools = Tools::install(repository, processes).await?;
     let stack = steps
         .step(
             "deploy",
             "sam build (minutes the first time), sam deploy",
             async {
-                Deployment::build(Build::Functions, repository, &tools, processes, &folder).await?;
-                let ministack = Ministack::start(&tools, processes, &folder).await?;
-                let options = StackOptions {
-                    folder: folder.clone(),
-                    parameters: sample::parameters(),
-                };
-                let stack =
-                    Stack::deploy(ministack, repository, &tools, processes, &options).await?;
+                Deployment::build(Build::Functions, &workspace).await?;
+                let ministack = Ministack::start(&workspace).await?;
+                let stack = Stack::deploy(ministack, &workspace, &sample::parameters()).await?;
                 Ok(("stack ticklake".to_owned(), stack))
             },
         )
         .await?;
     let bench = Bench {
-        repository,
-        processes,
+        workspace,
         stack,
-        folder,
         objects: options.objects,
     };
     let mut figures = json!({});
     for function in FUNCTIONS {
-        let bytes = zipped(repository, function)?;
+        let bytes = zipped(&bench.workspace.repository, function)?;
         let starts = steps
             .step(function, &format!("{} starts", options.starts), async {
                 let mut seconds = bench.starts(function, options.starts).await?;
@@ -149,27 +134,20 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             figures[function][format!("batch_{size}")] = seconds;
         }
     }
-    let summary = bench.folder.join("figures.json");
+    let summary = bench.workspace.folder.join("figures.json");
     std::fs::write(&summary, format!("{figures:#}"))?;
     println!("figures in {}", summary.display());
     Ok(())
 }
 
-impl Bench<'_> {
+impl Bench {
     /// Starts a function many times. Returns the seconds until each first poll.
     async fn starts(&self, function: &str, starts: u32) -> Result<Vec<f64>> {
-        let log = self.folder.join(format!("{function}-start.log"));
+        let log = self.workspace.log(&format!("{function}-start"));
         let mut seconds = Vec::new();
         for _ in 0..starts {
-            let process = sample::function(
-                &self.stack,
-                self.repository,
-                self.processes,
-                function,
-                &[],
-                &log,
-            )
-            .await?;
+            let process =
+                sample::function(&self.stack, &self.workspace, function, &[], &log).await?;
             seconds.push(process.first_poll().await?.as_secs_f64());
             process.stop().await?;
         }
@@ -227,16 +205,9 @@ impl Bench<'_> {
                 None,
             )
         };
-        let log = self.folder.join(format!("{function}-{size}.log"));
-        let mut process = sample::function(
-            &self.stack,
-            self.repository,
-            self.processes,
-            function,
-            &[],
-            &log,
-        )
-        .await?;
+        let log = self.workspace.log(&format!("{function}-{size}"));
+        let mut process =
+            sample::function(&self.stack, &self.workspace, function, &[], &log).await?;
         let warm: Value = sample::batch([event(0)]);
         let answer = process.invoke(&warm).await?.map_err(anyhow::Error::msg)?;
         ensure!(

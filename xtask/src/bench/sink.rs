@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use local::{
-    Kafka, KafkaKind, Ministack, ProcessId, Processes, Repository, Tools, without_cargo_variables,
+    Kafka, KafkaKind, Ministack, ProcessId, Processes, Workspace, without_cargo_variables,
 };
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -42,28 +42,23 @@ pub(crate) struct Options {
     rounds: usize,
 }
 
-struct Bench<'a> {
-    repository: &'a Repository,
-    processes: &'a Processes,
+struct Bench {
+    workspace: Workspace,
     ministack: Ministack,
     kafka: Kafka,
-    folder: PathBuf,
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
-    let repository = &Repository::here();
-    let folder = prepare::run_folder(repository, "bench-sink")?;
-    let mut steps = Steps::new();
     KafkaKind::Apache.check()?;
-    let tools = Tools::install(repository, processes).await?;
-    let log = folder.join("cargo-build.log");
+    let workspace = prepare::workspace("bench-sink", processes).await?;
+    let mut steps = Steps::new();
     steps
         .step(
             "build",
             "cargo build --profile agents, some minutes the first time",
             async {
                 let mut cargo = Command::new("cargo");
-                without_cargo_variables(&mut cargo).current_dir(repository.root());
+                without_cargo_variables(&mut cargo).current_dir(workspace.repository.root());
                 cargo.args([
                     "build",
                     "--profile",
@@ -73,19 +68,17 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
                     "--example",
                     "read_loop",
                 ]);
-                processes.run("cargo build", &mut cargo, &log).await?;
+                workspace.run("cargo build", &mut cargo).await?;
                 Ok(("tick-consumer, read_loop".to_owned(), ()))
             },
         )
         .await?;
-    let ministack = Ministack::start(&tools, processes, &folder).await?;
-    let kafka = Kafka::start(KafkaKind::Apache, repository, processes, &folder).await?;
+    let ministack = Ministack::start(&workspace).await?;
+    let kafka = Kafka::start(KafkaKind::Apache, &workspace).await?;
     let bench = Bench {
-        repository,
-        processes,
+        workspace,
         ministack,
         kafka,
-        folder,
     };
     let ticks = options.ticks;
     let bytes = steps
@@ -117,7 +110,10 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         })
         .await?;
     figures["bare_cpu_seconds_per_million"] = json!(bare);
-    let own = repository.path("target/agents/tick-consumer");
+    let own = bench
+        .workspace
+        .repository
+        .path("target/agents/tick-consumer");
     // The consumers run in another working directory.
     let other = options
         .against
@@ -176,13 +172,13 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await?;
     figures["freshness_seconds"] = json!({ "p50": fresh.0, "p99": fresh.1 });
     figures["recovery_seconds_beyond_session"] = json!(recovered);
-    let summary = bench.folder.join("figures.json");
+    let summary = bench.workspace.folder.join("figures.json");
     std::fs::write(&summary, format!("{figures:#}"))?;
     println!("figures in {}", summary.display());
     Ok(())
 }
 
-impl Bench<'_> {
+impl Bench {
     fn producer(&self) -> Result<Arc<ThreadedProducer<DefaultProducerContext>>> {
         let mut config = ClientConfig::new();
         config
@@ -210,7 +206,11 @@ impl Bench<'_> {
     }
 
     async fn bare(&self, ticks: u64) -> Result<(Used, f64)> {
-        let mut command = Command::new(self.repository.path("target/agents/examples/read_loop"));
+        let mut command = Command::new(
+            self.workspace
+                .repository
+                .path("target/agents/examples/read_loop"),
+        );
         command.args([
             self.kafka.brokers(),
             "ticks",
@@ -219,13 +219,17 @@ impl Bench<'_> {
         ]);
         let begun = Instant::now();
         let process = self
+            .workspace
             .processes
             .start("read loop", &mut command, &self.log("read-loop"))
             .await?;
         let mut used = Used::default();
         loop {
-            match tokio::time::timeout(Duration::from_millis(10), self.processes.wait(process))
-                .await
+            match tokio::time::timeout(
+                Duration::from_millis(10),
+                self.workspace.processes.wait(process),
+            )
+            .await
             {
                 Ok(status) => {
                     ensure!(
@@ -286,17 +290,18 @@ impl Bench<'_> {
         command
             .env_clear()
             .envs(self.ministack.aws.environment())
-            .current_dir(&self.folder);
+            .current_dir(&self.workspace.folder);
         command
             .args(["--brokers", self.kafka.brokers(), "--topic", topic])
             .args(arguments);
-        self.processes
+        self.workspace
+            .processes
             .start(name, &mut command, &self.log(name))
             .await
     }
 
     fn log(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.log"))
+        self.workspace.log(name)
     }
 
     /// Lands the topic. Returns the resources and seconds from the first record that was
@@ -325,7 +330,8 @@ impl Bench<'_> {
         wait(|| Ok(sealed_rows(&self.log(name))? >= ticks)).await?;
         let seconds = begun.elapsed().as_secs_f64();
         let used = Used::by(process).context("the consumer has ended")?;
-        self.processes
+        self.workspace
+            .processes
             .stop(process, Duration::from_secs(10))
             .await?;
         Ok((used, seconds))
@@ -336,7 +342,7 @@ impl Bench<'_> {
     async fn steady(&self) -> Result<((f64, f64), f64)> {
         self.kafka.create_topic("steady", PARTITIONS).await?;
         self.ministack.aws.create_bucket("steady").await?;
-        let config = self.folder.join("session.yaml");
+        let config = self.workspace.folder.join("session.yaml");
         std::fs::write(
             &config,
             format!(
@@ -353,7 +359,10 @@ impl Bench<'_> {
             "--config",
             &config,
         ];
-        let binary = self.repository.path("target/agents/tick-consumer");
+        let binary = self
+            .workspace
+            .repository
+            .path("target/agents/tick-consumer");
         let first = self
             .consumer(&binary, "first", "steady", &arguments)
             .await?;
@@ -393,9 +402,9 @@ impl Bench<'_> {
             // records between them are evenly spread.
             fresh.extend((0..20).map(|part| freshness - open * f64::from(part) / 20.0));
         }
-        self.processes.signal(first, Signal::KILL).await;
+        self.workspace.processes.signal(first, Signal::KILL).await;
         let killed = Instant::now();
-        self.processes.wait(first).await?;
+        self.workspace.processes.wait(first).await?;
         let producer = self.producer()?;
         tokio::task::spawn_blocking(move || {
             (0..1_000).try_for_each(|number| {
@@ -414,7 +423,10 @@ impl Bench<'_> {
             .await?;
         wait(|| Ok(sealed_rows(&self.log("second"))? >= 1_000)).await?;
         let recovered = killed.elapsed().as_secs_f64() - SESSION_TIMEOUT.as_secs_f64();
-        self.processes.stop(second, Duration::from_secs(10)).await?;
+        self.workspace
+            .processes
+            .stop(second, Duration::from_secs(10))
+            .await?;
         Ok((
             (quantile(&mut fresh, 0.5)?, quantile(&mut fresh, 0.99)?),
             recovered,

@@ -8,6 +8,7 @@ mod count;
 mod plan;
 mod poison;
 mod producer;
+mod records;
 mod registered;
 mod retention;
 mod run;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use local::{Fault, Kafka, KafkaKind, Ministack, Processes, Repository, Tools};
+use local::{Fault, Kafka, KafkaKind, Ministack, Processes, Workspace};
 
 use crate::prepare;
 use crate::steps::Steps;
@@ -41,29 +42,24 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
-    let repository = &Repository::here();
-    let folder = &prepare::run_folder(repository, &format!("chaos-{}", std::process::id()))?;
-    let mut steps = Steps::new();
     KafkaKind::ApacheCluster.check()?;
-    let tools = Tools::install(repository, processes).await?;
+    let name = format!("chaos-{}", std::process::id());
+    let workspace = &prepare::workspace(&name, processes).await?;
+    let mut steps = Steps::new();
     steps
         .step("build", "cargo build of the consumer", async {
-            prepare::agents(repository, processes, folder).await?;
+            prepare::agents(workspace).await?;
             Ok(("tick-consumer".to_owned(), ()))
         })
         .await?;
-    let ministack = Ministack::start(&tools, processes, folder).await?;
+    let ministack = Ministack::start(workspace).await?;
     let mut kafka = steps
         .step("kafka", "three brokers of Apache Kafka", async {
-            let kafka =
-                Kafka::start(KafkaKind::ApacheCluster, repository, processes, folder).await?;
+            let kafka = Kafka::start(KafkaKind::ApacheCluster, workspace).await?;
             Ok((format!("{}, {}", kafka.describe(), kafka.brokers()), kafka))
         })
         .await?;
-    let outcomes = runs(
-        &options, repository, &ministack, &mut kafka, processes, folder, &mut steps,
-    )
-    .await?;
+    let outcomes = runs(&options, workspace, &ministack, &mut kafka, &mut steps).await?;
     let failed: Vec<u64> = outcomes
         .iter()
         .filter(|outcome| !outcome.is_whole())
@@ -99,18 +95,16 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     } else {
         bail!(
             "seeds of the failed runs: {failed:?}; the logs are in {}",
-            folder.display()
+            workspace.folder.display()
         )
     }
 }
 
 async fn runs(
     options: &Options,
-    repository: &Repository,
+    workspace: &Workspace,
     ministack: &Ministack,
     kafka: &mut Kafka,
-    processes: &Processes,
-    folder: &std::path::Path,
     steps: &mut Steps,
 ) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
@@ -119,16 +113,8 @@ async fn runs(
         let doing = plan.describe();
         let outcome = steps
             .step(&format!("seed {seed}"), &doing, async {
-                let outcome = run::run(
-                    &plan,
-                    options.unconditional,
-                    repository,
-                    ministack,
-                    kafka,
-                    processes,
-                    folder,
-                )
-                .await?;
+                let unconditional = options.unconditional;
+                let outcome = run::run(&plan, unconditional, workspace, ministack, kafka).await?;
                 Ok((outcome.describe(&doing), outcome))
             })
             .await?;

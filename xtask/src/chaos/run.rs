@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use local::{Conditions, Fault, FaultProxy, Kafka, Ministack, ProcessId, Processes, Repository};
+use local::{Conditions, Fault, FaultProxy, Kafka, Ministack, ProcessId, Workspace};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Command;
@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use super::plan::{Event, Membership, Plan};
 use super::poison::Poison;
-use super::producer::{Produced, Switches, produce};
+use super::producer::produce;
+use super::records::{Produced, Switches};
 use super::retention::Retention;
 use super::verdict::{Verdict, judge};
 
@@ -82,9 +83,7 @@ struct Consumers<'a> {
     brokers: String,
     endpoint: String,
     ministack: &'a Ministack,
-    repository: &'a Repository,
-    processes: &'a Processes,
-    folder: &'a Path,
+    workspace: &'a Workspace,
     running: Vec<Running>,
     started: u64,
     rng: Rng,
@@ -100,12 +99,13 @@ struct Running {
 
 impl Consumers<'_> {
     fn command(&self) -> Command {
-        let mut command = Command::new(self.repository.path("target/debug/tick-consumer"));
+        let mut command =
+            Command::new(self.workspace.repository.path("target/debug/tick-consumer"));
         command
             .env_clear()
             .envs(self.ministack.aws.environment())
             .env("RUST_LOG", "info")
-            .current_dir(self.folder);
+            .current_dir(&self.workspace.folder);
         command.args([
             "--brokers",
             &self.brokers,
@@ -122,7 +122,7 @@ impl Consumers<'_> {
     }
 
     fn log(&self, number: u64) -> PathBuf {
-        self.folder.join(format!("{}.log", self.name(number)))
+        self.workspace.log(&self.name(number))
     }
 
     /// Returns the output of a consumer.
@@ -142,7 +142,7 @@ impl Consumers<'_> {
         for (name, value) in self.plan.settings(number) {
             command.env(format!("TICK_CONSUMER_{name}"), value);
         }
-        let config = self.folder.join("sessions.yaml");
+        let config = self.workspace.folder.join("sessions.yaml");
         std::fs::write(
             &config,
             concat!(
@@ -160,6 +160,7 @@ impl Consumers<'_> {
             Membership::Rivals => command.args(["--group", &format!("rival-{seat}")]),
         };
         let process = self
+            .workspace
             .processes
             .start(&self.name(number), &mut command, &self.log(number))
             .await?;
@@ -174,7 +175,13 @@ impl Consumers<'_> {
     /// Removes the consumers that have ended by themselves.
     async fn forget_ended(&mut self) {
         for Running { process, .. } in self.running.clone() {
-            if self.processes.expect_running(process).await.is_err() {
+            if self
+                .workspace
+                .processes
+                .expect_running(process)
+                .await
+                .is_err()
+            {
                 self.running.retain(|running| running.process != process);
             }
         }
@@ -186,14 +193,15 @@ impl Consumers<'_> {
     }
 
     async fn kill(&mut self, process: ProcessId) -> Result<()> {
-        self.processes.signal(process, Signal::KILL).await;
-        self.processes.wait(process).await?;
+        self.workspace.processes.signal(process, Signal::KILL).await;
+        self.workspace.processes.wait(process).await?;
         self.running.retain(|running| running.process != process);
         Ok(())
     }
 
     async fn stop(&mut self, process: ProcessId) -> Result<()> {
         let status = self
+            .workspace
             .processes
             .stop(process, Duration::from_secs(10))
             .await?;
@@ -233,11 +241,9 @@ impl Consumers<'_> {
 pub(crate) async fn run(
     plan: &Plan,
     unconditional: bool,
-    repository: &Repository,
+    workspace: &Workspace,
     ministack: &Ministack,
     kafka: &mut Kafka,
-    processes: &Processes,
-    folder: &Path,
 ) -> Result<Outcome> {
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
@@ -254,9 +260,7 @@ pub(crate) async fn run(
         brokers: kafka.brokers().to_owned(),
         endpoint: proxy.url(),
         ministack,
-        repository,
-        processes,
-        folder,
+        workspace,
         running: Vec::new(),
         started: 0,
         rng: Rng::with_seed(plan.seed ^ 0xc0ffee),
@@ -371,7 +375,11 @@ async fn torture(
             (Event::Leave, Some(process)) => consumers.stop(process).await?,
             (Event::Join, _) if consumers.running.len() < 4 => consumers.start().await?,
             (Event::Freeze, Some(process)) => {
-                consumers.processes.signal(process, Signal::STOP).await;
+                consumers
+                    .workspace
+                    .processes
+                    .signal(process, Signal::STOP)
+                    .await;
                 frozen = Some((process, Instant::now()));
                 consumers.start().await?;
             }
@@ -393,7 +401,11 @@ async fn torture(
     if let Some((process, since)) = frozen {
         tokio::time::sleep_until(since + FREEZE_DURATION).await;
         // Now it is a zombie: it continues in the middle of its work.
-        consumers.processes.signal(process, Signal::CONT).await;
+        consumers
+            .workspace
+            .processes
+            .signal(process, Signal::CONT)
+            .await;
     }
     if let Some(poison) = poison {
         // The replacement of a killed consumer gets its partitions only after the
@@ -466,10 +478,12 @@ async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<
 /// Checks the lake with `tick-consumer verify --deep`.
 async fn verify(consumers: &Consumers<'_>) -> Result<()> {
     let log = consumers
+        .workspace
         .folder
         .join(format!("{}-verify.log", consumers.topic));
     let mut command = consumers.command();
     consumers
+        .workspace
         .processes
         .run(
             "tick-consumer verify",

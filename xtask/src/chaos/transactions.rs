@@ -11,7 +11,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::time::Instant;
 
 use super::plan::Plan;
-use super::producer::{BURST_INTERVAL, Produced, Switches, client_config, value};
+use super::records::{BURST_INTERVAL, Produced, Switches, client_config, value};
 
 /// Long, as the coordinator's broker may have been killed.
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@ use anyhow::Result;
 use local::Aws;
 
 use super::count::{Counted, count};
-use super::producer::Produced;
+use super::records::Produced;
 use super::registered::registered;
 use super::retention::Retention;
 

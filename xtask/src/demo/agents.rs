@@ -1,8 +1,6 @@
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use local::sample::TOPIC;
-use local::{ProcessId, Processes, Repository, Role, Stack};
+use local::{ProcessId, Role, Stack, Workspace};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -52,15 +50,13 @@ impl Produced {
 /// settings differ, to make the demo short.
 pub(crate) async fn start_consumer(
     input: &Input,
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
+    workspace: &Workspace,
     stack: &Stack,
 ) -> Result<ProcessId> {
     let aws = &stack.ministack.aws;
     let deployment = &stack.deployment;
     let role = Role::read(aws, deployment.output("ConsumerRoleName")?).await?;
-    let mut consumer = agent(repository, "tick-consumer", folder);
+    let mut consumer = agent(workspace, "tick-consumer");
     consumer
         .envs(role.environment(aws).await?)
         .arg("--config")
@@ -73,26 +69,20 @@ pub(crate) async fn start_consumer(
         "--listen",
         "127.0.0.1:0",
     ]);
-    processes
-        .start(
-            "tick-consumer",
-            &mut consumer,
-            &folder.join("tick-consumer.log"),
-        )
-        .await
+    let log = workspace.log("tick-consumer");
+    let processes = &workspace.processes;
+    processes.start("tick-consumer", &mut consumer, &log).await
 }
 
 /// Runs `tick-producer` to its end.
 pub(crate) async fn produce(
     options: &Options,
     input: &Input,
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
+    workspace: &Workspace,
     brokers: &str,
 ) -> Result<Produced> {
-    let summary = folder.join("producer.json");
-    let mut producer = agent(repository, "tick-producer", folder);
+    let summary = workspace.folder.join("producer.json");
+    let mut producer = agent(workspace, "tick-producer");
     producer
         .args([
             "--brokers",
@@ -115,8 +105,8 @@ pub(crate) async fn produce(
     if let Some(order) = options.date_order {
         producer.args(["--date-order", &flag_value(order)]);
     }
-    let log = folder.join("tick-producer.log");
-    processes.run("tick-producer", &mut producer, &log).await?;
+    workspace.run("tick-producer", &mut producer).await?;
+    let log = workspace.log("tick-producer");
     let text = std::fs::read_to_string(&summary).with_context(|| summary.display().to_string())?;
     let figures: Figures =
         serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
@@ -133,8 +123,9 @@ pub(crate) async fn produce(
 
 /// Returns the command of an agent. Like systemd, it passes no configuration of this
 /// shell.
-fn agent(repository: &Repository, name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(repository.binary(name));
+fn agent(workspace: &Workspace, name: &str) -> Command {
+    let folder = &workspace.folder;
+    let mut command = Command::new(workspace.repository.binary(name));
     command.env_clear().env("HOME", folder).current_dir(folder);
     if let Some(level) = std::env::var_os("RUST_LOG") {
         command.env("RUST_LOG", level);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use local::{Processes, Repository, Tools, without_cargo_variables};
+use local::{Tools, Workspace, without_cargo_variables};
 use tokio::process::Command;
 
 use super::checks::Counts;
@@ -15,55 +15,32 @@ const MIN_TEST_THREADS: usize = 3;
 /// Time between two looks at nextest's output.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-pub(crate) async fn format(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    processes
-        .run(
-            "cargo fmt",
-            cargo(repository).args(["fmt", "--all", "--check"]),
-            &folder.join("fmt.log"),
-        )
-        .await
+pub(crate) async fn format(workspace: &Workspace) -> Result<()> {
+    let mut format = cargo(workspace);
+    format.args(["fmt", "--all", "--check"]);
+    workspace.run("cargo fmt", &mut format).await
 }
 
-pub(crate) async fn clippy(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let arguments = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    processes
-        .run(
-            "cargo clippy",
-            cargo(repository).args(arguments),
-            &folder.join("clippy.log"),
-        )
-        .await
+pub(crate) async fn clippy(workspace: &Workspace) -> Result<()> {
+    let mut clippy = cargo(workspace);
+    clippy
+        .args(["clippy", "--workspace", "--all-targets", "--quiet"])
+        .args(["--", "-D", "warnings"]);
+    workspace.run("cargo clippy", &mut clippy).await
 }
 
 /// Runs the tests of the whole workspace with nextest, or those whose name or file has
 /// the filter in it, and counts them. Prints names and times as they come.
-pub(crate) async fn tests(
-    filter: Option<&str>,
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<Counts> {
-    let log = folder.join("nextest.log");
+pub(crate) async fn tests(filter: Option<&str>, workspace: &Workspace) -> Result<Counts> {
+    let log = workspace.log("nextest");
     let threads = std::thread::available_parallelism()?
         .get()
         .max(MIN_TEST_THREADS);
+    let Workspace {
+        repository,
+        processes,
+        ..
+    } = workspace;
     let mut nextest = Command::new(Tools::install_nextest(repository, processes).await?);
     without_cargo_variables(&mut nextest)
         .current_dir(repository.root())
@@ -115,19 +92,12 @@ impl Output {
 }
 
 /// Runs the examples in the documentation, which nextest leaves out, and counts them.
-pub(crate) async fn doctests(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<Counts> {
-    let log = folder.join("doctests.log");
-    processes
-        .run(
-            "cargo test --doc",
-            cargo(repository).args(["test", "--workspace", "--doc"]),
-            &log,
-        )
-        .await?;
+pub(crate) async fn doctests(workspace: &Workspace) -> Result<Counts> {
+    let name = "doctests";
+    let mut doctests = cargo(workspace);
+    doctests.args(["test", "--workspace", "--doc"]);
+    workspace.run(name, &mut doctests).await?;
+    let log = workspace.log(name);
     let text = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
     let passed = text
         .lines()
@@ -161,9 +131,9 @@ fn number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-fn cargo(repository: &Repository) -> Command {
+fn cargo(workspace: &Workspace) -> Command {
     let mut cargo = Command::new("cargo");
-    without_cargo_variables(&mut cargo).current_dir(repository.root());
+    without_cargo_variables(&mut cargo).current_dir(workspace.repository.root());
     cargo
 }
 

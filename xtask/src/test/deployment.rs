@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Processes, Repository, Tools, statements};
+use local::{Repository, Tools, Workspace, statements};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -24,29 +24,24 @@ const GLIBC: (u32, u32) = (2, 34);
 
 /// Security settings of the template that checkov knows; `.checkov.yaml` has the
 /// exceptions and their reasons.
-pub(crate) async fn checkov(
-    repository: &Repository,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
+pub(crate) async fn checkov(workspace: &Workspace) -> Result<()> {
+    let Workspace {
+        repository,
+        processes,
+        ..
+    } = workspace;
     let checkov = Tools::install_checkov(repository, processes).await?;
     let mut command = Command::new(checkov);
     command
         .args(["--config-file", ".checkov.yaml"])
         .current_dir(repository.root());
-    processes
-        .run("checkov", &mut command, &folder.join("checkov.log"))
-        .await
+    workspace.run("checkov", &mut command).await
 }
 
 /// Every shell script in the tree.
-pub(crate) async fn scripts(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let mut shellcheck = Command::new(tools.path("shellcheck"));
+pub(crate) async fn scripts(workspace: &Workspace) -> Result<()> {
+    let repository = &workspace.repository;
+    let mut shellcheck = Command::new(workspace.tools.path("shellcheck"));
     let scripts = scripts_below(repository.root())?;
     ensure!(scripts.len() >= 8, "only {scripts:?} were found");
     shellcheck
@@ -61,13 +56,7 @@ pub(crate) async fn scripts(
         "--source-path={}",
         repository.path("ec2-agents/boot").display()
     ));
-    processes
-        .run(
-            "shellcheck",
-            &mut shellcheck,
-            &folder.join("shellcheck.log"),
-        )
-        .await
+    workspace.run("shellcheck", &mut shellcheck).await
 }
 
 fn scripts_below(root: &Path) -> Result<Vec<PathBuf>> {
@@ -139,13 +128,9 @@ pub(crate) async fn layer(repository: &Repository) -> Result<()> {
 
 /// The template's copies agree with their originals: the queries of `sql/`, names of
 /// metrics, sections of the runbook.
-pub(crate) async fn references(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let text = std::fs::read_to_string(translate(repository, tools, processes, folder).await?)?;
+pub(crate) async fn references(workspace: &Workspace) -> Result<()> {
+    let repository = &workspace.repository;
+    let text = std::fs::read_to_string(translate(workspace).await?)?;
     let template: Value = serde_json::from_str(&text)?;
     let resources = template["Resources"].as_object().context("no resources")?;
     let of_type = |kind: &'static str| {

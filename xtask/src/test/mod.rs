@@ -25,98 +25,76 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
-    let repository = &Repository::here();
-    let folder = &prepare::run_folder(repository, "test")?;
     let filter = options.filter;
     let mut checks = Checks::new(filter.clone(), processes.clone());
-    println!("tools: {}", Tools::versions(repository));
-    let tools = &Tools::install(repository, processes).await?;
+    println!("tools: {}", Tools::versions(&Repository::here()));
+    let workspace = &prepare::workspace("test", processes).await?;
+    let repository = &workspace.repository;
 
-    checks
-        .run("format", cargo_tests::format(repository, processes, folder))
-        .await;
+    checks.run("format", cargo_tests::format(workspace)).await;
     checks
         .run("dependency edges", edges::check(repository))
         .await;
     checks
         .run(
             "dependencies: licences, bans, sources",
-            documents::dependencies(repository, tools, processes, folder),
+            documents::dependencies(workspace),
         )
         .await;
     checks
-        .run(
-            "documents: spelling",
-            documents::spelling(repository, tools, processes, folder),
-        )
+        .run("documents: spelling", documents::spelling(workspace))
         .await;
     checks
         .run("no circles between files", async {
             module_circles::check(repository)
         })
         .await;
-    checks
-        .run("clippy", cargo_tests::clippy(repository, processes, folder))
-        .await;
+    checks.run("clippy", cargo_tests::clippy(workspace)).await;
     checks
         .run(
             "template: sam validate --lint",
-            template::validate(repository, tools, processes, folder),
+            template::validate(workspace),
         )
         .await;
     checks
         .run(
             "template: cfn-lint on the translated template",
-            template::lint_translated(repository, tools, processes, folder),
+            template::lint_translated(workspace),
         )
         .await;
     checks
         .run(
             "template: rules and conditions",
-            template::deployments(repository, tools, processes, folder),
+            template::deployments(workspace),
         )
         .await;
     checks
-        .run(
-            "template: checkov",
-            deployment::checkov(repository, processes, folder),
-        )
+        .run("template: checkov", deployment::checkov(workspace))
         .await;
     checks
         .run(
             "template: repeated names",
-            deployment::references(repository, tools, processes, folder),
+            deployment::references(workspace),
         )
         .await;
     checks
-        .run(
-            "scripts: shellcheck",
-            deployment::scripts(repository, tools, processes, folder),
-        )
+        .run("scripts: shellcheck", deployment::scripts(workspace))
         .await;
     checks
-        .run(
-            "prepare: build agents",
-            prepare::agents(repository, processes, folder),
-        )
+        .run("prepare: build agents", prepare::agents(workspace))
         .await;
     checks
-        .run(
-            "documents: links and commands",
-            documents::pages(repository, tools, processes, folder),
-        )
+        .run("documents: links and commands", documents::pages(workspace))
         .await;
     checks
         .run(
             "prepare: sam build",
-            Deployment::build(Build::All, repository, tools, processes, folder),
+            Deployment::build(Build::All, workspace),
         )
         .await;
     checks
         .run("prepare: a root file system to boot", async {
-            InstanceImage::prepare(repository, processes)
-                .await
-                .map(|_| ())
+            InstanceImage::prepare(workspace).await.map(|_| ())
         })
         .await;
     checks
@@ -136,22 +114,16 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run("function zips", template::zip_sizes(repository))
         .await;
     checks
-        .run_counted(
-            "doctests",
-            cargo_tests::doctests(repository, processes, folder),
-        )
+        .run_counted("doctests", cargo_tests::doctests(workspace))
         .await;
     if filter.is_none() || checks.is_empty() {
         checks
-            .run_always(
-                "tests",
-                cargo_tests::tests(filter.as_deref(), repository, processes, folder),
-            )
+            .run_always("tests", cargo_tests::tests(filter.as_deref(), workspace))
             .await;
     }
     if checks.close() {
         Ok(())
     } else {
-        bail!("the logs are in {}", folder.display())
+        bail!("the logs are in {}", workspace.folder.display())
     }
 }

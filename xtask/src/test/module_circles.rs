@@ -13,14 +13,6 @@ use local::Repository;
 const CRATES: [&str; 3] = ["crates", "ec2-agents", "functions"];
 /// Crates beside them.
 const MORE_CRATES: [&str; 3] = ["local", "system-tests", "xtask"];
-/// Files that need each other, by crate. This list may only become shorter.
-const KNOWN: [(&str, &str); 2] = [
-    ("xtask", "crate::background, crate::up"),
-    (
-        "xtask",
-        "crate::chaos::producer, crate::chaos::transactions",
-    ),
-];
 
 /// Checks every crate of the workspace.
 pub(crate) fn check(repository: &Repository) -> Result<()> {
@@ -34,25 +26,13 @@ pub(crate) fn check(repository: &Repository) -> Result<()> {
         }
     }
     let mut faults = Vec::new();
-    let mut found = BTreeSet::new();
     for name in &crates {
         let modules = modules(&repository.path(name).join("src"))?;
         for circle in circles(&edges(&modules)) {
-            let members = circle.join(", ");
-            if !KNOWN.contains(&(name.as_str(), members.as_str())) {
-                faults.push(format!(
-                    "{name}/src: these modules need each other: {members}; move what they share \
-                     into a module of its own"
-                ));
-            }
-            found.insert((name.clone(), members));
-        }
-    }
-    for (name, members) in KNOWN {
-        if !found.contains(&(name.to_owned(), members.to_owned())) {
             faults.push(format!(
-                "{name}/src: {members} are not a circle any more; take them out of KNOWN in \
-                 module_circles.rs"
+                "{name}/src: these modules need each other: {}; move what they share into a \
+                 module of its own",
+                circle.join(", ")
             ));
         }
     }

@@ -1,8 +1,8 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use local::sample;
-use local::{Processes, REGION, Repository, Tools, sam_command};
+use local::{REGION, Repository, Workspace, sam_command};
 use tokio::process::Command;
 
 use crate::replay::FUNCTIONS;
@@ -10,76 +10,44 @@ use crate::replay::FUNCTIONS;
 /// Largest zip of a function, in bytes.
 const MAX_ZIP_BYTES: u64 = 3_000_000;
 
-pub(crate) async fn validate(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let mut sam = sam_command(repository, tools, folder);
+pub(crate) async fn validate(workspace: &Workspace) -> Result<()> {
+    let mut sam = sam_command(workspace);
     sam.args(["validate", "--lint", "--region", REGION]);
     sam.env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_EC2_METADATA_DISABLED", "true");
-    processes
-        .run("sam validate", &mut sam, &folder.join("sam-validate.log"))
-        .await
+    workspace.run("sam validate", &mut sam).await
 }
 
 /// Lints the translated template: in SAM's own source cfn-lint misses most mistakes.
-pub(crate) async fn lint_translated(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let translated = translate(repository, tools, processes, folder).await?;
-    let mut lint = Command::new(tools.path("cfn-lint"));
+pub(crate) async fn lint_translated(workspace: &Workspace) -> Result<()> {
+    let translated = translate(workspace).await?;
+    let mut lint = Command::new(workspace.tools.path("cfn-lint"));
     lint.args(["--regions", REGION, "--template"])
         .arg(&translated);
-    processes
-        .run("cfn-lint", &mut lint, &folder.join("cfn-lint.log"))
-        .await
+    workspace.run("cfn-lint", &mut lint).await
 }
 
 /// Translates the template as CloudFormation does; returns the file.
-pub(crate) async fn translate(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<PathBuf> {
-    let translated = folder.join("translated.json");
-    let mut translate = Command::new(tools.path("python"));
+pub(crate) async fn translate(workspace: &Workspace) -> Result<PathBuf> {
+    let translated = workspace.folder.join("translated.json");
+    let mut translate = Command::new(workspace.tools.path("python"));
     translate
-        .arg(repository.path("local/translate_template.py"))
-        .arg(repository.path("template.yaml"))
+        .arg(workspace.repository.path("local/translate_template.py"))
+        .arg(workspace.repository.path("template.yaml"))
         .arg(&translated);
-    processes
-        .run("translate", &mut translate, &folder.join("translate.log"))
-        .await?;
+    workspace.run("translate", &mut translate).await?;
     Ok(translated)
 }
 
 /// Deployments with various parameters, and the deployer's permissions for them, without
 /// deploying.
-pub(crate) async fn deployments(
-    repository: &Repository,
-    tools: &Tools,
-    processes: &Processes,
-    folder: &Path,
-) -> Result<()> {
-    let mut tests = Command::new(tools.path("python"));
+pub(crate) async fn deployments(workspace: &Workspace) -> Result<()> {
+    let mut tests = Command::new(workspace.tools.path("python"));
     tests
         .args(["-m", "unittest", "discover", "--start-directory"])
-        .arg(repository.path("local"));
-    processes
-        .run(
-            "tests of the template",
-            &mut tests,
-            &folder.join("test-template.log"),
-        )
-        .await
+        .arg(workspace.repository.path("local"));
+    workspace.run("tests of the template", &mut tests).await
 }
 
 /// Measures the functions as they are uploaded.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use lake::{Batch, Format, Manifest, Record, Routing, Rules};
 use local::{
-    Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy,
+    Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, SwitchableProxy, Workspace,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -79,13 +79,12 @@ impl Bench {
     pub async fn with_partitions(kind: KafkaKind, partitions: i32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let processes = Processes::default();
-        let ministack = Ministack::of_test(&processes, folder.path())
+        let workspace = Workspace::open(&processes, folder.path())
             .await
-            .expect("ministack");
+            .expect("the tools");
+        let ministack = Ministack::start(&workspace).await.expect("ministack");
         ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
-        let kafka = Kafka::start(kind, &Repository::here(), &processes, folder.path())
-            .await
-            .expect("Kafka");
+        let kafka = Kafka::start(kind, &workspace).await.expect("Kafka");
         kafka
             .create_topic("ticks", partitions)
             .await

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_glue::types::{CrawlerState, CrawlerTargets, DatabaseInput, S3Target, TableInput};
-use local::{Aws, FunctionProcess, Ministack, Processes};
+use local::{Aws, FunctionProcess, Ministack, Processes, Workspace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,9 +25,10 @@ impl Bench {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let processes = Processes::default();
-        let ministack = Ministack::of_test(&processes, folder.path())
+        let workspace = Workspace::open(&processes, folder.path())
             .await
-            .expect("ministack");
+            .expect("the tools");
+        let ministack = Ministack::start(&workspace).await.expect("ministack");
         ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
         let glue = aws_sdk_glue::Client::new(ministack.aws.config());
         let database = DatabaseInput::builder()
