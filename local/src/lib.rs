@@ -7,6 +7,8 @@
 
 mod apache_kafka;
 mod aws;
+mod aws_call;
+pub mod catalog;
 mod crawl_worker;
 mod crawled_table;
 mod deployment;
@@ -29,6 +31,7 @@ mod tools;
 
 pub use apache_kafka::Secured;
 pub use aws::Aws;
+pub use aws_call::CallError;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
 pub use fault_proxy::{Conditions, Fault, FaultProxy};

@@ -1,6 +1,4 @@
-use anyhow::{Context as _, Result};
-use aws_sdk_iam::Client;
-use percent_encoding::percent_decode_str;
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::Aws;
@@ -8,7 +6,7 @@ use crate::imds::assume;
 
 /// The inline policy of a deployed role: what its component may do.
 pub struct Role {
-    iam: Client,
+    aws: Aws,
     name: String,
     policy: String,
     document: Value,
@@ -30,42 +28,20 @@ impl Role {
     /// # Errors
     /// There is no such role, or it has not exactly one.
     pub async fn read(aws: &Aws, name: &str) -> Result<Self> {
-        let iam = Client::new(aws.config());
-        let listed = iam
-            .list_role_policies()
-            .role_name(name)
-            .send()
-            .await
-            .with_context(|| format!("ListRolePolicies {name}"))?;
-        let mut policies = listed
-            .policy_names()
-            .iter()
-            .filter(|policy| *policy != MISJUDGED);
-        let (policy, None) = (
-            policies
-                .next()
-                .with_context(|| format!("role {name} has no policy"))?
-                .clone(),
-            policies.next(),
-        ) else {
-            anyhow::bail!("role {name} has several policies");
+        let role = json!({"RoleName": name});
+        let listed = aws.call("iam", "list_role_policies", &role).await?;
+        let policies = strings(&listed["PolicyNames"]);
+        let policies: Vec<&String> = policies.iter().filter(|name| *name != MISJUDGED).collect();
+        let [policy] = policies[..] else {
+            anyhow::bail!("role {name} has the policies {policies:?}, wanted one");
         };
-        let read = iam
-            .get_role_policy()
-            .role_name(name)
-            .policy_name(&policy)
-            .send()
-            .await
-            .with_context(|| format!("GetRolePolicy {policy}"))?;
-        // The document comes percent-encoded.
-        let text = percent_decode_str(read.policy_document()).decode_utf8()?;
-        let document = serde_json::from_str(&text)
-            .with_context(|| format!("policy {policy} of {name}: {text}"))?;
+        let one = json!({"RoleName": name, "PolicyName": policy});
+        let mut read = aws.call("iam", "get_role_policy", &one).await?;
         Ok(Self {
-            iam,
+            aws: aws.clone(),
             name: name.to_owned(),
-            policy,
-            document,
+            policy: policy.clone(),
+            document: read["PolicyDocument"].take(),
         })
     }
 
@@ -196,15 +172,10 @@ impl Role {
     }
 
     async fn put(&self, policy: &str, document: &Value) -> Result<()> {
-        let put = self
-            .iam
-            .put_role_policy()
-            .role_name(&self.name)
-            .policy_name(policy)
-            .policy_document(document.to_string());
-        put.send()
-            .await
-            .with_context(|| format!("PutRolePolicy {policy} of {}", self.name))?;
+        let put = json!({
+            "RoleName": self.name, "PolicyName": policy, "PolicyDocument": document.to_string(),
+        });
+        self.aws.call("iam", "put_role_policy", &put).await?;
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{Aws, Processes, Repository};
+use crate::aws_call::Caller;
+use crate::{Aws, CallError, Processes, Repository};
 
 /// Oldest Python that the pinned packages run on.
 const PYTHON: (u32, u32) = (3, 11);
@@ -54,8 +55,8 @@ impl Tools {
         self.bin.join(name)
     }
 
-    /// Calls an operation of AWS for which this workspace has no client, such as `ec2
-    /// describe_volumes`; returns its answer.
+    /// Calls an operation of the local AWS for which this workspace has no client, such
+    /// as `ec2 describe_volumes`; returns its answer.
     ///
     /// # Errors
     /// AWS refuses; quotes its answer.
@@ -66,19 +67,23 @@ impl Tools {
         operation: &str,
         parameters: Value,
     ) -> Result<Value> {
-        let script = Repository::here().path("local/aws_call.py");
-        let mut call = Command::new(self.path("python"));
-        call.arg(script)
-            .args([service, operation, &parameters.to_string()])
-            .envs(aws.environment());
-        let output = call.output().await?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "{service} {operation}: {}",
-            said.lines().last().unwrap_or("no answer")
-        );
-        Ok(serde_json::from_slice(&output.stdout)?)
+        Ok(aws.call(service, operation, &parameters).await?)
+    }
+
+    /// Calls an operation of AWS with the credentials, region and endpoint of this
+    /// process's environment, in which `environment` replaces variables.
+    ///
+    /// # Errors
+    /// AWS refuses, or is not reached.
+    pub async fn call(
+        &self,
+        environment: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+        service: &str,
+        operation: &str,
+        parameters: &Value,
+    ) -> Result<Value, CallError> {
+        let mut caller = Caller::start(&self.path("python"), environment)?;
+        caller.call(service, operation, parameters).await
     }
 
     /// Returns a `PATH` on which the tools come first.

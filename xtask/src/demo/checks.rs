@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lake::LakePartition;
-use local::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
+use local::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows, catalog};
 use tokio::time::{Instant, sleep};
 
 use super::PATIENCE;
@@ -78,25 +78,11 @@ pub(crate) async fn all_crawled(
         deployment.output("DatabaseName")?,
         deployment.output("TableName")?,
     );
-    let glue = aws_sdk_glue::Client::new(aws.config());
     let start = Instant::now();
     loop {
-        let mut known = BTreeSet::new();
-        let mut pages = glue
-            .get_partitions()
-            .database_name(database)
-            .table_name(table)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page
-                .with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
-            known.extend(
-                page.partitions()
-                    .iter()
-                    .map(|partition| partition.values().to_vec()),
-            );
-        }
+        let known = catalog::partitions(aws, database, table)
+            .await
+            .with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
         let missing: Vec<String> = wanted
             .difference(&known)
             .map(|values| values.join("/"))

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use fastrand::Rng;
 use futures::{StreamExt as _, TryStreamExt as _};
-use local::{Mail, Ministack, Processes, Repository, Stack, Tools, wait_until};
+use local::{Mail, Ministack, Processes, Repository, Stack, Tools, catalog, wait_until};
 use tokio::time::{Instant, sleep};
 use wording::grouped;
 
@@ -272,15 +272,10 @@ pub(crate) async fn waiting(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<u64>
 }
 
 async fn partitions(stack: &Stack) -> Result<usize> {
-    let glue = aws_sdk_glue::Client::new(stack.ministack.aws.config());
-    let get = glue
-        .get_partitions()
-        .database_name(stack.deployment.output("DatabaseName")?)
-        .table_name(stack.deployment.output("TableName")?);
-    let mut pages = get.into_paginator().send();
-    let mut found = 0;
-    while let Some(page) = pages.next().await {
-        found += page.context("GetPartitions")?.partitions().len();
-    }
-    Ok(found)
+    let (database, table) = (
+        stack.deployment.output("DatabaseName")?,
+        stack.deployment.output("TableName")?,
+    );
+    let found = catalog::partitions(&stack.ministack.aws, database, table).await?;
+    Ok(found.len())
 }

@@ -7,8 +7,9 @@ use jiff::civil::DateTime;
 use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
 use local::{
     Deployment, LakeContents, Ministack, Parameters, Processes, Repository, Rows, Stack,
-    StackOptions, Tools,
+    StackOptions, Tools, catalog,
 };
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::demo::queries::{at, statements};
@@ -292,7 +293,7 @@ async fn put_ticks(format: Format, stack: &Stack) -> Result<usize> {
             .map(|text| text.parse::<jiff::Timestamp>())
             .transpose()?
             .map(|time| time.as_millisecond());
-        let tick = serde_json::json!({"symbol": symbol, "event_time": event_time, "price": price, "volume": volume, "note": "a, \"b\"\tc", "n": [1, 2]});
+        let tick = json!({"symbol": symbol, "event_time": event_time, "price": price, "volume": volume, "note": "a, \"b\"\tc", "n": [1, 2]});
         let value = tick.to_string();
         let letter = batch.push(
             &Record {
@@ -353,45 +354,31 @@ async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
 }
 
 async fn partitions(aws: &local::Aws, deployment: &Deployment) -> Result<usize> {
-    let glue = aws_sdk_glue::Client::new(aws.config());
     let (database, table) = (
         deployment.output("DatabaseName")?,
         deployment.output("TableName")?,
     );
-    let answer = glue
-        .get_partitions()
-        .database_name(database)
-        .table_name(table)
-        .send()
-        .await?;
-    Ok(answer.partitions().len())
+    Ok(catalog::partitions(aws, database, table).await?.len())
 }
 
 /// Compares the columns in the catalog with those that the encodings write.
 async fn expect_columns(stack: &Stack, wanted: BTreeSet<(String, String)>) -> Result<()> {
-    let glue = aws_sdk_glue::Client::new(stack.ministack.aws.config());
-    let (database, table) = (
-        stack.deployment.output("DatabaseName")?,
-        stack.deployment.output("TableName")?,
-    );
-    let answer = glue
-        .get_table()
-        .database_name(database)
-        .name(table)
-        .send()
-        .await
-        .context("GetTable")?;
-    let storage = answer
-        .table()
-        .and_then(|table| table.storage_descriptor())
-        .context("no storage descriptor")?;
-    let column = |column: &aws_sdk_glue::types::Column| {
-        (
-            column.name().to_owned(),
-            column.r#type().unwrap_or_default().to_owned(),
-        )
-    };
-    let got: BTreeSet<(String, String)> = storage.columns().iter().map(column).collect();
+    let table = json!({
+        "DatabaseName": stack.deployment.output("DatabaseName")?,
+        "Name": stack.deployment.output("TableName")?,
+    });
+    let answer = stack
+        .ministack
+        .aws
+        .call("glue", "get_table", &table)
+        .await?;
+    let columns = answer["Table"]["StorageDescriptor"]["Columns"].as_array();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let got: BTreeSet<(String, String)> = columns
+        .into_iter()
+        .flatten()
+        .map(|column| (text(&column["Name"]), text(&column["Type"])))
+        .collect();
     ensure!(
         got == wanted,
         "the table's columns are {got:?}, wanted {wanted:?}"
