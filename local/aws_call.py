@@ -1,5 +1,6 @@
 """Calls operations of AWS: for services whose SDK would take minutes to compile for a call or two.
-Reads a call a line, as JSON. Writes a line for each: the answer, or the code and message of what keeps AWS from one.
+Reads one call from each line, as JSON. Writes one line for each: the answer, or the code and message
+of the error.
 
 usage: aws_call.py
   {"service": "ec2", "operation": "describe_volumes", "parameters": {}}  names as in boto3

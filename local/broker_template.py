@@ -1,7 +1,7 @@
-"""Makes of a built template one that the local AWS takes with brokers of the stack's own: types that it refuses are left out, and what stands for them is given.
+"""Converts a built template with the stack's own brokers, so that the local AWS can deploy it. Leaves out the types that the local AWS refuses, and replaces the references to them.
 
 usage: broker_template.py TEMPLATE GIVEN OUTPUT
-  GIVEN  JSON: for a resource's name what a reference to it gives, for name.attribute an attribute
+  GIVEN  JSON: the value of a reference by the resource's name, the value of an attribute by name.attribute
 """
 
 import json
@@ -20,12 +20,12 @@ refused = {name for name, resource in template["Resources"].items() if resource[
 
 
 def instead(reference):
-    """Returns what is given for a reference. What nothing is given for is behind a condition that does not hold, and has to be something all the same."""
+    """Returns the given value of a reference. A reference without one is behind a condition that does not hold, but still needs a value."""
     return given.get(reference, "none") if reference.split(".")[0] in refused else None
 
 
 def give(value):
-    """Replaces references to what is left out."""
+    """Replaces the references to resources that are left out."""
     if isinstance(value, list):
         return [give(item) for item in value]
     if isinstance(value, str):

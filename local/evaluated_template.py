@@ -4,7 +4,7 @@ import re
 
 
 class EvaluatedTemplate:
-    """`template` is translated. Parameters that are not given have their defaults. References to resources are left as they are."""
+    """`template` is translated. The other parameters have their defaults. References to resources stay."""
 
     def __init__(self, template, stack="ticklake", **given):
         unknown = given.keys() - template["Parameters"].keys()
@@ -16,7 +16,7 @@ class EvaluatedTemplate:
         self.resources = self.existing("Resources")
 
     def existing(self, section):
-        """Returns what of a section no condition leaves out."""
+        """Returns the items of a section that no condition leaves out."""
         items = self.template[section].items()
         return {name: self.value(item) for name, item in items if "Condition" not in item or self.holds({"Condition": item["Condition"]})}
 
@@ -25,7 +25,7 @@ class EvaluatedTemplate:
         return {name: output["Value"] for name, output in self.existing("Outputs").items()}
 
     def refusals(self):
-        """Returns what the rules say against the parameters."""
+        """Returns the descriptions of the rules that refuse the parameters."""
         applying = [rule for rule in self.template["Rules"].values() if self.holds(rule.get("RuleCondition", True))]
         return [a["AssertDescription"] for rule in applying for a in rule["Assertions"] if not self.holds(a["Assert"])]
 
@@ -45,7 +45,7 @@ class EvaluatedTemplate:
         return sorted((name, other) for name, other in named if other in missing)
 
     def holds(self, condition):
-        """Evaluates a condition, also those that only rules know."""
+        """Evaluates a condition, also with the functions that only rules have."""
         if isinstance(condition, bool):
             return condition
         ((function, arguments),) = condition.items()
@@ -63,10 +63,10 @@ class EvaluatedTemplate:
                 return any(self.holds(argument) for argument in arguments)
             case "Fn::Not":
                 return not self.holds(arguments[0])
-        raise ValueError(f"{function} is no condition")
+        raise ValueError(f"{function} is not the function of a condition")
 
     def value(self, value):
-        """Resolves what parameters and conditions say. What AWS::NoValue stands for is left out."""
+        """Resolves parameters and conditions. Leaves out the properties with AWS::NoValue."""
         if isinstance(value, list):
             return [item for item in (self.value(item) for item in value) if item is not None]
         if not isinstance(value, dict):
@@ -110,6 +110,11 @@ class EvaluatedTemplate:
             elif name in variables:
                 text = text.replace(f"${{{name}}}", "".join(f"${{{other}}}" for other in references(value)))
         return text
+
+
+def listed(value):
+    """Returns a list; a policy may have a single value in its place."""
+    return value if isinstance(value, list) else [value]
 
 
 def references(value):

@@ -1,4 +1,4 @@
-"""Deployments that AWS refuses, or that break the next one, seen in the template alone. `cargo xtask test "template"` runs them."""
+"""Finds deployments that AWS would refuse, or that would break the next one, in the template alone. `cargo xtask test "template"` runs this."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from evaluated_template import EvaluatedTemplate, references
+from evaluated_template import EvaluatedTemplate, listed, references
 from translate_template import translate
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -39,22 +39,28 @@ def deployed(**parameters):
     return EvaluatedTemplate(TEMPLATE, **parameters)
 
 
-def actions(role):
-    """Returns what a role's own policies allow."""
-    statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
-    listed = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
-    return {action for actions in listed for action in actions}
+def actions(deployment, role):
+    """Returns what a role's own policies and the stack's policies attached to it allow."""
+    properties = deployment.properties(role)
+    policies = properties["Policies"] + [deployment.properties(policy["Ref"]) for policy in properties.get("ManagedPolicyArns", [])]
+    return allowed(policies)
+
+
+def allowed(policies):
+    """Returns the actions that policies allow."""
+    statements = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+    return {action for statement in statements for action in listed(statement["Action"])}
 
 
 def replacing(kind, before, after):
     """Returns the properties whose change makes CloudFormation replace a resource."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
-    fixed = (path.removeprefix("/properties/") for path in schema["createOnlyProperties"])
+    fixed = (path.removeprefix("/properties/") for path in schema.get("createOnlyProperties", []))
     return {name for name in fixed if before.get(name) != after.get(name)}
 
 
 class Template(unittest.TestCase):
-    def test_nothing_refers_to_what_a_condition_leaves_out(self):
+    def test_no_reference_is_to_a_resource_that_a_condition_leaves_out(self):
         for parameters in DEPLOYMENTS:
             with self.subTest(parameters):
                 self.assertEqual(deployed(**parameters).refusals(), [])
@@ -64,8 +70,22 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed().refusals(), [])
         self.assertEqual(deployed(KafkaSecurity="tls").refusals()[0][:46], "The stack's own Kafka is KafkaSecurity=plainte")
 
+    def test_every_instance_boots_by_the_one_script(self):
+        """EC2 limits user data to 16 KiB, and Fn::Sub would replace `${…}` in the script."""
+        script = TEMPLATE["Mappings"]["Scripts"]["Boot"]["FromLayer"]
+        self.assertNotIn("${", script)
+        templates = deployed(KafkaBrokers="3", Producer="synthetic").of_type("AWS::EC2::LaunchTemplate")
+        self.assertEqual(len(templates), 5)
+        for name, template in templates.items():
+            user_data = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+            self.assertTrue(user_data.startswith("#!/bin/bash\n"), name)
+            self.assertTrue(user_data.endswith(script + "\n"), name)
+            self.assertLess(len(user_data), 16 * 1024, name)
+            for variable in set(re.findall(r"\$([A-Z]+)\b", script)):
+                self.assertRegex(user_data, rf"(?m)^export (.* )?{variable}=", name)
+
     def test_no_deployment_replaces_brokers_for_a_newer_image(self):
-        """The text that EC2 resolves at launch stays what it is; an image that CloudFormation looks up changes."""
+        """A reference that EC2 resolves at launch stays the same text. If CloudFormation looked the image up, the text would change."""
         for name, template in deployed(KafkaBrokers="3").of_type("AWS::EC2::LaunchTemplate").items():
             if name.startswith("Kafka"):
                 self.assertRegex(template["LaunchTemplateData"]["ImageId"], "^resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-")
@@ -73,7 +93,7 @@ class Template(unittest.TestCase):
         self.assertEqual(given["ImageId"], "ami-0123456789abcdef0")
 
     def test_a_failed_first_deployment_leaves_nothing_that_breaks_the_next(self):
-        """Retain holds on the rollback of a creation, too. What all stacks of an account share is none's."""
+        """Retain also applies to the rollback of a creation. Resources that all stacks of an account share belong to none of them."""
         deployment = deployed(KafkaBrokers="3", LakeBucketName="lake")
         for name, resource in deployment.resources.items():
             self.assertNotEqual(resource.get("DeletionPolicy"), "Retain", name)
@@ -83,16 +103,16 @@ class Template(unittest.TestCase):
         self.assertNotIn("/aws-glue/crawlers", groups)
         self.assertEqual([group for group in groups if "ticklake" not in group], [])
 
-    def test_the_crawler_may_make_the_log_group_that_no_stack_has(self):
-        self.assertIn("logs:CreateLogGroup", actions(deployed().properties("CrawlerRole")))
+    def test_the_crawler_may_create_the_log_group_that_no_stack_has(self):
+        self.assertIn("logs:CreateLogGroup", actions(deployed(), "CrawlerRole"))
 
     def test_fewer_consumers_end_instances(self):
-        """A group keeps the instances that it has as long as they are not more than MaxSize, if no capacity is desired."""
+        """Without a desired capacity, a group keeps its instances unless they are more than MaxSize."""
         for consumers in ("3", "1"):
             self.assertEqual(deployed(Consumers=consumers).properties("ConsumerGroup").get("DesiredCapacity"), consumers)
 
     def test_another_number_of_brokers_is_refused_with_a_reason_before_any_broker_is_touched(self):
-        """CloudFormation refuses to replace what has a name of its own, and quotes the name. What refers to it waits for it."""
+        """CloudFormation refuses to replace a resource with a fixed name, and quotes the name. The resources that refer to it wait for it."""
         before, after = deployed(KafkaBrokers="1"), deployed(KafkaBrokers="3")
         groups = [deployment.properties("KafkaSecurityGroup") for deployment in (before, after)]
         self.assertEqual(replacing("AWS::EC2::SecurityGroup", *groups), {"GroupDescription"})
@@ -102,7 +122,7 @@ class Template(unittest.TestCase):
                 self.assertIn("KafkaSecurityGroup", set(references(template)))
 
     def test_crawler_mode_can_be_switched(self):
-        """An update creates what is new before it deletes what is old: two crawlers with one name refuse that."""
+        """An update creates new resources before it deletes old ones. That fails if two crawlers have the same name."""
         typed, inferred = deployed(CrawlerMode="typed"), deployed(CrawlerMode="inferred", CrawlOn="every-file")
         names = [{crawler["Name"] for crawler in deployment.of_type("AWS::Glue::Crawler").values()} for deployment in (typed, inferred)]
         self.assertEqual(names[0] & names[1], set())
@@ -112,8 +132,8 @@ class Template(unittest.TestCase):
             self.assertIn(f"crawler/${{{crawler}}}", str(deployment.properties("StartCrawlerRole")))
 
     def test_no_deployment_forgets_a_parameter(self):
-        """What the command line overrides, the next `sam deploy` takes from samconfig.toml again: it is changed there."""
-        for page in ("README.md", "docs/runbook.md"):
+        """The next `sam deploy` takes a parameter from samconfig.toml again, even if the command line has overridden it. So pages change it there."""
+        for page in ("README.md", "docs/deploy.md", "docs/runbook.md"):
             self.assertNotIn("--parameter-overrides", (ROOT / page).read_text(encoding="utf-8"), page)
 
     def test_image_instance_type_and_architecture_agree(self):
@@ -131,7 +151,7 @@ class Template(unittest.TestCase):
         self.assertIn("another processor than Architecture=x86_64", deployed(ConsumerInstanceType="t4g.small").refusals()[0])
 
     def test_agents_are_compiled_for_the_architecture_that_is_deployed(self):
-        """Not for that of the machine that builds."""
+        """The architecture of the machine that builds must not matter."""
         for line, target in (
             ('parameter_overrides = ["Consumers=3", "Architecture=arm64"]', "aarch64"),
             (r'parameter_overrides = "Consumers=\"3\" Architecture=\"arm64\" Topic=\"ticks\""', "aarch64"),
@@ -148,12 +168,12 @@ class Template(unittest.TestCase):
 
     def test_the_crawler_may_do_what_a_crawl_may_ask_for(self):
         for mode in ("typed", "inferred"):
-            self.assertLessEqual({"glue:GetTables", "glue:UpdateTable"}, actions(deployed(CrawlerMode=mode).properties("CrawlerRole")))
+            self.assertLessEqual({"glue:GetTables", "glue:UpdateTable"}, actions(deployed(CrawlerMode=mode), "CrawlerRole"))
         (inferred,) = deployed(CrawlerMode="inferred").of_type("AWS::Glue::Crawler").values()
         self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
 
     def test_two_zones_suffice_for_all_but_three_brokers(self):
-        """An account may have no more in a region: the third would be an index out of range."""
+        """An account may have only two zones in a region. The index of a third would be out of range."""
         for parameters in ({}, {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"}):
             zones = {subnet["AvailabilityZone"]["Fn::Select"][0] for subnet in deployed(**parameters).of_type("AWS::EC2::Subnet").values()}
             self.assertEqual(zones, {0, 1})
@@ -172,18 +192,17 @@ class Template(unittest.TestCase):
                         self.assertNotEqual(own, second.properties(name)[identifier], name)
 
     def test_the_athena_console_lists_for_an_analyst(self):
-        document = deployed().properties("AnalystPolicy")["PolicyDocument"]
         listed = {"athena:ListWorkGroups", "athena:ListDataCatalogs", "athena:ListDatabases", "athena:ListTableMetadata", "glue:GetDatabases"}
-        self.assertLessEqual(listed, actions({"Policies": [{"PolicyDocument": document}]}))
+        self.assertLessEqual(listed, allowed([deployed().properties("AnalystPolicy")]))
 
-    def test_no_alarm_fires_before_anybody_can_tell_anything(self):
-        """In every first deployment data are missing at first."""
+    def test_no_alarm_fires_before_the_first_data(self):
+        """At the start of a first deployment, data are missing."""
         for name, alarm in deployed(KafkaBrokers="3", ExpectedSubscriptions="1").of_type("AWS::CloudWatch::Alarm").items():
             self.assertNotEqual(alarm["TreatMissingData"], "breaching", name)
             self.assertTrue(alarm.get("AlarmActions") or alarm.get("InsufficientDataActions"), name)
 
     def test_silence_is_seen_of_one_among_several_and_of_all(self):
-        """A minimum does not see who tells nothing, and a count has no data of nobody."""
+        """A minimum does not notice a member that reports nothing, and a count has no data if no member reports."""
         alarms = deployed(Consumers="3", KafkaBrokers="3").of_type("AWS::CloudWatch::Alarm").values()
         for metric in ("ticklake_ready", "disk_used_percent"):
             watching = [alarm for alarm in alarms if alarm["MetricName"] == metric]
@@ -196,7 +215,7 @@ class Template(unittest.TestCase):
         self.assertIn("UnderReplicatedPartitions", watched)
 
     def test_the_cost_table_adds_up(self):
-        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "docs/cost.md").read_text(encoding="utf-8"), re.M)
         *rows, total = [row for row in table if "." in row[2]]
         for column in (1, 2):
             self.assertAlmostEqual(sum(float(row[column]) for row in rows), float(total[column]), places=2)
@@ -214,7 +233,7 @@ class Template(unittest.TestCase):
         self.assertNotEqual(before.properties("KafkaTopic"), after.properties("KafkaTopic"))
 
     def test_the_network_can_be_updated(self):
-        """A WaitConditionHandle takes no updates, nor does one whose metadata name what instances wait for."""
+        """A WaitConditionHandle cannot be updated, not even one with metadata that refer to the resources for which instances wait."""
         for parameters in DEPLOYMENTS:
             deployment = deployed(**parameters)
             self.assertEqual(deployment.of_type("AWS::CloudFormation::WaitConditionHandle"), {})
@@ -225,15 +244,15 @@ class Template(unittest.TestCase):
                 waits = set(references({"DependsOn": deployment.resources[name]["DependsOn"]}))
                 self.assertTrue(waits & {"NetworkReady", "KafkaGroup1", "KafkaGroup2"}, name)
 
-    def test_a_first_deployment_reaches_a_kafka_that_is_there(self):
-        """Its security group has to let in a group that the stack makes, before the agents boot."""
+    def test_a_first_deployment_reaches_an_existing_kafka(self):
+        """Its security group has to let in a group that the stack creates, before the agents boot."""
         deployment = deployed(**MSK)
         ingress = deployment.properties("KafkaIngress")
         self.assertEqual((ingress["GroupId"], ingress["SourceSecurityGroupId"]), ("sg-1", {"Ref": "AgentSecurityGroup"}))
         self.assertIn("KafkaIngress", set(references(deployment.properties("NetworkReady"))))
         self.assertIn("needs VpcId", deployed(**{**MSK, "VpcId": ""}).refusals()[0])
 
-    def test_interface_endpoints_are_made_in_a_vpc_that_is_there(self):
+    def test_interface_endpoints_are_created_in_an_existing_vpc(self):
         deployment = deployed(**MSK, Endpoints="interface")
         self.assertEqual(deployment.of_type("AWS::EC2::VPC"), {})
         endpoints = deployment.of_type("AWS::EC2::VPCEndpoint")
@@ -248,20 +267,38 @@ class Template(unittest.TestCase):
         self.assertEqual(deployed(**MSK).outputs()["AgentSubnetIds"], "subnet-1,subnet-2")
 
     def test_sam_build_reads_the_outputs(self):
-        """It takes an output with the name of a parameter for the parameter's value, and breaks if that is a list."""
-        lists = {name for name, parameter in TEMPLATE["Parameters"].items() if parameter["Type"] == "CommaDelimitedList"}
-        self.assertEqual(lists & TEMPLATE["Outputs"].keys(), set())
+        """`sam build` replaces an output's name by the value of the parameter with that name, and fails with a TypeError if the value is a list."""
+        for name in TEMPLATE["Outputs"].keys() & TEMPLATE["Parameters"].keys():
+            self.assertNotIn("List", TEMPLATE["Parameters"][name]["Type"], f"give output {name} another name: sam build breaks if it is that of a list parameter")
 
     def test_a_stack_with_brokers_can_be_deleted(self):
-        """A hosted zone with records that instances wrote cannot: the stack owns names and addresses."""
+        """A hosted zone cannot be deleted if instances wrote records into it. So the stack owns names and addresses."""
         deployment = deployed(KafkaBrokers="3")
-        self.assertEqual([action for action in actions(deployment.properties("KafkaRole")) if action.startswith("route53:")], [])
+        self.assertEqual([action for action in actions(deployment, "KafkaRole") if action.startswith("route53:")], [])
         names = {record["Name"]: record["ResourceRecords"] for record in deployment.of_type("AWS::Route53::RecordSet").values()}
         for number in (1, 2, 3):
             address = {"Fn::GetAtt": [f"KafkaInterface{number}", "PrimaryPrivateIpAddress"]}
             self.assertEqual(names[f"kafka-{number}.ticklake.internal"], [address])
             self.assertIn(f"KafkaInterface{number}", set(references(deployment.properties(f"Kafka{number}Template"))))
             self.assertIn(f"KafkaName{number}", set(references(deployment.properties("NetworkReady"))))
+
+    def test_every_instance_takes_sessions_and_says_why_a_boot_failed(self):
+        """The roles of instances are the roles that EC2 may assume."""
+        deployment = deployed()
+        roles = [name for name, role in deployment.of_type("AWS::IAM::Role").items() if "ec2.amazonaws.com" in str(role["AssumeRolePolicyDocument"])]
+        self.assertEqual(sorted(roles), ["ConsumerRole", "KafkaRole", "ProducerRole"])
+        for role in roles:
+            needed = {"lambda:GetLayerVersion", "logs:CreateLogGroup", "ssm:UpdateInstanceInformation", "ssmmessages:OpenDataChannel"}
+            self.assertLessEqual(needed, actions(deployment, role), role)
+
+    def test_only_agents_may_read_the_secret_and_reach_msk(self):
+        deployment = deployed(**{**MSK, "KafkaSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:kafka"})
+        for role in ("ConsumerRole", "ProducerRole"):
+            self.assertLessEqual({"secretsmanager:GetSecretValue", "kafka-cluster:Connect", "kafka-cluster:WriteData"}, actions(deployment, role), role)
+        self.assertIn("kafka-cluster:ReadData", actions(deployment, "ConsumerRole"))
+        self.assertNotIn("kafka-cluster:ReadData", actions(deployment, "ProducerRole"))
+        topics = [s["Resource"] for s in deployment.properties("AgentPolicy")["PolicyDocument"]["Statement"] if "kafka-cluster:WriteData" in s["Action"]]
+        self.assertEqual(topics, ["arn:aws:kafka:us-east-1:1:topic/c/1/ticks"])
 
     def test_own_brokers_need_no_way_to_the_internet(self):
         deployment = deployed(Endpoints="interface")

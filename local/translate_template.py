@@ -12,14 +12,14 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """The template names no managed policies, and IAM is not asked for any."""
+    """Keeps the translator from asking IAM for managed policies."""
 
     def load(self):
         return {}
 
 
 def translate(path):
-    """Returns the template as CloudFormation sees it."""
+    """Returns the template as plain CloudFormation."""
     with open(path, encoding="utf-8") as source:
         template = yaml_parse(source.read())
     for resource in template["Resources"].values():
@@ -27,7 +27,7 @@ def translate(path):
         for uri in ("CodeUri", "ContentUri"):
             if uri in resource.get("Properties", {}):
                 resource["Properties"][uri] = "s3://bucket/key"
-    # The translator insists on one.
+    # The translator requires a region.
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     return transform(template, {}, NoManagedPolicies())
 

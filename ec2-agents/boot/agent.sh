@@ -1,11 +1,13 @@
 #!/bin/bash
-# Boots an agent on Amazon Linux 2023. Wants AGENT (tick-consumer or tick-producer) and CONFIG (ssm:<name>) besides what lib.sh wants.
+# Boots an agent on Amazon Linux 2023. Needs AGENT (tick-consumer or tick-producer), CONFIG (ssm:<name>) and the variables of lib.sh.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
 . ./lib.sh
 begin
 
+# The layer was unpacked without its files' modes.
+chmod +x ../bin/*
 packages amazon-cloudwatch-agent logrotate
 install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 "../systemd/$AGENT.service" /etc/systemd/system/
@@ -14,7 +16,7 @@ fill prometheus.yaml /etc/ticklake/prometheus.yaml
 watch "$AGENT.cloudwatch.json"
 systemctl daemon-reload
 systemctl enable --quiet "$AGENT.service"
-# The unit starts again until it gets through: Kafka may come up later than this instance.
+# The unit restarts until it succeeds, as Kafka may start later than this instance.
 systemctl start --no-block "$AGENT.service"
 wait_for "$AGENT.service" "${PATIENCE:-900}"
 say "$AGENT is ready"

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# What every boot does: keep a log, and tell CloudFormation how it ended, and the log group of
-# failed boots why. Wants AWS_REGION, STACK, RESOURCE and LOG_GROUP from the user data.
+# The common part of every boot: keeps a log, reports the result to CloudFormation, and puts the
+# reason of a failure into the log group of failed boots. Needs AWS_REGION, STACK, RESOURCE and
+# LOG_GROUP from the user data.
 
-# Where the instance's own facts are asked for; the SDKs and the CLI know the same variable.
+# The metadata service of the instance. The SDKs and the CLI read the same variable.
 IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
 IMDS=${IMDS%/}
 BOOT_LOG=/var/log/ticklake/boot.log
-# Not the stack's: a rollback takes the stack's own log groups.
+# This log group is not the stack's, as a rollback deletes the stack's own log groups.
 FAILED_BOOTS=/$STACK/failed-boots
 
 say() { echo "$(date --utc +%FT%TZ) $*"; }
@@ -21,15 +22,15 @@ metadata() {
 begin() {
   mkdir -p "$(dirname "$BOOT_LOG")" /etc/ticklake
   exec > >(tee -a "$BOOT_LOG") 2>&1
-  # A failure needs a name to be told by, also that of asking for the instance's own.
+  # The report of a failure needs a name, also if the request for the instance id fails.
   INSTANCE=$(hostname)
   trap 'failed "line $LINENO: $BASH_COMMAND"' ERR
   INSTANCE=$(metadata instance-id)
   say "booting $INSTANCE as $RESOURCE of stack $STACK"
 }
 
-# Puts the end of the boot's log into the log group of failed boots, by the CLI alone: whatever else
-# failed, this should not. Then fails the deployment.
+# Puts the end of the boot's log into the log group of failed boots, then fails the deployment.
+# Uses the CLI alone, so that it works after any other failure.
 failed() {
   trap - ERR
   say "boot failed: $1"
@@ -44,7 +45,7 @@ failed() {
   events=$(tail -n 60 "$BOOT_LOG" | python3 -c '
 import json, sys, time
 print(json.dumps([{"timestamp": int(time.time() * 1000), "message": line.rstrip("\n") or " "} for line in sys.stdin]))')
-  # Most often another boot has made it.
+  # In most cases another boot has created it.
   aws logs create-log-group --log-group-name "$FAILED_BOOTS" || true
   aws logs create-log-stream --log-group-name "$FAILED_BOOTS" --log-stream-name "$INSTANCE" || true
   aws logs put-log-events --log-group-name "$FAILED_BOOTS" --log-stream-name "$INSTANCE" --log-events "$events" > /dev/null || true
@@ -52,15 +53,15 @@ print(json.dumps([{"timestamp": int(time.time() * 1000), "message": line.rstrip(
   exit 1
 }
 
-# Tells CloudFormation how the boot ended: signal true|false. SignalResource takes no reason;
-# cfn-signal's --reason is for wait conditions alone.
+# Reports the result of the boot to CloudFormation: signal true|false. SignalResource takes no
+# reason; cfn-signal's --reason is only for wait conditions.
 signal() {
   local answer attempt
   for attempt in 1 2 3 4 5; do
     if answer=$(/opt/aws/bin/cfn-signal --success "$1" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$AWS_REGION" 2>&1); then
       return
     fi
-    # A group launches instances outside deployments, too.
+    # A group also launches instances outside deployments.
     if [[ $answer == *"cannot be signaled"* ]]; then
       say "no deployment waits for this instance"
       return
@@ -70,7 +71,7 @@ signal() {
   done
 }
 
-# Installs packages; a repository fails for a moment now and then: packages NAME…
+# Installs packages: packages NAME… Tries again, as a repository sometimes fails for a moment.
 packages() {
   local attempt
   for attempt in 1 2 3 4 5; do
@@ -88,7 +89,7 @@ fill() {
   sed -e "s|@LOG_GROUP@|$LOG_GROUP|g; s|@STACK@|$STACK|g; s|@NODE@|${NODE:-}|g" "$1" > "$2"
 }
 
-# Starts the CloudWatch agent, which carries logs and metrics away, with a configuration of the layer.
+# Starts the CloudWatch agent, which sends logs and metrics, with a configuration of the layer.
 watch() {
   fill "$1" /etc/ticklake/cloudwatch.json
   /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/etc/ticklake/cloudwatch.json

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Boots a broker of the stack's own Kafka on Amazon Linux 2023: takes its network interface, whose
-# address has its name, and its volume, then runs as broker and controller. Wants NODE, NODES,
-# STACK_ID, DOMAIN, INTERFACE and VOLUME besides what lib.sh wants.
+# Boots a broker of the stack's own Kafka on Amazon Linux 2023. Attaches its volume and its network
+# interface, to whose address its name points, then runs as broker and controller. Needs NODE,
+# NODES, STACK_ID, DOMAIN, INTERFACE, VOLUME and the variables of lib.sh.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
@@ -14,8 +14,8 @@ install --mode 0644 logrotate.conf /etc/logrotate.d/ticklake
 install --mode 0644 ../systemd/* /etc/systemd/system/
 getent passwd kafka > /dev/null || useradd --system --home-dir "$DATA" --shell /sbin/nologin kafka
 
-# Interface and volume outlive instances. The one before this may still be letting go of them:
-# available ID COMMAND-THAT-PRINTS-THE-STATE…
+# Interface and volume outlive instances. Waits until the instance before this one has released
+# them: available ID COMMAND-THAT-PRINTS-THE-STATE…
 available() {
   local id=$1 state
   shift
@@ -50,12 +50,12 @@ is_set_up() { [[ " $(hostname --all-ip-addresses) " == *" $address "* ]]; }
 if ! is_set_up; then
   available "$INTERFACE" interface Status
   aws ec2 attach-network-interface --network-interface-id "$INTERFACE" --instance-id "$INSTANCE" --device-index 1 > /dev/null
-  # Amazon Linux gives an interface its address, and a route of its own, when it appears.
+  # When an interface appears, Amazon Linux gives it its address and its own route.
   patiently 120 "$INTERFACE has no address yet" is_set_up
 fi
 say "kafka-$NODE.$DOMAIN is $address"
 
-# On Nitro instances the volume is an NVMe device whose serial is its id.
+# On Nitro instances the volume is an NVMe device, and the volume's id is its serial.
 device() {
   local path
   for _ in $(seq 60); do
@@ -75,12 +75,12 @@ if ! mountpoint --quiet "$DATA"; then
   available "$VOLUME" aws ec2 describe-volumes --volume-ids "$VOLUME" --query 'Volumes[0].State'
   aws ec2 attach-volume --volume-id "$VOLUME" --instance-id "$INSTANCE" --device /dev/sdf > /dev/null
   device=$(device) || failed "$VOLUME is attached, and no device appears"
-  # Only a volume without a file system is formatted; one that has data keeps it.
+  # Formats only a volume without a file system, so data are never lost.
   if ! blkid "$device" > /dev/null; then
     mkfs.xfs -q "$device"
     udevadm trigger --settle "$device"
   fi
-  # A unit, so that a reboot mounts it, too: kafka.service wants it.
+  # A unit, which kafka.service requires, so that a reboot also mounts the volume.
   cat > /etc/systemd/system/var-lib-kafka.mount << MOUNT
 [Unit]
 Description=Data of the broker
@@ -105,7 +105,7 @@ for node in $(seq "$NODES"); do
 done
 copies=$NODES
 insync=$((NODES == 1 ? 1 : 2))
-# A quarter of the memory for the heap; the page cache has the rest.
+# The heap gets a quarter of the memory; the rest is for the page cache.
 heap=$(awk '/MemTotal/ { printf "%dm", $2 / 4096 }' /proc/meminfo)
 cat > /etc/ticklake/kafka.properties << PROPERTIES
 process.roles=broker,controller
@@ -121,7 +121,7 @@ min.insync.replicas=$insync
 offsets.topic.replication.factor=$copies
 transaction.state.log.replication.factor=$copies
 transaction.state.log.min.isr=$insync
-# A broker that is behind never leads: what was acknowledged stays.
+# A broker that is behind never leads, so acknowledged records stay.
 unclean.leader.election.enable=false
 PROPERTIES
 cat > /etc/ticklake/kafka.env << ENVIRONMENT
@@ -134,15 +134,22 @@ ENVIRONMENT
 
 kafka() { timeout 120 java -Xmx256m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
 
-# The same cluster id on every broker of the stack, made of the stack's.
+# The cluster id comes from the stack's id, so it is the same on every broker of a new stack. A
+# volume that was made from a snapshot keeps the id of its old cluster.
 cluster=$(printf %s "$STACK_ID" | python3 -c 'import base64, hashlib, sys
 print(base64.urlsafe_b64encode(hashlib.sha256(sys.stdin.buffer.read()).digest()[:16]).decode().rstrip("="))')
-is_new=false
+# Whether the volume is new to this stack. One that was made from a snapshot has data, too. The
+# cluster id shows it for volumes without the file, which earlier versions did not write.
+is_new=true
+if grep --quiet --no-messages --line-regexp --fixed-strings "$STACK_ID" "$DATA/stack" ||
+  grep --quiet --no-messages --line-regexp --fixed-strings "cluster.id=$cluster" "$DATA/log/meta.properties"; then
+  is_new=false
+fi
 if [[ ! -e $DATA/log/meta.properties ]]; then
-  is_new=true
   kafka kafka.tools.StorageTool format --cluster-id "$cluster" --config /etc/ticklake/kafka.properties
   chown -R kafka:kafka "$DATA"
 fi
+echo "$STACK_ID" > "$DATA/stack"
 
 watch kafka.cloudwatch.json
 systemctl daemon-reload
@@ -165,8 +172,7 @@ if [[ $NODES -gt 1 ]]; then
   systemctl enable --quiet --now ticklake-replication.timer
 fi
 
-# A broker that comes back is waited for until it has caught up, so that an update takes the next
-# one only then.
+# Waits until a restarted broker has caught up. An update replaces the next one only after that.
 if [[ $is_new == false ]]; then
   caught_up() {
     local behind

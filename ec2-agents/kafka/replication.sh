@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tells CloudWatch how many partitions have fewer copies in step than they should have. Wants kafka.env.
+# Reports the number of under-replicated partitions to CloudWatch. Needs kafka.env.
 set -euo pipefail
 behind=$(timeout 60 java -Xmx128m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' org.apache.kafka.tools.TopicCommand \
   --bootstrap-server "$BOOTSTRAP" --describe --under-replicated-partitions)

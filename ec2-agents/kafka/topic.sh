@@ -1,6 +1,6 @@
 #!/bin/bash
-# Gives the topic of ticks what the stack's parameter says, and creates it if it does not exist yet;
-# its timer looks for another parameter every few minutes. Wants kafka.env.
+# Gives the topic of ticks the settings of the stack's parameter. Creates the topic if it does not
+# exist yet. A timer starts this every few minutes, to apply a changed parameter. Needs kafka.env.
 set -euo pipefail
 wanted=$(aws ssm get-parameter --region "$AWS_REGION" --name "/$STACK/kafka-topic" --query Parameter.Value --output text)
 applied=$STATE_DIRECTORY/applied

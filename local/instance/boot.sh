@@ -1,16 +1,16 @@
 #!/bin/bash
-# Boots a copy of a root file system with systemd, in namespaces of its own; runs until it is killed. Needs root.
+# Boots a copy of a root file system with systemd, in its own namespaces, and runs until it is killed. Needs root.
 #
 # usage: boot.sh IMAGE FOLDER
 #   IMAGE   the root file system (never written to)
-#   FOLDER  has `upper`, what the instance adds to the image; its console goes to standard output
+#   FOLDER  has `upper`, the instance's additions to the image; its console goes to standard output
 # NETWORK names a network namespace to boot in; without it the instance shares this machine's network. VOLUME is a block device
-# that it has as /dev/nvme1n1, in /dev/disk by the id of its file system alone: whoever attaches it names it there by its own.
+# for its /dev/nvme1n1. /dev/disk has it only by the id of its file system; the program that attaches it adds the name by the volume's id.
 set -euo pipefail
 image=$1 folder=$2
 mkdir -p "$folder/work" "$folder/root"
 
-# The instance's processes are a control group of their own. Those of instances that ended are left behind, and go here after a while; those of others that run are busy.
+# The instance's processes get their own control group. Instances leave theirs behind when they end, so this removes old ones. Groups of running instances are busy and stay.
 mounts=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 find "$mounts" -mindepth 1 -depth -type d -path "$mounts/ticklake-*" -mmin +10 -exec rmdir {} + 2> /dev/null || true
 group=$(mktemp --directory "$mounts/ticklake-XXXXXX")
@@ -52,6 +52,6 @@ inside() {
     container=ticklake exec /lib/systemd/systemd' "$root"
 }
 export -f inside
-# Whoever kills this kills all of it: its first process is the namespace's.
+# Killing this process kills the whole instance, as --kill-child ends the namespace's first process.
 in_network=(${NETWORK:+nsenter "--net=/run/netns/$NETWORK"})
 exec "${in_network[@]}" unshare --mount --pid --uts --ipc --fork --kill-child --propagation private bash -c 'inside "$@"' boot "$image" "$folder" "$group"

@@ -13,8 +13,8 @@ use crate::processes::wait_until;
 use crate::tools::kafka_jars;
 use crate::{ProcessId, Processes, Repository};
 
-/// Apache Kafka in KRaft mode: brokers that are controllers too, each a process of its
-/// own on 127.0.0.1.
+/// Apache Kafka in KRaft mode on 127.0.0.1. Each broker is a process of its own and also
+/// a controller.
 pub(crate) struct ApacheKafka {
     processes: Processes,
     jars: String,
@@ -37,23 +37,24 @@ struct Ports {
     scram: u16,
 }
 
-/// How a secured broker is reached.
+/// The access to a secured broker.
 #[derive(Debug, Clone)]
 pub struct Secured {
-    /// Bootstrap server that speaks TLS.
+    /// Bootstrap server with TLS.
     pub tls: String,
-    /// Bootstrap server that speaks TLS and SASL/SCRAM-SHA-512.
+    /// Bootstrap server with TLS and SASL/SCRAM-SHA-512.
     pub scram: String,
-    /// PEM file with its certificate, which it signed itself.
+    /// PEM file with its self-signed certificate.
     pub ca_file: PathBuf,
-    /// Who may come in by SCRAM.
+    /// User for SCRAM.
     pub user: &'static str,
-    /// The password.
+    /// The user's password.
     pub password: &'static str,
 }
 
-/// User and password of secured brokers, and the password of their key store.
-const LOGIN: (&str, &str) = ("ticklake", "open-sesame");
+const SCRAM_USER: &str = "ticklake";
+/// Password of the user and of the key store.
+const PASSWORD: &str = "open-sesame";
 
 impl ApacheKafka {
     /// Starts a cluster of `count` brokers and waits until it answers.
@@ -114,14 +115,15 @@ impl ApacheKafka {
         Ok(this)
     }
 
-    /// Returns how it is reached securely, where it is.
+    /// Returns the access to the first broker, if the cluster is secured.
     pub(crate) fn secured(&self) -> Option<&Secured> {
         self.secured.as_ref()
     }
 
-    /// Makes a key and a certificate that signs itself.
+    /// Creates a key and a self-signed certificate.
     async fn secure(&self, ports: Ports) -> Result<Secured> {
-        let (store, ca_file) = (self.folder.join("kafka.p12"), self.folder.join("kafka.pem"));
+        let store = self.folder.join("kafka.p12");
+        let ca_file = self.folder.join("kafka.pem");
         let keytool = |arguments: &[&str]| {
             let mut keytool = Command::new("keytool");
             keytool
@@ -132,7 +134,7 @@ impl ApacheKafka {
                     "-storetype",
                     "PKCS12",
                     "-storepass",
-                    LOGIN.1,
+                    PASSWORD,
                     "-keystore",
                 ])
                 .arg(&store);
@@ -159,8 +161,8 @@ impl ApacheKafka {
             tls: at(ports.tls),
             scram: at(ports.scram),
             ca_file,
-            user: LOGIN.0,
-            password: LOGIN.1,
+            user: SCRAM_USER,
+            password: PASSWORD,
         })
     }
 
@@ -199,7 +201,7 @@ impl ApacheKafka {
         Ok(())
     }
 
-    /// Waits until every broker is there.
+    /// Waits until every broker is present.
     pub(crate) async fn wait(&self) -> Result<()> {
         let bootstrap = self.bootstrap();
         wait_until("Apache Kafka", Duration::from_secs(90), || async {
@@ -210,13 +212,13 @@ impl ApacheKafka {
                 .set("bootstrap.servers", &bootstrap)
                 .set("log_level", "0")
                 .create()?;
-            let there = tokio::task::spawn_blocking(move || {
+            let present = tokio::task::spawn_blocking(move || {
                 admin
                     .inner()
                     .fetch_metadata(None, Duration::from_millis(500))
                     .map_or(0, |metadata| metadata.brokers().len())
             });
-            Ok(there.await? == self.count())
+            Ok(present.await? == self.count())
         })
         .await
     }
@@ -262,17 +264,24 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
     if secured.is_some() {
         listeners = format!("{listeners},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{scram}");
         more = vec![
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL".to_owned(),
-            format!("ssl.keystore.location={}", folder.join("kafka.p12").display()),
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
+             SSL:SSL,SASL_SSL:SASL_SSL"
+                .to_owned(),
+            format!(
+                "ssl.keystore.location={}",
+                folder.join("kafka.p12").display()
+            ),
             "ssl.keystore.type=PKCS12".to_owned(),
-            format!("ssl.keystore.password={}", LOGIN.1),
+            format!("ssl.keystore.password={PASSWORD}"),
             "sasl.enabled.mechanisms=SCRAM-SHA-512,OAUTHBEARER".to_owned(),
-            // Takes JSON web tokens that nobody signed, and refuses those of MSK: that
-            // one reached it is what can be seen.
-            "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+            // Accepts unsigned JSON web tokens and refuses MSK's tokens. Its refusal
+            // shows that a token of MSK has reached it.
+            "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=\
+             org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
              unsecuredLoginStringClaim_sub=\"broker\";"
                 .to_owned(),
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;"
                 .to_owned(),
         ];
     }
@@ -302,14 +311,14 @@ fn settings(index: usize, ports: &[Ports], folder: &Path, secured: Option<&Secur
         "transaction.state.log.num.partitions=1".to_owned(),
         "broker.session.timeout.ms=6000".to_owned(),
         "group.initial.rebalance.delay.ms=0".to_owned(),
-        // A member that is killed is missed for so long.
+        // Time until the group notices a killed member.
         "group.min.session.timeout.ms=6000".to_owned(),
         "group.consumer.min.session.timeout.ms=7000".to_owned(),
         "group.consumer.session.timeout.ms=7000".to_owned(),
-        // Also how long librdkafka waits for a heartbeat's answer.
+        // librdkafka also waits this long for a heartbeat's answer.
         "group.consumer.min.heartbeat.interval.ms=3000".to_owned(),
         "group.consumer.heartbeat.interval.ms=3000".to_owned(),
-        // What retention removes is removed while a test looks.
+        // Short, so that retention works during a test.
         "log.retention.check.interval.ms=500".to_owned(),
         "log.initial.task.delay.ms=500".to_owned(),
         "auto.create.topics.enable=false".to_owned(),

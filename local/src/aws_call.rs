@@ -22,6 +22,23 @@ pub struct CallError {
     pub message: String,
 }
 
+impl CallError {
+    /// Returns the error of a call of an operation.
+    pub fn new(
+        service: &str,
+        operation: &str,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}
+
 impl std::fmt::Display for CallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -70,11 +87,14 @@ impl Caller {
             // An interrupted command leaves no call behind.
             .kill_on_drop(true)
             .spawn();
-        let failed = |problem: String| CallError {
-            service: python.display().to_string(),
-            operation: script.display().to_string(),
-            code: "cannot start".to_owned(),
-            message: problem,
+        let failed = |problem: String| {
+            let (python, script) = (python.display(), script.display());
+            CallError::new(
+                &python.to_string(),
+                &script.to_string(),
+                "cannot start",
+                problem,
+            )
         };
         let mut child = started.map_err(|error| failed(error.to_string()))?;
         let (Some(calls), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
@@ -101,12 +121,7 @@ impl Caller {
             Ok(Outcome::Error { code, message }) => (code, message),
             Err(error) => ("no answer from python".to_owned(), error.to_string()),
         };
-        Err(CallError {
-            service: service.to_owned(),
-            operation: operation.to_owned(),
-            code,
-            message,
-        })
+        Err(CallError::new(service, operation, code, message))
     }
 
     async fn exchange(

@@ -14,14 +14,14 @@ use crate::catalog;
 use crate::crawled_table::CrawledTable;
 use crate::lake_contents::list;
 
-/// Time between two looks at the crawler's state.
-const LOOK: Duration = Duration::from_millis(250);
-/// Most partitions that one BatchCreatePartition takes.
-const PER_CALL: usize = 100;
+/// Time between two polls of the crawler's state.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Glue's limit of partitions in one BatchCreatePartition.
+const MAX_PARTITIONS_PER_CALL: usize = 100;
 
-/// Does what a Glue crawler does while ministack says that one is running: adds the
-/// partitions below a catalog target's table, or makes table, columns and partitions from
-/// the objects below an S3 target.
+/// Does the work of a Glue crawler while ministack reports it as running. For a catalog
+/// target it adds the partitions below the table; for an S3 target it creates table,
+/// columns and partitions from the objects below it.
 pub struct CrawlWorker {
     crawls: Arc<AtomicU64>,
     worker: JoinHandle<()>,
@@ -39,7 +39,7 @@ impl CrawlWorker {
         Self { crawls, worker }
     }
 
-    /// Returns how many crawls have begun.
+    /// Returns the number of crawls that have begun.
     pub fn crawls(&self) -> u64 {
         self.crawls.load(Ordering::Relaxed)
     }
@@ -67,7 +67,7 @@ async fn watch(crawl: Crawl, crawler: String, crawls: Arc<AtomicU64>) {
                 "crawl failed, trying again"
             ),
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -77,8 +77,8 @@ struct Crawl {
 }
 
 impl Crawl {
-    /// Crawls while the crawler is running, over and over: what comes late in a crawl is
-    /// found by it, as by a real one that takes a minute.
+    /// Crawls again and again while the crawler is running, so that it also finds objects
+    /// that come late in a crawl. A real one takes a minute.
     async fn step(&self, crawler: &str) -> Result<bool> {
         let crawler = catalog::crawler(&self.aws, crawler).await?;
         let is_running = catalog::is_running(&crawler);
@@ -107,8 +107,8 @@ impl Crawl {
         Ok(())
     }
 
-    /// Adds the partitions whose folders lie below the table's location and which the
-    /// table does not have.
+    /// Adds the partitions whose folders are below the table's location, unless the table
+    /// already has them.
     async fn add_partitions(&self, table: &Value) -> Result<()> {
         let text = |field: &str| table[field].as_str().context("a table without a name");
         let (database, name) = (text("DatabaseName")?, text("Name")?);
@@ -128,7 +128,7 @@ impl Crawl {
             .filter(|(values, _)| !known.contains(values))
             .map(|(values, folder)| partition_input(storage, &values, &folder))
             .collect();
-        for chunk in new.chunks(PER_CALL) {
+        for chunk in new.chunks(MAX_PARTITIONS_PER_CALL) {
             let create = json!({
                 "DatabaseName": database, "TableName": name, "PartitionInputList": chunk,
             });
@@ -156,7 +156,7 @@ fn partition_of(key: &str, keys: &[&str]) -> Option<(Vec<String>, String)> {
         values.push(folder.strip_prefix(key)?.strip_prefix('=')?.to_owned());
         rest = below;
     }
-    // Athena skips names that begin with an underscore or a dot, and an empty one is a
+    // Athena skips names that begin with an underscore or a dot. An empty name is a
     // folder marker.
     let hidden = rest.is_empty() || rest.split('/').any(|part| part.starts_with(['_', '.']));
     (!hidden).then(|| (values, key[..key.len() - rest.len()].to_owned()))

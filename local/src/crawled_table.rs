@@ -11,12 +11,12 @@ use crate::Aws;
 use crate::aws_call::items;
 use crate::lake_contents::list;
 
-/// Objects looked into; the newest, as their columns are what the table should have.
-const SAMPLE: usize = 5;
-/// Rows of a text object whose values decide a column's type.
-const ROWS: usize = 100;
+/// Number of objects that are read: the newest, as the table should have their columns.
+const SAMPLED_OBJECTS: usize = 5;
+/// Number of rows of a text object whose values decide a column's type.
+const SAMPLED_ROWS: usize = 100;
 
-/// A table as a Glue crawler infers it from the objects below an S3 target.
+/// The table that a Glue crawler infers from the objects below an S3 target.
 pub(crate) struct CrawledTable {
     name: String,
     location: String,
@@ -27,8 +27,8 @@ pub(crate) struct CrawledTable {
 }
 
 impl CrawledTable {
-    /// Looks into the objects below `prefix`, which names the table. Returns `None` while
-    /// there are none.
+    /// Reads the objects below `prefix`, which names the table. Returns `None` if there
+    /// are none yet.
     pub(crate) async fn infer(
         s3: &aws_sdk_s3::Client,
         bucket: &str,
@@ -62,7 +62,7 @@ impl CrawledTable {
             partition_keys,
             delimiter: None,
         };
-        for key in keys.iter().rev().take(SAMPLE) {
+        for key in keys.iter().rev().take(SAMPLED_OBJECTS) {
             let object = s3
                 .get_object()
                 .bucket(bucket)
@@ -96,7 +96,7 @@ impl CrawledTable {
         flate2::read::MultiGzDecoder::new(bytes.as_ref()).read_to_string(&mut text)?;
         if text.starts_with('{') {
             self.classification = "json";
-            for line in text.lines().take(ROWS) {
+            for line in text.lines().take(SAMPLED_ROWS) {
                 let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
                 row.iter()
                     .for_each(|(name, value)| self.merge(name, json_type(value)));
@@ -106,13 +106,13 @@ impl CrawledTable {
         self.classification = "csv";
         let mut lines = text.lines();
         let header = lines.next().context("an empty object")?;
-        // The delimiters that Glue's CSV classifier knows.
+        // The delimiters of Glue's CSV classifier.
         let delimiter = [',', '|', '\t', ';', '\u{1}']
             .into_iter()
             .max_by_key(|delimiter| header.matches(*delimiter).count())
             .unwrap_or(',');
         self.delimiter = Some(delimiter);
-        for line in lines.take(ROWS) {
+        for line in lines.take(SAMPLED_ROWS) {
             header
                 .split(delimiter)
                 .zip(line.split(delimiter))
@@ -121,8 +121,8 @@ impl CrawledTable {
         Ok(())
     }
 
-    /// Adds a column, or widens the one that is there; an empty type says nothing but
-    /// that the column exists.
+    /// Adds a column or widens an existing one. An empty type means only that the column
+    /// exists.
     fn merge(&mut self, name: &str, kind: &str) {
         match self.columns.iter_mut().find(|(known, _)| known == name) {
             None => self.columns.push((name.to_owned(), kind.to_owned())),

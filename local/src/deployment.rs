@@ -7,12 +7,12 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::aws_call::items;
-use crate::{Aws, Processes, Repository, Tools, without_cargo_variables};
+use crate::{Aws, Ministack, Processes, Repository, Tools, without_cargo_variables};
 
 /// Name of the local stack.
 const STACK: &str = "ticklake";
 
-/// What the local AWS takes no other way (docs/local-stack.md).
+/// Parameters without which the local AWS cannot deploy (docs/local-stack.md).
 pub const LOCAL_PARAMETERS: [&str; 3] = [
     "RequireTls=false",
     "NamedQueries=false",
@@ -26,7 +26,7 @@ pub struct Parameters {
     pub format: Format,
     /// `typed` or `inferred`.
     pub crawler_mode: String,
-    /// Who gets the mails; may be empty.
+    /// Address for the mails; may be empty.
     pub subscriber: String,
     /// Kafka's bootstrap brokers.
     pub kafka: String,
@@ -34,12 +34,12 @@ pub struct Parameters {
     pub more: Vec<String>,
 }
 
-/// What `sam build` is to make.
+/// The parts that `sam build` builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Build {
-    /// The functions; agents are run as cargo builds them for this machine.
+    /// The functions. Agents run from cargo's build for this machine.
     Functions,
-    /// The layers of agents and Kafka, too, as an operator deploys them.
+    /// Also the layers of agents and Kafka, as an operator deploys them.
     All,
 }
 
@@ -55,7 +55,7 @@ impl Deployment {
     /// Builds with `sam build`.
     ///
     /// # Errors
-    /// The build fails; quotes its log.
+    /// The build fails; the error quotes its log.
     pub async fn build(
         what: Build,
         repository: &Repository,
@@ -64,7 +64,7 @@ impl Deployment {
         folder: &Path,
     ) -> Result<()> {
         let mut build = sam_command(repository, tools, folder);
-        // What is installed builds; nothing fetches a toolchain.
+        // The installed toolchain builds; none is fetched.
         build
             .arg("build")
             .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
@@ -76,15 +76,15 @@ impl Deployment {
             .await
     }
 
-    /// Deploys what [`Deployment::build`] has made with `sam deploy`.
+    /// Deploys the result of [`Deployment::build`] with `sam deploy`.
     ///
     /// # Errors
-    /// The deployment fails; quotes its log.
+    /// The deployment fails; the error quotes its log.
     pub async fn deploy(
         repository: &Repository,
         tools: &Tools,
         processes: &Processes,
-        aws: &Aws,
+        ministack: &Ministack,
         folder: &Path,
         parameters: &Parameters,
     ) -> Result<Self> {
@@ -97,7 +97,7 @@ impl Deployment {
                 "--no-progressbar",
                 "--parameter-overrides",
             ])
-            .envs(aws.environment());
+            .envs(ministack.deployer.environment());
         deploy
             .arg(format!("LakeFormat={}", parameters.format.name()))
             .arg(format!("CrawlerMode={}", parameters.crawler_mode));
@@ -118,10 +118,10 @@ impl Deployment {
         processes
             .run("sam deploy", &mut deploy, &folder.join("sam-deploy.log"))
             .await?;
-        Self::find(aws).await
+        Self::find(&ministack.aws).await
     }
 
-    /// Returns the deployment that is there.
+    /// Returns the existing deployment.
     ///
     /// # Errors
     /// There is none, or it is not complete.
@@ -163,7 +163,7 @@ impl Deployment {
     }
 }
 
-/// Returns a `sam` that runs in the work tree, reads nobody's own AWS configuration, and
+/// Returns a `sam` that runs in the work tree, ignores the user's AWS configuration, and
 /// keeps its state in a folder.
 pub fn sam_command(repository: &Repository, tools: &Tools, folder: &Path) -> Command {
     let mut sam = Command::new(tools.path("sam"));

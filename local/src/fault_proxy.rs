@@ -15,41 +15,41 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What the proxy may do to a request.
+/// A fault that the proxy injects into a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// It is answered with 500 and never arrives.
+    /// The answer is 500, and the request never arrives.
     InternalError,
-    /// It is answered with 503 SlowDown and never arrives.
+    /// The answer is 503 SlowDown, and the request never arrives.
     SlowDown,
-    /// It arrives late, and so does its answer.
+    /// The request arrives late, and so does its answer.
     Slow,
-    /// It arrives, and the connection breaks before the answer.
+    /// The request arrives, and the connection breaks before the answer.
     LostAnswer,
-    /// It is answered with 500, and arrives some seconds later: after its sender may have
-    /// died.
+    /// The answer is 500, and the request arrives some seconds later. Its sender may have
+    /// died by then.
     LateArrival,
-    /// A conditional PUT is answered with 409, and never arrives.
+    /// The answer to a conditional PUT is 409, and the request never arrives.
     Conflict,
-    /// It never arrives and is never answered, while the connection stays. Never drawn:
-    /// no run would end.
+    /// The request never arrives and never gets an answer, while the connection stays
+    /// open. Never drawn, as no run would end.
     NoAnswer,
 }
 
-/// Which PUTs keep their `If-None-Match`.
+/// The PUTs that keep their `If-None-Match`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
     /// All of them.
     Kept,
-    /// None: a store that ignores conditions.
+    /// None, like a store that ignores conditions.
     Dropped,
-    /// Only the probe that a consumer begins with: it starts, and then works without
-    /// conditions.
+    /// Only a consumer's probe at its start, so that the consumer starts and then works
+    /// without conditions.
     KeptForProbes,
 }
 
-/// A proxy in front of S3 or another service of AWS that does to requests what networks
-/// and overloaded services do, and counts them. Which, it draws from a seed.
+/// A proxy in front of S3 or another service of AWS. It injects the faults of networks
+/// and overloaded services, drawn from a seed, and counts them.
 pub struct FaultProxy {
     port: u16,
     world: Arc<World>,
@@ -60,23 +60,23 @@ struct World {
     target: String,
     client: Client<HttpConnector, Full<Bytes>>,
     dice: Mutex<Dice>,
-    /// Requests that are still to arrive.
+    /// Number of requests that have not arrived yet.
     late: AtomicU64,
     conditions: Conditions,
 }
 
 struct Dice {
     rng: Rng,
-    /// Percent of requests that meet a fault.
+    /// Percentage of requests with a fault.
     rate: u8,
-    /// Every request may be held up for so many milliseconds: what lies between two of
-    /// them grows wide enough to be hit.
+    /// Maximum delay of each request, in milliseconds. It widens the gap between two
+    /// requests, so that an event can fall into it.
     latency: u64,
-    /// Every PUT with this in its path meets this fault.
+    /// Every PUT with this text in its path gets this fault.
     certain: Option<(&'static str, Fault)>,
     thrown: BTreeMap<Fault, u64>,
-    /// Requests by their `X-Amz-Target`, which names the operation of services that speak
-    /// JSON.
+    /// Number of requests by their `X-Amz-Target`, which names the operation of a service
+    /// with a JSON protocol.
     targets: BTreeMap<String, u64>,
 }
 
@@ -119,28 +119,28 @@ impl FaultProxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sets how many percent of the requests meet a fault.
+    /// Sets the percentage of requests with a fault.
     pub fn set_rate(&self, percent: u8) {
         self.world.dice().rate = percent;
     }
 
-    /// Sets for how many milliseconds a request may be held up, fault or not.
+    /// Sets the maximum delay of a request in milliseconds, with or without a fault.
     pub fn set_latency(&self, milliseconds: u64) {
         self.world.dice().latency = milliseconds;
     }
 
-    /// Lets every PUT with this in its path meet a fault, or none any more.
+    /// Injects a fault into every PUT with this text in its path. `None` ends it.
     pub fn set_certain(&self, certain: Option<(&'static str, Fault)>) {
         self.world.dice().certain = certain;
     }
 
-    /// Returns how often each fault was injected.
+    /// Returns the count of each injected fault.
     pub fn thrown(&self) -> BTreeMap<Fault, u64> {
         self.world.dice().thrown.clone()
     }
 
-    /// Returns how often an operation of a service that speaks JSON was called,
-    /// `AWSGlue.StartCrawler`.
+    /// Returns the number of calls of an operation, such as `AWSGlue.StartCrawler`, of a
+    /// service with a JSON protocol.
     pub fn calls(&self, target: &str) -> u64 {
         self.world
             .dice()
@@ -150,7 +150,7 @@ impl FaultProxy {
             .unwrap_or_default()
     }
 
-    /// Returns how many requests are still to arrive.
+    /// Returns the number of requests that have not arrived yet.
     pub fn late(&self) -> u64 {
         self.world.late.load(Ordering::SeqCst)
     }
@@ -167,7 +167,7 @@ async fn accept(listener: TcpListener, world: Arc<World>) {
         let world = Arc::clone(&world);
         tokio::spawn(async move {
             let service = service_fn(|request| world.clone().serve(request));
-            // A connection that breaks is what this is for.
+            // Broken connections are the purpose of this proxy.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -182,11 +182,11 @@ impl World {
 
     fn latency(&self) -> Duration {
         let mut dice = self.dice();
-        let most = dice.latency;
-        Duration::from_millis(dice.rng.u64(0..=most))
+        let max_millis = dice.latency;
+        Duration::from_millis(dice.rng.u64(0..=max_millis))
     }
 
-    /// Draws a fault, and for how long it lasts where it lasts.
+    /// Draws a fault and its duration, which only some faults use.
     fn draw(&self, method: &Method, path: &str) -> Option<(Fault, Duration)> {
         let mut dice = self.dice();
         let certain = dice
@@ -195,7 +195,7 @@ impl World {
         if certain.is_none() && dice.rng.u8(0..100) >= dice.rate {
             return None;
         }
-        // More is to be learned from PUTs.
+        // PUTs get more kinds of faults, as they show more.
         let choice: &[Fault] = match *method {
             Method::PUT => &[
                 Fault::InternalError,
@@ -241,7 +241,8 @@ impl World {
         {
             *self.dice().targets.entry(target.to_owned()).or_default() += 1;
         }
-        let (fault, latency) = (self.draw(&parts.method, parts.uri.path()), self.latency());
+        let fault = self.draw(&parts.method, parts.uri.path());
+        let latency = self.latency();
         tokio::time::sleep(latency).await;
         let request = Request::from_parts(parts, Full::new(body));
         match fault {
@@ -266,7 +267,7 @@ impl World {
                 self.late.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
-                    // Nobody waits for its answer any more.
+                    // Its sender does not wait for the answer any more.
                     let _ = self.forward(request).await;
                     self.late.fetch_sub(1, Ordering::SeqCst);
                 });

@@ -19,8 +19,8 @@ use crate::Aws;
 const TOKEN: &str = "token";
 const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 
-/// The instance metadata service of one instance, version 2: who it is, and its role's
-/// credentials. ministack's own gives credentials that its enforcement refuses.
+/// The instance metadata service of one instance, version 2: its identity and its role's
+/// credentials. ministack's own service gives credentials that ministack then refuses.
 pub struct Imds {
     url: String,
     acceptor: JoinHandle<()>,
@@ -52,7 +52,7 @@ impl Imds {
         })
     }
 
-    /// Returns its URL, for `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+    /// Returns the service's URL, for `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -117,17 +117,20 @@ async fn answer(request: Request<Incoming>, facts: Arc<Facts>) -> Result<Respons
                 .expiry()
                 .unwrap_or_else(|| SystemTime::now() + Duration::from_secs(3_600));
             let document = json!({
-                "Code": "Success", "Type": "AWS-HMAC",
+                "Code": "Success",
+                "Type": "AWS-HMAC",
                 "LastUpdated": DateTime::from(SystemTime::now()).fmt(DateTimeFormat::DateTime)?,
-                "AccessKeyId": credentials.access_key_id(), "SecretAccessKey": credentials.secret_access_key(),
-                "Token": credentials.session_token(), "Expiration": DateTime::from(expires).fmt(DateTimeFormat::DateTime)?,
+                "AccessKeyId": credentials.access_key_id(),
+                "SecretAccessKey": credentials.secret_access_key(),
+                "Token": credentials.session_token(),
+                "Expiration": DateTime::from(expires).fmt(DateTimeFormat::DateTime)?,
             });
             (StatusCode::OK, document.to_string())
         }
         _ => (StatusCode::NOT_FOUND, String::new()),
     };
     let mut response = Response::builder().status(status);
-    // The SDKs insist on it.
+    // The SDKs require this header.
     if request.method() == Method::PUT {
         response = response.header("x-aws-ec2-metadata-token-ttl-seconds", "21600");
     }

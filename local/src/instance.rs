@@ -8,53 +8,55 @@ use tokio::process::Command;
 
 use crate::{ProcessId, Processes, Repository};
 
-/// Debian release of the image: its AWS CLI knows `AWS_ENDPOINT_URL`, as Amazon Linux's
-/// does.
-const RELEASE: &str = "trixie";
-/// What Amazon Linux 2023 has from the start, and what a boot installs there: systemd,
-/// curl, Python, the AWS CLI (and what it needs), Java, XFS.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
+/// Debian release of the image. Its AWS CLI supports `AWS_ENDPOINT_URL`, like Amazon
+/// Linux's.
+const DEBIAN_RELEASE: &str = "trixie";
+/// The packages that Amazon Linux 2023 has from the start or that a boot installs there:
+/// systemd, curl, Python, the AWS CLI with its dependencies, Java, XFS.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,python3,procps,awscli,\
+    python3-cffi-backend,openjdk-21-jre-headless,xfsprogs";
 
-/// A root file system like that of an EC2 instance with Amazon Linux, made by
-/// debootstrap: what user data runs on.
+/// A root file system like that of an EC2 instance with Amazon Linux, on which user data
+/// runs. debootstrap creates it.
 pub struct InstanceImage {
     root: PathBuf,
     script: PathBuf,
     additions: PathBuf,
 }
 
-/// An instance that boots or has booted: systemd in namespaces of its own.
+/// An instance that boots or has booted: systemd in its own namespaces.
 pub struct Instance {
     processes: Processes,
     process: ProcessId,
     folder: PathBuf,
 }
 
-/// What an instance has besides the image.
+/// The hardware and files of an instance, beside the image.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hardware<'a> {
     /// Name of a network namespace; without it the instance shares this machine's
     /// network.
     pub network: Option<&'a str>,
-    /// A block device that it has as `/dev/nvme1n1`.
+    /// A block device for its `/dev/nvme1n1`.
     pub volume: Option<&'a Path>,
-    /// Files besides those of the image: path and text.
+    /// Files beside those of the image: path and text.
     pub files: &'a [(&'a str, String)],
 }
 
 impl InstanceImage {
-    /// Returns the image in `.tools/`, after making it where it is missing.
+    /// Returns the image in `.tools/`. Creates it if it is missing.
     ///
     /// # Errors
-    /// This is not root, debootstrap is missing, or Debian's packages cannot be fetched.
+    /// This user is not root, debootstrap is missing, or Debian's packages cannot be
+    /// fetched.
     pub async fn prepare(repository: &Repository, processes: &Processes) -> Result<Self> {
         ensure!(
             geteuid().is_root(),
-            "instances are booted in namespaces and a root of their own, which takes root: run as root"
+            "booting an instance creates namespaces and mounts, which only root may do: run as root"
         );
         let root = repository
             .path(".tools")
-            .join(format!("instance-{RELEASE}"));
+            .join(format!("instance-{DEBIAN_RELEASE}"));
         let image = Self {
             script: repository.path("local/instance/boot.sh"),
             additions: repository.path("local/instance/root"),
@@ -72,7 +74,7 @@ impl InstanceImage {
             .args([
                 "--variant=minbase",
                 &format!("--include={PACKAGES}"),
-                RELEASE,
+                DEBIAN_RELEASE,
             ])
             .arg(&root)
             .arg("http://deb.debian.org/debian");
@@ -85,11 +87,11 @@ impl InstanceImage {
         Ok(image)
     }
 
-    /// Boots an instance with user data. `environment` is that of everything in it: the
-    /// endpoints of the local AWS.
+    /// Boots an instance with user data. Everything in it gets `environment`, which has
+    /// the endpoints of the local AWS.
     ///
     /// # Errors
-    /// Its files cannot be written, or the namespaces are refused.
+    /// Its files cannot be written, or the kernel refuses the namespaces.
     pub async fn boot(
         &self,
         processes: &Processes,
@@ -130,10 +132,11 @@ impl InstanceImage {
         self.start(processes, folder, hardware).await
     }
 
-    /// Starts an instance that was switched off, with its disk; its user data has run.
+    /// Starts an instance that was switched off, with its disk. Its user data has already
+    /// run.
     ///
     /// # Errors
-    /// The namespaces are refused.
+    /// The kernel refuses the namespaces.
     pub async fn start(
         &self,
         processes: &Processes,
@@ -160,7 +163,7 @@ impl InstanceImage {
 }
 
 impl Instance {
-    /// Returns what a file of the instance holds, empty where there is none yet.
+    /// Returns the text of a file of the instance, or an empty text if there is none yet.
     ///
     /// # Errors
     /// The instance has ended.
@@ -172,10 +175,10 @@ impl Instance {
         )
     }
 
-    /// Runs a command in it, as somebody in a session there does.
+    /// Runs a command in the instance, as in a session there.
     ///
     /// # Errors
-    /// The command fails; quotes what it said.
+    /// The command fails; the error quotes its output.
     pub async fn run(&self, command: &[&str]) -> Result<String> {
         let first = self.first_process().await?;
         let output = Command::new("nsenter")
@@ -184,19 +187,19 @@ impl Instance {
             .output()
             .await
             .context("nsenter")?;
-        let said = [output.stdout, output.stderr]
+        let text = [output.stdout, output.stderr]
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .concat();
         ensure!(
             output.status.success(),
-            "{} failed ({}): {said}",
+            "{} failed ({}): {text}",
             command.join(" "),
             output.status
         );
-        Ok(said)
+        Ok(text)
     }
 
-    /// Returns the id of systemd, the child of the `unshare` that made its namespaces.
+    /// Returns the id of systemd, the child of the `unshare` that created its namespaces.
     async fn first_process(&self) -> Result<String> {
         let children = format!("/proc/{0}/task/{0}/children", self.process);
         let text = tokio::fs::read_to_string(&children)
@@ -209,18 +212,21 @@ impl Instance {
             .to_owned())
     }
 
-    /// Switches it off as EC2 does: systemd stops its units, then ends.
+    /// Switches the instance off as EC2 does: systemd stops its units, then ends.
     ///
     /// # Errors
-    /// It has ended already.
+    /// The instance has already ended.
     pub async fn switch_off(&self) -> Result<()> {
         let first = self.first_process().await?;
         // poweroff.target (systemd(1), "Signals").
-        let told = Command::new("bash")
+        let status = Command::new("bash")
             .args(["-c", "kill -s RTMIN+4 \"$0\"", &first])
             .status()
             .await?;
-        ensure!(told.success(), "cannot tell process {first} to switch off");
+        ensure!(
+            status.success(),
+            "cannot send the signal for switching off to process {first}"
+        );
         self.processes.wait(self.process).await?;
         Ok(())
     }

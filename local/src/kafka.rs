@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,25 +8,26 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::RDKafkaApiKey;
 
 use crate::apache_kafka::{ApacheKafka, Secured};
 use crate::tools::check_java_and_maven;
 use crate::{ProcessId, Processes, Repository};
 
-/// Rows that the mock cluster certainly holds: it keeps 5 MiB a partition, and one symbol
-/// may take all rows to one partition.
+/// Number of rows that the mock cluster can hold in any case. It keeps 5 MiB a partition,
+/// and all rows of one symbol are in one partition.
 pub const MOCK_ROWS: u64 = 20_000;
 
-/// Which Kafka a stack has.
+/// The kind of Kafka of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KafkaKind {
     /// librdkafka's mock cluster, in this process.
     Mock,
     /// One real Apache Kafka broker.
     Apache,
-    /// One that also speaks TLS and SASL/SCRAM.
+    /// One broker that also supports TLS and SASL/SCRAM.
     ApacheSecured,
-    /// Three of them: what survives the loss of one.
+    /// Three brokers, which survive the loss of one.
     ApacheCluster,
 }
 
@@ -41,10 +43,10 @@ enum Broker {
 }
 
 impl KafkaKind {
-    /// Looks for what this kind needs on the machine.
+    /// Checks that the machine has the programs that this kind needs.
     ///
     /// # Errors
-    /// Something is missing; says what to install.
+    /// A program is missing; the error names the packages to install.
     pub fn check(self) -> Result<()> {
         match self {
             Self::Mock => Ok(()),
@@ -57,7 +59,7 @@ impl Kafka {
     /// Starts a Kafka of this kind.
     ///
     /// # Errors
-    /// It cannot be started; for Apache Kafka also where Java or Maven is missing.
+    /// It cannot be started. Apache Kafka also needs Java and Maven.
     pub async fn start(
         kind: KafkaKind,
         repository: &Repository,
@@ -94,7 +96,7 @@ impl Kafka {
         &self.brokers
     }
 
-    /// Returns the broker's process, where it is one of its own.
+    /// Returns the broker's process, if it has one of its own.
     pub fn process(&self) -> Option<ProcessId> {
         match &self.broker {
             Broker::Mock(_) => None,
@@ -102,7 +104,7 @@ impl Kafka {
         }
     }
 
-    /// Returns how it is reached securely, where it is.
+    /// Returns the access to a secured broker, if this is one.
     pub fn secured(&self) -> Option<&Secured> {
         match &self.broker {
             Broker::Mock(_) => None,
@@ -110,7 +112,7 @@ impl Kafka {
         }
     }
 
-    /// Returns what it is, for people.
+    /// Returns a name for people.
     pub fn describe(&self) -> &'static str {
         match self.broker {
             Broker::Mock(_) => "embedded mock cluster",
@@ -118,15 +120,32 @@ impl Kafka {
         }
     }
 
-    /// Cuts the mock cluster off, or brings it back: an outage that it survives.
+    /// Switches the mock cluster off or on again. It keeps its records.
     ///
     /// # Errors
-    /// This is no mock cluster.
+    /// This is not a mock cluster.
     pub fn switch(&self, on: bool) -> Result<()> {
         match &self.broker {
             Broker::Mock(cluster) if on => Ok(cluster.broker_up(1)?),
             Broker::Mock(cluster) => Ok(cluster.broker_down(1)?),
             Broker::Apache(_) => bail!("only the mock cluster can be switched"),
+        }
+    }
+
+    /// Has the mock cluster answer a call in these versions alone.
+    ///
+    /// # Errors
+    /// This is no mock cluster.
+    pub fn answer_versions(
+        &self,
+        call: RDKafkaApiKey,
+        versions: RangeInclusive<i16>,
+    ) -> Result<()> {
+        match &self.broker {
+            Broker::Mock(cluster) => {
+                Ok(cluster.apiversion(call, Some(*versions.start()), Some(*versions.end()))?)
+            }
+            Broker::Apache(_) => bail!("only the mock cluster's versions can be set"),
         }
     }
 
@@ -141,10 +160,10 @@ impl Kafka {
         }
     }
 
-    /// Starts a broker that was killed, and waits until all are there.
+    /// Starts a broker that was killed, and waits until all are present.
     ///
     /// # Errors
-    /// It does not come up.
+    /// The broker does not start.
     pub async fn restart_broker(&mut self, index: usize) -> Result<()> {
         match &mut self.broker {
             Broker::Apache(kafka) => {
@@ -155,10 +174,10 @@ impl Kafka {
         }
     }
 
-    /// Returns what administers topics.
+    /// Returns a client that administers topics.
     ///
     /// # Errors
-    /// The client cannot be made.
+    /// The client cannot be created.
     pub fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
         Ok(ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)

@@ -12,7 +12,7 @@ use crate::Aws;
 pub struct LakeObject {
     /// Its size in bytes.
     pub size: u64,
-    /// What its metadata says; `None` where another program wrote it.
+    /// Its metadata; `None` if another program wrote the object.
     pub metadata: Option<ObjectMetadata>,
 }
 
@@ -25,7 +25,7 @@ pub struct LakeContents {
 }
 
 impl LakeContents {
-    /// Lists the bucket and looks up what is new.
+    /// Lists the bucket and looks up the new objects.
     ///
     /// # Errors
     /// S3 refuses.
@@ -50,7 +50,7 @@ impl LakeContents {
         Ok(())
     }
 
-    /// Returns the rows of the objects below a prefix, as their metadata says.
+    /// Returns the number of rows of the objects below a prefix, from their metadata.
     pub fn rows(&self, prefix: &str) -> u64 {
         self.below(prefix)
             .filter_map(|(_, object)| Some(object.metadata.as_ref()?.rows))

@@ -1,11 +1,13 @@
-//! The local stack: AWS (ministack) and Kafka on a laptop, with `template.yaml` deployed
-//! as it stands.
+//! The local stack: AWS (ministack) and Kafka on a laptop, with the unchanged
+//! `template.yaml` deployed.
 //!
-//! It talks to agents and functions only through the protocols that they use on AWS. What
-//! ministack leaves out of AWS, two workers here do: [`CrawlWorker`] does what a Glue
-//! crawler does when it runs, [`Mailbox`] is the subscriber's inbox.
+//! It talks to agents and functions only through the protocols that they use on AWS. Two
+//! workers here replace parts of AWS that ministack does not have: [`CrawlWorker`] does
+//! the work of a running Glue crawler, [`Mailbox`] is the subscriber's inbox.
 
+mod agent_output;
 mod apache_kafka;
+pub mod arrivals;
 mod aws;
 mod aws_call;
 pub mod catalog;
@@ -25,12 +27,14 @@ mod query;
 mod repository;
 mod role;
 mod runtime_api;
+pub mod sample;
 mod stack;
 mod switchable_proxy;
 mod tools;
 
+pub use agent_output::{agent_output, agent_outputs};
 pub use apache_kafka::Secured;
-pub use aws::Aws;
+pub use aws::{Aws, REGION};
 pub use aws_call::CallError;
 pub use crawl_worker::CrawlWorker;
 pub use deployment::{Build, Deployment, LOCAL_PARAMETERS, Parameters, sam_command};
@@ -43,7 +47,7 @@ pub use mailbox::{Mail, Mailbox};
 pub use ministack::{Ministack, free_port};
 pub use network::Network;
 pub use processes::{ProcessId, Processes, wait_until};
-pub use query::Rows;
+pub use query::{Rows, at, statements};
 pub use repository::{Repository, without_cargo_variables};
 pub use role::Role;
 pub use runtime_api::{FunctionAnswer, FunctionProcess};

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use crate::Aws;
 
-/// A mail as a subscriber gets it.
+/// A subscriber's mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The e-mail addresses subscribed to the topic.
@@ -20,22 +20,22 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
-    /// When SNS handed it out, in milliseconds since 1970; its own timestamp is cut to
-    /// the second here.
+    /// The time at which SNS sent it, in milliseconds since 1970. ministack's own
+    /// timestamp has only seconds.
     pub published_ms: i64,
-    /// What subscribers can filter by: the values of each message attribute.
+    /// The values of the message attributes, by which subscribers can filter.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// The inbox of the local stack's subscribers: the local AWS sends no e-mail, so a queue
-/// is subscribed to the topic, too, and every mail becomes a file that a person can read.
+/// The inbox of the local stack's subscribers. The local AWS sends no e-mail. So a queue
+/// is also subscribed to the topic, and every mail becomes a file for people.
 pub struct Mailbox {
     folder: PathBuf,
     mails: Arc<Mutex<Vec<Mail>>>,
     reader: JoinHandle<()>,
 }
 
-/// What SNS puts into a queue.
+/// The message that SNS puts into a queue.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Notification {
@@ -52,8 +52,8 @@ struct Attribute {
 }
 
 impl Mailbox {
-    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder;
-    /// with a filter policy only those that it lets through.
+    /// Subscribes to a topic and keeps its mails as `0001.txt` and so on in a folder.
+    /// With a filter policy it keeps only the mails that match.
     ///
     /// # Errors
     /// The queue or the subscription is refused.
@@ -64,10 +64,8 @@ impl Mailbox {
         filter: Option<&str>,
     ) -> Result<Self> {
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let (sqs, sns) = (
-            aws_sdk_sqs::Client::new(aws.config()),
-            aws_sdk_sns::Client::new(aws.config()),
-        );
+        let sqs = aws_sdk_sqs::Client::new(aws.config());
+        let sns = aws_sdk_sns::Client::new(aws.config());
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let queue = sqs
             .create_queue()
@@ -90,8 +88,16 @@ impl Mailbox {
             .attributes()
             .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
             .context("the mailbox has no queue ARN")?;
-        let statement = serde_json::json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage", "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}}}]});
+        let statement = serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+            }],
+        });
         let policy = HashMap::from([(QueueAttributeName::Policy, statement.to_string())]);
         sqs.set_queue_attributes()
             .queue_url(&url)
@@ -241,8 +247,8 @@ impl Mail {
         )
     }
 
-    /// Returns how often each object is listed, by `s3://` URL: a listed file stands
-    /// indented above the URL of its folder.
+    /// Returns the number of times that each object is listed, by `s3://` URL. A listed
+    /// file is indented, above the URL of its folder.
     pub fn listed(&self) -> BTreeMap<String, u64> {
         let mut listed = BTreeMap::new();
         let mut names: Vec<&str> = Vec::new();
@@ -267,8 +273,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listed_objects_stand_above_their_folder() {
-        let body = "52 new files\n\ndt=x    2 files\n  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\n  … and 50 more files\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n";
+    fn listed_objects_are_above_their_folder() {
+        let body = concat!(
+            "52 new files\n\ndt=x    2 files\n",
+            "  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\n",
+            "  … and 50 more files\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n",
+        );
         let mail = Mail {
             to: String::new(),
             subject: String::new(),

@@ -7,13 +7,15 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::processes::wait_until;
-use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Tools};
+use crate::{Aws, Conditions, FaultProxy, ProcessId, Processes, Repository, Tools};
 
 /// The local AWS: one ministack process on a free port of 127.0.0.1. Its state ends with
-/// it.
+/// the process.
 pub struct Ministack {
-    /// Its clients.
+    /// Its clients, as root.
     pub aws: Aws,
+    /// The user who deploys there: root, unless a test names one with fewer permissions.
+    pub deployer: Aws,
     /// Its process.
     pub process: ProcessId,
     /// Its log, which has the functions' output.
@@ -21,7 +23,7 @@ pub struct Ministack {
 }
 
 impl Ministack {
-    /// Starts it; state and log go below `folder`.
+    /// Starts ministack, with state and log below `folder`.
     ///
     /// # Errors
     /// It cannot be started, or does not answer within 30 s.
@@ -30,8 +32,19 @@ impl Ministack {
         Self::start_at(port, &endpoint(port), tools, processes, folder).await
     }
 
-    /// Starts it so that the deployed functions reach it through a proxy, which counts
-    /// what they call.
+    /// Starts ministack for an integration test, which has no tools of its own.
+    ///
+    /// # Errors
+    /// The tools are not there, it cannot be started, or does not answer within 30 s.
+    pub async fn of_test(processes: &Processes, folder: &Path) -> Result<Self> {
+        let tools = Tools::install(&Repository::here(), processes)
+            .await
+            .context("the tools in .tools/, which cargo xtask test installs")?;
+        Self::start(&tools, processes, folder).await
+    }
+
+    /// Starts ministack behind a proxy for the deployed functions. The proxy counts their
+    /// calls.
     ///
     /// # Errors
     /// It cannot be started, or does not answer within 30 s.
@@ -59,7 +72,7 @@ impl Ministack {
         let state = folder.join("ministack");
         std::fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
         let mut command = Command::new(tools.path("ministack"));
-        // The functions inherit its whole environment: a clean one, then.
+        // The functions inherit its whole environment, so it starts with a clean one.
         command
             .env_clear()
             .env("PATH", tools.search_path())
@@ -72,7 +85,7 @@ impl Ministack {
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
             .env("IOT_MTLS_ENABLED", "0");
-        // Roles are enforced; the key of `Aws` is root's.
+        // This enforces roles. The key of `Aws` is root's.
         command.env("AUTH", "true");
         command
             .env("STATE_DIR", state.join("state"))
@@ -84,7 +97,12 @@ impl Ministack {
             Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok())
         })
         .await?;
-        Ok(Self { aws, process, log })
+        Ok(Self {
+            deployer: aws.clone(),
+            aws,
+            process,
+            log,
+        })
     }
 }
 
@@ -92,7 +110,7 @@ fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// Returns a port of 127.0.0.1 that nothing listens on.
+/// Returns a free port of 127.0.0.1.
 ///
 /// # Errors
 /// There is none.

@@ -3,68 +3,83 @@ use tokio::process::Command;
 
 use crate::SwitchableProxy;
 
-/// This machine's end of the cable to an instance's own network, and the instance's end.
-const ENDS: [&str; 2] = ["10.231.77.1", "10.231.77.2"];
+/// Addresses of this machine's end and the instance's end of the cable to an instance.
+const HOST_ADDRESS: &str = "10.231.77.1";
+const INSTANCE_ADDRESS: &str = "10.231.77.2";
 
-/// A network namespace for an instance that listens on ports of its own choice, and the
-/// way from it to services of this machine. Needs root and iproute2.
+/// A network namespace for an instance that chooses its own ports, with proxies to
+/// services of this machine. Needs root and iproute2.
 pub struct Network {
     name: String,
     /// The instance's end of the cable.
     device: String,
-    /// What carries the instance's calls to the services.
+    /// The proxies for the instance's calls to the services.
     proxies: Vec<SwitchableProxy>,
 }
 
 impl Network {
-    /// Makes the namespace, with a way to each of the services, `host:port`.
+    /// Creates the namespace, with a proxy to each of the services (`host:port`).
     ///
     /// # Errors
     /// iproute2 is missing or refuses.
     pub async fn start(services: &[&str]) -> Result<Self> {
         let name = format!("ticklake{}", std::process::id() % 100_000);
-        let (here, there) = (
-            format!("tl{}a", std::process::id() % 100_000),
-            format!("tl{}b", std::process::id() % 100_000),
-        );
+        let host_device = format!("tl{}a", std::process::id() % 100_000);
+        let device = format!("tl{}b", std::process::id() % 100_000);
         let mut network = Self {
             name: name.clone(),
-            device: there.clone(),
+            device: device.clone(),
             proxies: Vec::new(),
         };
         ip(&["netns", "add", &name]).await?;
         ip(&[
-            "link", "add", &here, "type", "veth", "peer", "name", &there, "netns", &name,
+            "link",
+            "add",
+            &host_device,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            &device,
+            "netns",
+            &name,
         ])
         .await?;
-        ip(&["address", "add", &format!("{}/30", ENDS[0]), "dev", &here]).await?;
-        ip(&["link", "set", &here, "up"]).await?;
+        ip(&[
+            "address",
+            "add",
+            &format!("{HOST_ADDRESS}/30"),
+            "dev",
+            &host_device,
+        ])
+        .await?;
+        ip(&["link", "set", &host_device, "up"]).await?;
         ip(&[
             "-n",
             &name,
             "address",
             "add",
-            &format!("{}/30", ENDS[1]),
+            &format!("{INSTANCE_ADDRESS}/30"),
             "dev",
-            &there,
+            &device,
         ])
         .await?;
-        ip(&["-n", &name, "link", "set", &there, "up"]).await?;
+        ip(&["-n", &name, "link", "set", &device, "up"]).await?;
         ip(&["-n", &name, "link", "set", "lo", "up"]).await?;
         for service in services {
             network
                 .proxies
-                .push(SwitchableProxy::start_at(ENDS[0], service).await?);
+                .push(SwitchableProxy::start_at(HOST_ADDRESS, service).await?);
         }
         Ok(network)
     }
 
-    /// Returns its name below `/run/netns`.
+    /// Returns the namespace's name below `/run/netns`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives the instance another address, which it reaches itself at.
+    /// Gives the instance another address, at which it reaches itself.
     ///
     /// # Errors
     /// iproute2 refuses.
@@ -81,7 +96,7 @@ impl Network {
         .await
     }
 
-    /// Returns where the instance reaches a service, `host:port`.
+    /// Returns the address at which the instance reaches a service, `host:port`.
     pub fn way_to(&self, service: usize) -> Option<String> {
         self.proxies
             .get(service)
@@ -91,8 +106,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // The cable goes with the namespace; one that is gone already is what this asks
-        // for.
+        // The cable goes with the namespace. An error is fine: the namespace may be gone.
         let _ = std::process::Command::new("ip")
             .args(["netns", "delete", &self.name])
             .output();

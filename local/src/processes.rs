@@ -11,18 +11,18 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Lines of a log that an error quotes.
-const QUOTED: usize = 25;
+/// Number of log lines that an error quotes.
+const QUOTED_LINES: usize = 25;
 
-/// The processes that were started here, each in a process group of its own, so that none
-/// outlives its starter: whoever starts some calls [`Processes::stop_all`] at the end,
-/// however it ends.
+/// The processes that were started here, each in its own process group. So that none
+/// outlives its starter, the starter calls [`Processes::stop_all`] at the end, also after
+/// an error.
 #[derive(Clone, Default)]
 pub struct Processes {
     running: Arc<Mutex<BTreeMap<ProcessId, Running>>>,
 }
 
-/// A process that was started here: its process id.
+/// The process id of a process that was started here.
 pub type ProcessId = u32;
 
 struct Running {
@@ -35,7 +35,7 @@ impl Processes {
     /// Starts a process whose output goes to a log file.
     ///
     /// # Errors
-    /// The program cannot be started; names it.
+    /// The program cannot be started; the error names it.
     pub async fn start(&self, name: &str, command: &mut Command, log: &Path) -> Result<ProcessId> {
         let file = File::create(log)
             .with_context(|| format!("{}: cannot write the log of {name}", log.display()))?;
@@ -69,7 +69,7 @@ impl Processes {
     /// Runs a command to its end.
     ///
     /// # Errors
-    /// It cannot be started or fails; quotes the end of its log.
+    /// The command cannot be started or fails; the error quotes the end of its log.
     pub async fn run(&self, name: &str, command: &mut Command, log: &Path) -> Result<()> {
         let id = self.start(name, command, log).await?;
         let status = self.wait(id).await?;
@@ -82,7 +82,7 @@ impl Processes {
     /// Waits for a process to end by itself.
     ///
     /// # Errors
-    /// It is not running any more because somebody stopped it.
+    /// The process was stopped through this type.
     pub async fn wait(&self, id: ProcessId) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.ended(id).await? {
@@ -93,11 +93,10 @@ impl Processes {
         }
     }
 
-    /// Returns an error that quotes the log where a process that should be running has
-    /// ended.
+    /// Checks that a process is running.
     ///
     /// # Errors
-    /// It has ended.
+    /// The process has ended; the error quotes the end of its log.
     pub async fn expect_running(&self, id: ProcessId) -> Result<()> {
         let Some(status) = self.ended(id).await? else {
             return Ok(());
@@ -119,26 +118,26 @@ impl Processes {
         Ok(running.child.try_wait()?)
     }
 
-    /// Lets a process go on by itself when this one ends.
+    /// Lets a process keep running when this one ends.
     pub async fn release(&self, id: ProcessId) {
         if let Some(running) = self.running.lock().await.remove(&id) {
-            // Dropping the handle would kill it.
+            // Dropping the handle would kill the process.
             std::mem::forget(running.child);
         }
     }
 
-    /// Sends a signal to a process and those that it started.
+    /// Sends a signal to a process and its children.
     pub async fn signal(&self, id: ProcessId, signal: Signal) {
         if self.running.lock().await.contains_key(&id) {
             send(id, signal);
         }
     }
 
-    /// Stops a process: SIGTERM, and SIGKILL where it is still there after the grace.
-    /// Returns how it ended.
+    /// Stops a process with SIGTERM, and with SIGKILL if it is still running after the
+    /// grace. Returns its exit status.
     ///
     /// # Errors
-    /// It was stopped already.
+    /// The process was already stopped.
     pub async fn stop(&self, id: ProcessId, grace: Duration) -> Result<ExitStatus> {
         let running = self.running.lock().await.remove(&id);
         let mut running = running.with_context(|| format!("process {id} was stopped"))?;
@@ -147,7 +146,7 @@ impl Processes {
         }
         send(id, Signal::TERM);
         let ended = timeout(grace, running.child.wait()).await;
-        // Also those that the process itself left behind.
+        // This also ends the processes that it left behind.
         send(id, Signal::KILL);
         Ok(match ended {
             Ok(status) => status?,
@@ -159,7 +158,7 @@ impl Processes {
     pub async fn stop_all(&self) {
         let ids: Vec<ProcessId> = self.running.lock().await.keys().rev().copied().collect();
         for id in ids {
-            // A process that is gone already is what this asks for.
+            // An error is fine: the process is already gone.
             let _ = self.stop(id, Duration::from_secs(10)).await;
         }
     }
@@ -178,14 +177,14 @@ fn quote(log: &Path) -> String {
         .lines()
         .filter(|line| !line.trim().is_empty())
         .collect();
-    let end = &lines[lines.len().saturating_sub(QUOTED)..];
+    let end = &lines[lines.len().saturating_sub(QUOTED_LINES)..];
     format!("the end of {}:\n  {}", log.display(), end.join("\n  "))
 }
 
-/// Waits until `ready` says so.
+/// Waits until `ready` returns true.
 ///
 /// # Errors
-/// It fails, or has not said so in time; names what is missing.
+/// `ready` fails, or does not return true in time; the error contains `what`.
 pub async fn wait_until<F: Future<Output = Result<bool>>>(
     what: &str,
     within: Duration,
@@ -197,7 +196,7 @@ pub async fn wait_until<F: Future<Output = Result<bool>>>(
             return Ok(());
         }
         if start.elapsed() > within {
-            bail!("{what}: not there after {} s", within.as_secs());
+            bail!("{what}: not ready after {} s", within.as_secs());
         }
         sleep(Duration::from_millis(100)).await;
     }

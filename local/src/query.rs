@@ -1,13 +1,14 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use jiff::civil::DateTime;
 use serde_json::{Value, json};
 
-use crate::Aws;
 use crate::aws_call::items;
+use crate::{Aws, Repository};
 
-/// How long a query may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl Rows {
     /// Runs a query in Athena.
     ///
     /// # Errors
-    /// Athena refuses it or it fails; says why.
+    /// Athena refuses the query or it fails; the error has the reason.
     pub async fn query(aws: &Aws, work_group: &str, database: &str, sql: &str) -> Result<Self> {
         let query = json!({
             "QueryString": sql, "WorkGroup": work_group,
@@ -30,7 +31,7 @@ impl Rows {
         });
         let started = aws.call("athena", "start_query_execution", &query).await?;
         let query = json!({"QueryExecutionId": started["QueryExecutionId"]});
-        let deadline = tokio::time::Instant::now() + LIMIT;
+        let deadline = tokio::time::Instant::now() + QUERY_TIMEOUT;
         loop {
             let execution = aws.call("athena", "get_query_execution", &query).await?;
             let status = &execution["QueryExecution"]["Status"];
@@ -46,7 +47,7 @@ impl Rows {
                 }
                 _ if tokio::time::Instant::now() > deadline => bail!(
                     "the query has not ended after {} s:\n{sql}",
-                    LIMIT.as_secs()
+                    QUERY_TIMEOUT.as_secs()
                 ),
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -73,4 +74,38 @@ fn texts(row: &Value) -> Vec<String> {
             .to_owned()
     };
     items(&row["Data"]).map(value).collect()
+}
+
+/// Returns the queries of `sql/` by file name.
+///
+/// # Errors
+/// One cannot be read.
+pub fn statements(repository: &Repository) -> Result<BTreeMap<String, String>> {
+    let mut statements = BTreeMap::new();
+    for entry in std::fs::read_dir(repository.path("sql"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            statements.insert(
+                name,
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
+            );
+        }
+    }
+    Ok(statements)
+}
+
+/// Returns a query as it would be answered at another time.
+pub fn at(sql: &str, now: DateTime) -> String {
+    sql.replace(
+        "current_timestamp",
+        &format!(
+            "CAST('{}+00' AS timestamp with time zone)",
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        ),
+    )
 }

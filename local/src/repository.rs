@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-/// Takes from a command's environment what `cargo run` has put there for its own program.
-/// A cargo below it would see other values than one started by hand, and some build
-/// scripts (ring's) would run again, with everything above them.
+/// Removes the variables that `cargo run` sets for its own program from a command's
+/// environment. With them, a nested cargo would see other values than a cargo started by
+/// hand, and run some build scripts (ring's) again, with everything that depends on them.
 pub fn without_cargo_variables(command: &mut Command) -> &mut Command {
     let kept = [
         "CARGO_HOME",
@@ -31,14 +31,14 @@ pub fn without_cargo_variables(command: &mut Command) -> &mut Command {
     command
 }
 
-/// The work tree that the commands run in.
+/// The work tree in which the commands run.
 #[derive(Debug, Clone)]
 pub struct Repository {
     root: PathBuf,
 }
 
 impl Repository {
-    /// Returns the work tree that this program was built from.
+    /// Returns the work tree from which this program was built.
     pub fn here() -> Self {
         // The manifest's folder is `local/`.
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,12 +54,12 @@ impl Repository {
         &self.root
     }
 
-    /// Returns the path of something below the top folder.
+    /// Returns a path below the top folder.
     pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {
         self.root.join(below)
     }
 
-    /// Returns the path of a binary that `cargo build` has made.
+    /// Returns the path of a binary from `cargo build`.
     pub fn binary(&self, name: &str) -> PathBuf {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), PathBuf::from);

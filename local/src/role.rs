@@ -1,21 +1,24 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::Aws;
+use crate::aws_call::items;
 use crate::imds::assume;
+use crate::{Aws, CallError};
 
-/// The inline policy of a deployed role: what its component may do.
+/// A deployed role: its inline policy and the policies attached to it.
 pub struct Role {
     aws: Aws,
     name: String,
     policy: String,
     document: Value,
+    attached: Vec<Value>,
 }
 
 /// Name of the policy that [`Role::grant_what_is_misjudged`] adds.
 const MISJUDGED: &str = "local-aws";
 
-/// Actions whose batches AWS judges by them, and ministack by another name.
+/// Actions that ministack judges by another name: `GetLayerVersion`, and the batches of
+/// the others.
 const JUDGED_BY_ITSELF: [(&str, &str); 3] = [
     ("lambda:GetLayerVersion", "lambda:ListLayers"),
     ("sqs:DeleteMessage", "sqs:DeleteMessageBatch"),
@@ -23,10 +26,10 @@ const JUDGED_BY_ITSELF: [(&str, &str); 3] = [
 ];
 
 impl Role {
-    /// Reads the role's one inline policy of the template.
+    /// Reads the role's one inline policy of the template, and those attached to it.
     ///
     /// # Errors
-    /// There is no such role, or it has not exactly one.
+    /// There is no such role, or it has not exactly one inline policy.
     pub async fn read(aws: &Aws, name: &str) -> Result<Self> {
         let role = json!({"RoleName": name});
         let listed = aws.call("iam", "list_role_policies", &role).await?;
@@ -42,6 +45,7 @@ impl Role {
             name: name.to_owned(),
             policy: policy.clone(),
             document: read["PolicyDocument"].take(),
+            attached: attached(aws, &role).await?,
         })
     }
 
@@ -56,16 +60,8 @@ impl Role {
     /// The role cannot be assumed.
     pub async fn environment(&self, aws: &Aws) -> Result<Vec<(&'static str, String)>> {
         let credentials = assume(aws, &self.name).await?;
-        let of_role = |name: &'static str, own: String| match name {
-            "AWS_ACCESS_KEY_ID" => credentials.access_key_id().to_owned(),
-            "AWS_SECRET_ACCESS_KEY" => credentials.secret_access_key().to_owned(),
-            _ => own,
-        };
-        let mut environment: Vec<_> = aws
-            .environment()
-            .into_iter()
-            .map(|(name, own)| (name, of_role(name, own)))
-            .collect();
+        let (key, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+        let mut environment = aws.of_user(key, secret).await.environment();
         environment.push((
             "AWS_SESSION_TOKEN",
             credentials.session_token().unwrap_or_default().to_owned(),
@@ -73,15 +69,21 @@ impl Role {
         Ok(environment)
     }
 
-    /// Returns every action that the policy allows.
+    /// Returns every action that the policies allow.
     pub fn actions(&self) -> Vec<String> {
-        let statements = self.document["Statement"].as_array().into_iter().flatten();
-        statements
+        self.statements()
             .flat_map(|statement| strings(&statement["Action"]))
             .collect()
     }
 
-    /// Takes one action from the role, whatever allows it.
+    fn statements(&self) -> impl Iterator<Item = &Value> {
+        std::iter::once(&self.document)
+            .chain(&self.attached)
+            .filter_map(|document| document["Statement"].as_array())
+            .flatten()
+    }
+
+    /// Denies one action to the role, even if several statements allow it.
     ///
     /// # Errors
     /// IAM refuses.
@@ -98,7 +100,7 @@ impl Role {
         self.put(&self.policy, &document).await
     }
 
-    /// Gives the role back what the template says.
+    /// Gives the role the template's policy again.
     ///
     /// # Errors
     /// IAM refuses.
@@ -106,16 +108,16 @@ impl Role {
         self.put(&self.policy, &self.document).await
     }
 
-    /// Grants what ministack asks for and AWS does not: calls that name a crawler are
-    /// judged by a table of that name, a log group's by its name alone, volumes and
-    /// instances without their tags, metrics without their namespace, and a batch of an
-    /// action by a name of its own.
+    /// Grants the permissions that ministack requires and AWS does not. ministack judges
+    /// calls that name a crawler by a table of that name, and calls for a log group by
+    /// its name alone. It ignores the tags of volumes and instances, and the namespace of
+    /// metrics. It judges a batch of an action by another action's name.
     ///
     /// # Errors
     /// IAM refuses.
     pub async fn grant_what_is_misjudged(&self) -> Result<()> {
         let mut statements = Vec::new();
-        for statement in self.document["Statement"].as_array().into_iter().flatten() {
+        for statement in self.statements() {
             let resources = strings(&statement["Resource"]);
             let crawlers = resources
                 .iter()
@@ -128,7 +130,7 @@ impl Role {
                     json!({"Effect": "Allow", "Action": statement["Action"], "Resource": tables}),
                 );
             }
-            // AWS takes `log-group:<name>:*` for the group, too.
+            // AWS also accepts `log-group:<name>:*` for the group.
             let groups: Vec<&str> = resources
                 .iter()
                 .filter(|arn| arn.contains(":log-group:"))
@@ -139,8 +141,8 @@ impl Role {
                     json!({"Effect": "Allow", "Action": statement["Action"], "Resource": groups}),
                 );
             }
-            // It knows no tags of what EC2 is asked to work on, and no namespace of
-            // metrics.
+            // ministack evaluates neither the tags of EC2's resources nor the namespace
+            // of metrics.
             let condition = statement["Condition"].to_string();
             if condition.contains("aws:ResourceTag") || condition.contains("cloudwatch:namespace") {
                 statements.push(
@@ -178,6 +180,23 @@ impl Role {
         self.aws.call("iam", "put_role_policy", &put).await?;
         Ok(())
     }
+}
+
+/// Returns the documents of the policies attached to a role.
+async fn attached(aws: &Aws, role: &Value) -> Result<Vec<Value>, CallError> {
+    let listed = aws.call("iam", "list_attached_role_policies", role).await?;
+    let mut documents = Vec::new();
+    for policy in items(&listed["AttachedPolicies"]) {
+        let arn = json!({"PolicyArn": policy["PolicyArn"]});
+        let found = aws.call("iam", "get_policy", &arn).await?;
+        let version = json!({
+            "PolicyArn": policy["PolicyArn"],
+            "VersionId": found["Policy"]["DefaultVersionId"],
+        });
+        let mut read = aws.call("iam", "get_policy_version", &version).await?;
+        documents.push(read["PolicyVersion"]["Document"].take());
+    }
+    Ok(documents)
 }
 
 fn strings(value: &Value) -> Vec<String> {

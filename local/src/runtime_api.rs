@@ -19,13 +19,12 @@ use tokio::time::{Instant, timeout};
 
 use crate::{ProcessId, Processes};
 
-/// Time limit of an invocation: the functions' `Timeout` in template.yaml.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a function may take to start.
-const START: Duration = Duration::from_secs(30);
+/// The functions' `Timeout` in template.yaml.
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A function's bootstrap behind a Lambda runtime API of our own: for batches larger than
-/// ministack hands over, and for figures of the function alone. Source:
+/// A function's bootstrap behind our own Lambda runtime API. It takes larger batches than
+/// ministack delivers, and gives figures of the function alone. Source:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 pub struct FunctionProcess {
     processes: Processes,
@@ -37,7 +36,7 @@ pub struct FunctionProcess {
     number: u64,
 }
 
-/// What a function answered, or its error.
+/// A function's answer, or its error.
 pub type FunctionAnswer = Result<Value, String>;
 
 struct Invocation {
@@ -56,7 +55,7 @@ impl FunctionProcess {
     /// Starts a bootstrap with these variables and nothing else in its environment.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The bootstrap cannot be started.
     pub async fn start(
         processes: &Processes,
         bootstrap: &Path,
@@ -95,14 +94,14 @@ impl FunctionProcess {
         })
     }
 
-    /// Waits until the function asks for its first event; returns how long after its
-    /// start that was.
+    /// Waits until the function asks for its first event. Returns the time from its start
+    /// until then.
     ///
     /// # Errors
-    /// It ended, or did not ask in time.
+    /// The function ended, or did not ask in time.
     pub async fn first_poll(&self) -> Result<Duration> {
         let mut first_poll = self.api.first_poll.subscribe();
-        let polled = timeout(START, first_poll.wait_for(Option::is_some)).await;
+        let polled = timeout(START_TIMEOUT, first_poll.wait_for(Option::is_some)).await;
         self.processes.expect_running(self.process).await?;
         let at = polled
             .context("the function did not ask for an event in time")??
@@ -110,10 +109,10 @@ impl FunctionProcess {
         Ok(at.duration_since(self.started))
     }
 
-    /// Hands an event to the function and returns what it answers.
+    /// Gives an event to the function and returns its answer.
     ///
     /// # Errors
-    /// It ended, or did not answer in time.
+    /// The function ended, or did not answer in time.
     pub async fn invoke(&mut self, event: &Value) -> Result<FunctionAnswer> {
         self.first_poll().await?;
         self.number += 1;
@@ -126,7 +125,7 @@ impl FunctionProcess {
         if self.invocations.send(invocation).is_err() {
             bail!("the runtime API is closed");
         }
-        let answered = timeout(TIMEOUT, answered).await;
+        let answered = timeout(INVOCATION_TIMEOUT, answered).await;
         self.processes.expect_running(self.process).await?;
         Ok(answered.context("the function did not answer before its deadline")??)
     }
@@ -134,7 +133,7 @@ impl FunctionProcess {
     /// Stops the function.
     ///
     /// # Errors
-    /// It has ended already.
+    /// The function has already ended.
     pub async fn stop(self) -> Result<()> {
         self.processes
             .stop(self.process, Duration::from_secs(2))
@@ -187,7 +186,7 @@ impl Api {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .remove(*id);
-                // Nobody waits for an answer that comes too late.
+                // If the answer is too late, its receiver is gone.
                 let _ = waiting.context("no such invocation")?.send(answer);
                 respond(
                     Response::builder().status(StatusCode::ACCEPTED),
@@ -215,7 +214,7 @@ impl Api {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id.clone(), answer);
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH)? + TIMEOUT;
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH)? + INVOCATION_TIMEOUT;
         let response = Response::builder()
             .header("Lambda-Runtime-Aws-Request-Id", id)
             .header(

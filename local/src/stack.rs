@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -6,16 +7,16 @@ use crate::{
     CrawlWorker, Deployment, Mailbox, Ministack, Parameters, Processes, Repository, Role, Tools,
 };
 
-/// What the stack is made with.
+/// The options of a stack.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
-    /// Where logs, mails and state go.
+    /// Folder for logs, mails and state.
     pub folder: PathBuf,
     /// The template's parameters.
     pub parameters: Parameters,
 }
 
-/// The deployed half of the pipeline: everything behind the bucket, and the workers that
+/// The deployed half of the pipeline: everything from the bucket on, and the workers that
 /// watch it.
 pub struct Stack {
     /// The local AWS.
@@ -42,15 +43,9 @@ impl Stack {
         options: &StackOptions,
     ) -> Result<Self> {
         let StackOptions { folder, parameters } = options;
-        let deployment = Deployment::deploy(
-            repository,
-            tools,
-            processes,
-            &ministack.aws,
-            folder,
-            parameters,
-        )
-        .await?;
+        let deployment =
+            Deployment::deploy(repository, tools, processes, &ministack, folder, parameters)
+                .await?;
         for role in [
             "StartCrawlerRoleName",
             "NotifyRoleName",
@@ -76,5 +71,31 @@ impl Stack {
             crawls,
             mailbox,
         })
+    }
+
+    /// Returns the environment of a function that runs outside of the stack: the endpoint
+    /// and the template's settings.
+    ///
+    /// # Errors
+    /// The stack lacks an output.
+    pub fn function_environment(&self) -> Result<BTreeMap<String, String>> {
+        let deployment = &self.deployment;
+        let mut environment: BTreeMap<String, String> = self
+            .ministack
+            .aws
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let settings = [
+            ("CRAWLER_NAME", deployment.output("CrawlerName")?),
+            ("CRAWL_ON", "new-partition"),
+            ("GLUE_DATABASE", deployment.output("DatabaseName")?),
+            ("GLUE_TABLE", deployment.output("TableName")?),
+            ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
+            ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
+        ];
+        environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Ok(environment)
     }
 }

@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A TCP proxy that can be switched off: what an outage of the service behind it looks
-/// like. Connections that are open break, new ones are refused.
+/// A TCP proxy that can be switched off, like an outage of the service behind it. Open
+/// connections break, and new ones are refused.
 pub struct SwitchableProxy {
     address: SocketAddr,
     on: Arc<watch::Sender<bool>>,
@@ -56,7 +56,8 @@ impl Drop for SwitchableProxy {
 
 async fn accept(listener: TcpListener, target: String, on: Arc<watch::Sender<bool>>) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let (mut on, target) = (on.subscribe(), target.clone());
+        let mut on = on.subscribe();
+        let target = target.clone();
         if !*on.borrow() {
             continue;
         }
@@ -65,7 +66,7 @@ async fn accept(listener: TcpListener, target: String, on: Arc<watch::Sender<boo
                 return;
             };
             tokio::select! {
-                // Either side may hang up; a proxy has nothing to add.
+                // Either side may hang up, which ends the connection.
                 _ = copy_bidirectional(&mut client, &mut service) => {}
                 _ = on.wait_for(|on| !on) => {}
             }

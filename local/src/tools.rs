@@ -8,19 +8,19 @@ use tokio::process::Command;
 use crate::aws_call::Caller;
 use crate::{Aws, CallError, Processes, Repository};
 
-/// Oldest Python that the pinned packages run on.
-const PYTHON: (u32, u32) = (3, 11);
+/// Oldest Python that supports the pinned packages.
+const MIN_PYTHON: (u32, u32) = (3, 11);
 
 /// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild,
-/// cfn-lint and shellcheck in one virtual environment, checkov in another, Apache Kafka's
-/// jars.
+/// cfn-lint, shellcheck and typos in one virtual environment, checkov and cargo-nextest
+/// in one each, Apache Kafka's jars.
 #[derive(Debug, Clone)]
 pub struct Tools {
     bin: PathBuf,
 }
 
 impl Tools {
-    /// Returns the tools, after installing what is missing or has another version than
+    /// Returns the tools. Installs them if one is missing or has another version than in
     /// `local/requirements.txt`.
     ///
     /// # Errors
@@ -31,8 +31,8 @@ impl Tools {
         })
     }
 
-    /// Returns checkov, which wants other versions of packages than the other tools,
-    /// after installing it where it is missing.
+    /// Returns checkov. Installs it if it is missing, in an environment of its own, as it
+    /// needs other versions of packages than the other tools.
     ///
     /// # Errors
     /// As for [`Tools::install`].
@@ -48,6 +48,23 @@ impl Tools {
         )
         .await?
         .join("checkov"))
+    }
+
+    /// Returns cargo-nextest, after installing it if it is missing.
+    ///
+    /// # Errors
+    /// As for [`Tools::install`].
+    pub async fn install_nextest(
+        repository: &Repository,
+        processes: &Processes,
+    ) -> Result<PathBuf> {
+        let programs = environment(
+            repository,
+            processes,
+            "nextest",
+            "local/requirements-nextest.txt",
+        );
+        Ok(programs.await?.join("cargo-nextest"))
     }
 
     /// Returns the path of one of the tools.
@@ -96,7 +113,7 @@ impl Tools {
         path
     }
 
-    /// Returns what is installed, for people.
+    /// Returns the installed versions, for people.
     pub fn versions(repository: &Repository) -> String {
         let text =
             std::fs::read_to_string(repository.path("local/requirements.txt")).unwrap_or_default();
@@ -116,8 +133,8 @@ impl Tools {
     }
 }
 
-/// Returns the programs of a virtual environment below `.tools/`, after making it where
-/// it is missing or has other packages.
+/// Returns the programs of a virtual environment below `.tools/`. Creates it if it is
+/// missing or has other packages.
 async fn environment(
     repository: &Repository,
     processes: &Processes,
@@ -166,7 +183,7 @@ fn find_python() -> Result<&'static str> {
     let mut found = Vec::new();
     for name in ["python3", "python3.13", "python3.12", "python3.11"] {
         if let Some(version) = python_version(name) {
-            if version >= PYTHON {
+            if version >= MIN_PYTHON {
                 return Ok(name);
             }
             found.push(format!("{name} is {}.{}", version.0, version.1));
@@ -178,9 +195,10 @@ fn find_python() -> Result<&'static str> {
         found.join(", ")
     };
     bail!(
-        "the local stack needs Python {}.{} or later: {found}\n  on Debian: apt-get install python3 python3-venv",
-        PYTHON.0,
-        PYTHON.1
+        "the local stack needs Python {}.{} or later: {found}\n  \
+         on Debian: apt-get install python3 python3-venv",
+        MIN_PYTHON.0,
+        MIN_PYTHON.1
     )
 }
 
@@ -195,12 +213,13 @@ fn python_version(name: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-const KAFKA_NEEDS: &str = "Apache Kafka needs Java 17 or later and Maven; on Debian: apt-get install openjdk-17-jre-headless maven";
+const KAFKA_NEEDS: &str = "Apache Kafka needs Java 17 or later and Maven; \
+     on Debian: apt-get install openjdk-17-jre-headless maven";
 
-/// Looks for what Apache Kafka needs.
+/// Checks that Apache Kafka's requirements are installed.
 ///
 /// # Errors
-/// Java 17 or Maven is missing; says what to install.
+/// Java 17 or Maven is missing; the error names the packages to install.
 pub(crate) fn check_java_and_maven() -> Result<()> {
     let output = |program: &str| {
         std::process::Command::new(program)
@@ -225,8 +244,7 @@ pub(crate) fn check_java_and_maven() -> Result<()> {
     Ok(())
 }
 
-/// Returns the folder with Apache Kafka's jars, after fetching them where they are
-/// missing.
+/// Returns the folder with Apache Kafka's jars. Fetches them if they are missing.
 ///
 /// # Errors
 /// Java 17 or Maven is missing, or Maven cannot fetch them.

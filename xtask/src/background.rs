@@ -8,22 +8,22 @@ use tokio::process::Command;
 
 use crate::up::State;
 
-/// Set in the environment of the process that a stack lives in.
-const VARIABLE: &str = "TICKLAKE_BACKGROUND";
+/// Set in the environment of the background process that runs a stack.
+const BACKGROUND_VARIABLE: &str = "TICKLAKE_BACKGROUND";
 
-/// A command of ours that goes on in the background: the same program with the same
-/// arguments, in a process group of its own.
+/// This command in the background: the same program with the same arguments, in its own
+/// process group.
 pub(crate) struct Background;
 
 impl Background {
     /// Returns true in the background process itself.
     pub(crate) fn is_here() -> bool {
-        std::env::var_os(VARIABLE).is_some()
+        std::env::var_os(BACKGROUND_VARIABLE).is_some()
     }
 
-    /// Starts this command again in the background and shows its output until its stack
-    /// is up. Where it fails or this process is interrupted before that, nothing is left
-    /// behind.
+    /// Starts this command again in the background and prints its output until its stack
+    /// is running. Leaves nothing behind if it fails or this process is interrupted
+    /// before that.
     pub(crate) async fn start(processes: &Processes) -> Result<()> {
         if let Some(state) = State::running()? {
             bail!(
@@ -36,7 +36,9 @@ impl Background {
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let log = folder.join("stack.log");
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(std::env::args_os().skip(1)).env(VARIABLE, "1");
+        command
+            .args(std::env::args_os().skip(1))
+            .env(BACKGROUND_VARIABLE, "1");
         let process = processes
             .start("the stack's process", &mut command, &log)
             .await?;
@@ -51,14 +53,14 @@ impl Background {
             if processes.expect_running(process).await.is_err() {
                 let status = processes.wait(process).await?;
                 show_from(&log, shown)?;
-                bail!("the stack did not come up ({status})");
+                bail!("the stack did not start ({status})");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }
 
-/// Prints what a file has from a place on; returns the next place.
+/// Prints the text of a file from a place on. Returns the next place.
 fn show_from(log: &PathBuf, place: u64) -> Result<u64> {
     let mut file = std::fs::File::open(log).with_context(|| log.display().to_string())?;
     file.seek(SeekFrom::Start(place))?;

@@ -1,13 +1,13 @@
-//! The commands a person types: `cargo xtask demo`, `test`, `up`, `down`, `replay`,
-//! `chaos`, `bench`.
+//! The commands for people: `cargo xtask demo`, `test`, `up`, `down`, `replay`, `chaos`,
+//! `bench`, `aws-check`.
 
+mod aws_check;
 mod background;
 mod bench;
 mod chaos;
 mod demo;
 mod prepare;
 mod replay;
-mod sample;
 mod steps;
 mod test;
 mod up;
@@ -30,23 +30,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole path: CSV → Kafka → S3 → crawl → catalog → query → mail, and check
-    /// what it claims
+    /// Run the whole path (CSV → Kafka → S3 → crawl → catalog → query → mail) and check
+    /// the result
     Demo(demo::Options),
-    /// Run everything that checks the project
+    /// Run all checks of the project
     Test(test::Options),
     /// Start the local stack and leave it running
     Up(up::Options),
-    /// Stop the local stack; its state ends with it
+    /// Stop the local stack and delete its state
     Down,
-    /// Invoke the functions with sample events through cargo-lambda, against the local
-    /// stack that is up
+    /// Invoke the functions with sample events through cargo-lambda, against the running
+    /// local stack
     Replay(replay::Options),
-    /// Torture consumers, brokers and S3, and count what has landed
+    /// Torture consumers, brokers and S3, and count the records that landed
     Chaos(chaos::Options),
-    /// Measure what agents and functions cost and how fast they are
+    /// Measure the cost and speed of agents and functions
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Check a stack on AWS: the steps of docs/aws-checklist.md, one line for each
+    AwsCheck(aws_check::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,13 +76,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command; whatever becomes of it, no process that it started is left behind.
+/// Runs a command. Even if it fails, it leaves no process behind.
 async fn run(command: Command) -> Result<()> {
     let processes = Processes::default();
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let outcome = tokio::select! {
         outcome = dispatch(command, &processes) => outcome,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
@@ -99,5 +99,6 @@ async fn dispatch(command: Command, processes: &Processes) -> Result<()> {
         Command::Replay(options) => replay::run(options, processes).await,
         Command::Bench(bench) => bench::run(bench, processes).await,
         Command::Chaos(options) => chaos::run(options, processes).await,
+        Command::AwsCheck(options) => aws_check::run(options, processes).await,
     }
 }

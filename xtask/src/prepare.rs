@@ -6,8 +6,8 @@ use tokio::process::Command;
 
 use crate::steps::Steps;
 
-/// Returns a folder below `.local/` for one run's logs, mails and state; an older one of
-/// the same name goes.
+/// Returns an empty folder below `.local/` for the logs, mails and state of a run.
+/// Deletes an older folder of the same name.
 pub(crate) fn run_folder(repository: &Repository, name: &str) -> Result<PathBuf> {
     let folder = repository.path(".local").join(name);
     if folder.exists() {
@@ -17,7 +17,7 @@ pub(crate) fn run_folder(repository: &Repository, name: &str) -> Result<PathBuf>
     Ok(folder)
 }
 
-/// Installs the tools and builds agents and functions; both do nothing where nothing has
+/// Installs the tools and builds agents and functions. Does nothing if nothing has
 /// changed.
 pub(crate) async fn tools_and_build(
     steps: &mut Steps,

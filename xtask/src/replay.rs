@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use local::{
-    Aws, ProcessId, Processes, Repository, Tools, catalog, free_port, without_cargo_variables,
+    Aws, ProcessId, Processes, Repository, Tools, catalog, free_port, sample,
+    without_cargo_variables,
 };
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -13,16 +14,15 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::prepare;
-use crate::sample;
 use crate::up::State;
 
 /// The functions, by the name of their binary.
 pub(crate) const FUNCTIONS: [&str; 2] = ["notify", "start-crawler"];
-/// How long a mail may take from the function's answer to the mailbox.
-const MAIL: Duration = Duration::from_secs(2);
+/// Limit of the time from the function's answer to the mail in the mailbox.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Failed messages that are named.
-const LISTED: usize = 5;
+/// Maximum number of failed messages that are listed.
+const MAX_LISTED: usize = 5;
 
 /// Options of `cargo xtask replay`.
 #[derive(Debug, Clone, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct Options {
     files: Vec<PathBuf>,
 }
 
-/// Replays events against the stack that is up.
+/// Replays events against the running stack.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let state = State::expect_running()?;
     let repository = Repository::here();
@@ -94,14 +94,14 @@ pub(crate) struct Replayer {
     crawler: String,
 }
 
-/// What came of an event.
+/// The effects of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Replayed {
-    /// What the function answered, or its error.
+    /// The function's answer or error.
     pub(crate) answer: Result<Value, String>,
-    /// Subjects of the mails that came of it, by file.
+    /// Subjects of the mails that it caused, by file.
     pub(crate) mails: BTreeMap<String, String>,
-    /// Whether the crawler runs after it.
+    /// Whether the crawler is running after it.
     pub(crate) is_crawling: bool,
 }
 
@@ -114,7 +114,7 @@ impl Replayer {
         folder: &Path,
         state: &State,
     ) -> Result<Self> {
-        // Watch would build them while the first event waits for its answer.
+        // Otherwise `watch` builds them while the first event waits for its answer.
         let mut build = Command::new("cargo");
         without_cargo_variables(&mut build)
             .current_dir(repository.root())
@@ -193,12 +193,12 @@ impl Replayer {
         let answer = if output.status.success() {
             let text = String::from_utf8_lossy(&output.stdout);
             Ok(serde_json::from_str(text.trim())
-                .with_context(|| format!("{function} answered no JSON: {text}"))?)
+                .with_context(|| format!("the answer of {function} is not JSON: {text}"))?)
         } else {
             Err(error_text(&String::from_utf8_lossy(&output.stderr)))
         };
         let mut mails = BTreeMap::new();
-        let deadline = Instant::now() + MAIL;
+        let deadline = Instant::now() + MAIL_TIMEOUT;
         while function == "notify" && mails.is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(100)).await;
             mails = self
@@ -243,7 +243,7 @@ impl Replayed {
     fn sentence(&self) -> String {
         let failed = self.failed().unwrap_or_default();
         let answer = match &self.answer {
-            Ok(_) if failed.len() > LISTED => {
+            Ok(_) if failed.len() > MAX_LISTED => {
                 format!(
                     "{} messages are returned as failed, {} to {}",
                     failed.len(),
@@ -267,10 +267,10 @@ impl Replayed {
         format!("{answer}{mails}{crawl}")
     }
 
-    /// Returns the messages that the answer fails.
+    /// Returns the failed messages in the answer.
     pub(crate) fn failed(&self) -> Result<Vec<String>> {
         let Ok(answer) = &self.answer else {
-            bail!("an error is no batch response")
+            bail!("got an error instead of a batch response")
         };
         Ok(sample::failed(answer)?
             .into_iter()
@@ -279,18 +279,18 @@ impl Replayed {
     }
 }
 
-/// The function's message within cargo-lambda's framed error.
+/// Returns the function's message from cargo-lambda's framed error.
 fn error_text(framed: &str) -> String {
     let lines = framed
         .lines()
         .map(|line| line.trim().trim_start_matches(['×', '│']).trim());
-    let said: Vec<&str> = lines
+    let message: Vec<&str> = lines
         .skip_while(|line| line.is_empty() || line.starts_with("Error:"))
         .take_while(|line| !line.is_empty())
         .collect();
-    if said.is_empty() {
+    if message.is_empty() {
         framed.trim().to_owned()
     } else {
-        said.join(" ")
+        message.join(" ")
     }
 }

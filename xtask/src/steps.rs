@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 /// Width of a step's name.
-const NAME: usize = 10;
-/// A step that takes longer shows that it is alive.
-const SILENT: Duration = Duration::from_secs(2);
-/// Time between two signs of life in a log.
-const SIGN: Duration = Duration::from_secs(20);
+const NAME_WIDTH: usize = 10;
+/// Time before a step prints a sign of life.
+const SILENT_TIME: Duration = Duration::from_secs(2);
+/// Time between two signs of life in a log; a terminal gets them more often.
+const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Prints what happens, step by step, and keeps the time each took. On a terminal the
-/// line of a step fills in place; in a log lines are plain.
+/// Prints the progress, step by step, and measures the time of each. On a terminal a step
+/// rewrites its line; in a log it prints plain lines.
 pub(crate) struct Steps {
     is_terminal: bool,
     seconds: Vec<(String, f64)>,
@@ -25,7 +25,8 @@ impl Steps {
         }
     }
 
-    /// Runs a step: `doing` is shown while it lasts, the text it returns stays.
+    /// Runs a step. Prints `doing` while it runs, and in the end the text that it
+    /// returns.
     pub(crate) async fn step<T>(
         &mut self,
         name: &str,
@@ -34,17 +35,17 @@ impl Steps {
     ) -> Result<T> {
         let started = Instant::now();
         let signs = async {
-            tokio::time::sleep(SILENT).await;
+            tokio::time::sleep(SILENT_TIME).await;
             loop {
                 let elapsed = started.elapsed().as_secs();
                 if self.is_terminal {
-                    print!("\r{name:NAME$} {doing} … {elapsed}s\x1b[K");
-                    // Nothing can be done about a closed output.
+                    print!("\r{name:NAME_WIDTH$} {doing} … {elapsed}s\x1b[K");
+                    // There is no remedy for a closed output.
                     let _ = std::io::stdout().flush();
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 } else {
-                    println!("{name:NAME$} {doing} … {elapsed}s");
-                    tokio::time::sleep(SIGN).await;
+                    println!("{name:NAME_WIDTH$} {doing} … {elapsed}s");
+                    tokio::time::sleep(SIGN_OF_LIFE_INTERVAL).await;
                 }
             }
         };
@@ -59,23 +60,23 @@ impl Steps {
         let elapsed = started.elapsed().as_secs_f64();
         self.seconds
             .push((name.to_owned(), (elapsed * 1000.0).round() / 1000.0));
-        println!("{name:NAME$} {text}  {elapsed:.1}s");
+        println!("{name:NAME_WIDTH$} {text}  {elapsed:.1}s");
         Ok(value)
     }
 
-    /// Prints lines that belong to the step before.
+    /// Prints more lines about the last step.
     pub(crate) fn detail(&self, text: &str) {
         for line in text.lines() {
-            println!("{}", format!("{:NAME$} {line}", "").trim_end());
+            println!("{}", format!("{:NAME_WIDTH$} {line}", "").trim_end());
         }
     }
 
-    /// Prints a line that is no step.
+    /// Prints a line that is not a step.
     pub(crate) fn line(&self, name: &str, text: &str) {
-        println!("{name:NAME$} {text}");
+        println!("{name:NAME_WIDTH$} {text}");
     }
 
-    /// Returns the seconds that each step took, in order.
+    /// Returns the seconds of each step, in order.
     pub(crate) fn seconds(&self) -> &[(String, f64)] {
         &self.seconds
     }

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use local::sample::{self, TOPIC};
 use local::{Kafka, KafkaKind, Ministack, Parameters, Processes, Repository, Stack, StackOptions};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::background::Background;
-use crate::demo::{FormatName, KafkaName, SUBSCRIBER, TOPIC};
+use crate::demo::{FormatName, KafkaName};
 use crate::prepare;
 use crate::steps::Steps;
 use wording::count;
@@ -20,12 +21,12 @@ pub(crate) struct Options {
     /// Format of the lake
     #[arg(long, value_enum, default_value = "parquet")]
     format: FormatName,
-    /// The embedded mock cluster, or a real Apache Kafka broker (needs Java 17 and Maven)
+    /// Embedded mock cluster, or a real Apache Kafka broker (needs Java 17 and Maven)
     #[arg(long, value_enum, default_value = "mock")]
     kafka: KafkaName,
 }
 
-/// What others need to know of a stack that is up: `.local/stack.json`.
+/// The description of a running stack for other processes: `.local/stack.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
     pid: i32,
@@ -50,10 +51,8 @@ pub(crate) async fn up(options: Options, processes: &Processes) -> Result<()> {
             kafka.create_topic(TOPIC.0, TOPIC.1).await?;
             let parameters = Parameters {
                 format: options.format.into(),
-                crawler_mode: "typed".into(),
-                subscriber: SUBSCRIBER.into(),
                 kafka: kafka.brokers().to_owned(),
-                more: Vec::new(),
+                ..sample::parameters()
             };
             let options = StackOptions {
                 folder: folder.clone(),
@@ -74,10 +73,10 @@ pub(crate) async fn up(options: Options, processes: &Processes) -> Result<()> {
         .await
 }
 
-/// Stops the stack that is up.
+/// Stops the running stack.
 pub(crate) async fn down() -> Result<()> {
     let Some(state) = State::running()? else {
-        println!("no local stack is up");
+        println!("no local stack is running");
         return Ok(());
     };
     let pid = state
@@ -88,7 +87,7 @@ pub(crate) async fn down() -> Result<()> {
     while test_kill_process(pid).is_ok() {
         if started.elapsed() > Duration::from_secs(60) {
             bail!(
-                "process {} is still there after 60 s; its log is .local/stack.log",
+                "process {} is still running after 60 s; its log is .local/stack.log",
                 state.pid
             );
         }
@@ -96,15 +95,16 @@ pub(crate) async fn down() -> Result<()> {
     }
     State::forget()?;
     println!(
-        "stopped; the stack's state (objects, catalog, topics) is gone, logs and mails are in .local/"
+        "stopped; the stack's state (objects, catalog, topics) is gone, \
+         logs and mails are in .local/"
     );
     Ok(())
 }
 
 impl State {
-    /// Returns what is to be known of a stack of this process.
+    /// Returns the description of this process's stack.
     pub(crate) fn of(stack: &Stack, kafka: &Kafka) -> Result<Self> {
-        let mut environment = function_environment(stack)?;
+        let mut environment = stack.function_environment()?;
         let settings = [
             ("TICK_PRODUCER_KAFKA__BROKERS", kafka.brokers()),
             ("TICK_CONSUMER_KAFKA__BROKERS", kafka.brokers()),
@@ -121,7 +121,8 @@ impl State {
         })
     }
 
-    /// Makes the stack known and serves it until this process is told to end.
+    /// Writes the description of the stack and serves it until a signal ends this
+    /// process.
     pub(crate) async fn serve(
         self,
         stack: Stack,
@@ -157,9 +158,7 @@ impl State {
             "\nTo use it from this shell (aws CLI, agents, cargo lambda):  . .local/stack.env\n"
         );
         print!("{exports}");
-        println!(
-            "\ncargo xtask down ends it. Its state (objects, catalog, topics) does not outlive that."
-        );
+        println!("\ncargo xtask down ends it and deletes its state (objects, catalog, topics).");
         let path = Self::path(&repository);
         let written = path.with_extension("json.new");
         std::fs::write(&written, serde_json::to_string_pretty(&self)?)
@@ -176,7 +175,7 @@ impl State {
         }
     }
 
-    /// Returns the stack that is up.
+    /// Returns the running stack, if there is one.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -199,15 +198,15 @@ impl State {
             .map(|_| state.clone()))
     }
 
-    /// Returns the stack that is up, or an error with the remedy.
+    /// Returns the running stack.
     ///
     /// # Errors
-    /// None is up.
+    /// No stack is running; the error has the remedy.
     pub(crate) fn expect_running() -> Result<Self> {
         Self::running()?.context("no local stack is running; start it with: cargo xtask up")
     }
 
-    /// Returns the URL of its AWS.
+    /// Returns the URL of the stack's AWS.
     pub(crate) fn endpoint(&self) -> &str {
         self.environment
             .get("AWS_ENDPOINT_URL")
@@ -231,29 +230,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// Returns the environment of a function that runs outside of the stack: the endpoint and
-/// the template's settings.
-pub(crate) fn function_environment(stack: &Stack) -> Result<BTreeMap<String, String>> {
-    let deployment = &stack.deployment;
-    let mut environment: BTreeMap<String, String> = stack
-        .ministack
-        .aws
-        .environment()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    let settings = [
-        ("CRAWLER_NAME", deployment.output("CrawlerName")?),
-        ("CRAWL_ON", "new-partition"),
-        ("GLUE_DATABASE", deployment.output("DatabaseName")?),
-        ("GLUE_TABLE", deployment.output("TableName")?),
-        ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
-        ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
-    ];
-    environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Ok(environment)
 }
 
 fn relative<'a>(repository: &Repository, path: &'a Path) -> &'a Path {

@@ -1,4 +1,4 @@
-//! What the agents fetch from AWS before they do their work: their settings and Kafka's
+//! The agents' calls of AWS before their work: they fetch their settings and Kafka's
 //! password. Each call blocks.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_connect::brief;
 
 /// One attempt of one call; the SDK makes three.
-const ATTEMPT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the value of an SSM parameter.
 pub(crate) fn parameter(name: &str) -> Result<String, String> {
@@ -50,7 +50,7 @@ pub(crate) fn block_on<T: Send>(
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
-        runtime.block_on(async { work(aws_connect::load(ATTEMPT).await).await })
+        runtime.block_on(async { work(aws_connect::load(CALL_TIMEOUT).await).await })
     };
     std::thread::scope(|scope| {
         scope

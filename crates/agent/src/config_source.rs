@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{ConfigError, aws};
 
-/// Where an agent's settings stand.
+/// The source of an agent's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigSource {
     /// A YAML file.
@@ -36,7 +36,7 @@ impl fmt::Display for ConfigSource {
 }
 
 impl ConfigSource {
-    /// Returns the YAML text. Blocks, for some seconds where AWS does not answer.
+    /// Returns the YAML text. Blocks, for some seconds if AWS does not answer.
     pub(crate) fn read(&self) -> Result<String, ConfigError> {
         match self {
             Self::File(path) => {

@@ -1,7 +1,7 @@
 use anyhow::{Context as _, Result};
 
-/// Adds the variables of `.env` in the working directory, where there is one, to the
-/// environment; those already set stay.
+/// Adds the variables of `.env` in the working directory, if there is one, to the
+/// environment; variables that are set already stay.
 ///
 /// # Errors
 /// The file is not lines of `NAME=value`.

@@ -14,7 +14,7 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// The `kafka` section of an agent's configuration.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Kafka {
+pub struct KafkaSettings {
     /// Bootstrap brokers, `host:port[,host:port…]`.
     pub brokers: String,
     /// The topic of ticks.
@@ -32,8 +32,8 @@ pub struct Kafka {
     /// PEM file with the certificates of those who sign the brokers'; without it the
     /// system's.
     pub ca_file: Option<String>,
-    /// Further librdkafka settings, passed on unchanged; see [`Kafka::refuse_options`].
-    /// Never logged.
+    /// Further librdkafka settings, passed on unchanged; see
+    /// [`KafkaSettings::refuse_options`]. Never logged.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
 }
@@ -76,27 +76,31 @@ pub enum KafkaError {
     },
     /// The secret cannot be read.
     #[error(
-        "kafka.secret: cannot read {secret:?}: {problem}\n  wanted a secret {{\"username\": …, \"password\": …}} that this machine's role may read"
+        "kafka.secret: cannot read {secret:?}: {problem}\n  wanted a secret \
+         {{\"username\": …, \"password\": …}} that this machine's role may read"
     )]
     Secret {
         /// Its name.
         secret: String,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
     /// No broker answered.
     #[error(
-        "cannot reach Kafka at {brokers}: {problem}\n  set kafka.brokers (now {brokers:?}) to brokers that this machine can reach, and kafka.security to what they speak"
+        "cannot reach Kafka at {brokers}: {problem}\n  set kafka.brokers (now {brokers:?}) to \
+         brokers that this machine can reach, and kafka.security to what they speak"
     )]
     Unreachable {
         /// The brokers tried.
         brokers: String,
-        /// What librdkafka says.
+        /// The error of librdkafka.
         problem: String,
     },
     /// The topic does not exist.
     #[error(
-        "topic {topic:?} does not exist on {brokers}\n  the brokers know: {known}\n  set kafka.topic (now {topic:?}), or create it: kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 4"
+        "topic {topic:?} does not exist on {brokers}\n  the brokers know: {known}\n  set \
+         kafka.topic (now {topic:?}), or create it: kafka-topics.sh --bootstrap-server {brokers} \
+         --create --topic {topic} --partitions 4"
     )]
     NoTopic {
         /// The brokers asked.
@@ -122,7 +126,7 @@ const RESERVED_BY_SECURITY: [(&str, &str); 3] = [
 ];
 const USE_SECURITY: &str = "it follows from kafka.security; leave one of the two out";
 
-impl Kafka {
+impl KafkaSettings {
     /// Refuses librdkafka settings in `kafka.options` that the agent makes itself:
     /// `reserved` has their names, each with the reason or the setting to use instead.
     ///
@@ -144,8 +148,8 @@ impl Kafka {
         }
     }
 
-    /// Fetches user and password where [`Security::Scram`] wants them. Called once,
-    /// before any client is made. Blocks.
+    /// Fetches user and password if [`Security::Scram`] needs them. Called once, before
+    /// any client is made. Blocks.
     ///
     /// # Errors
     /// The secret cannot be read, or settings contradict each other.
@@ -154,7 +158,8 @@ impl Kafka {
         match (self.security, &self.secret) {
             (Security::Scram, None) if has_user => Ok(()),
             (Security::Scram, None) => Err(KafkaError::Conflict(
-                "kafka.security: scram needs kafka.secret, or sasl.username and sasl.password in kafka.options",
+                "kafka.security: scram needs kafka.secret, or sasl.username and sasl.password in \
+                 kafka.options",
             )),
             (Security::Scram, Some(_)) if has_user => Err(KafkaError::Conflict(
                 "kafka.secret and sasl.username in kafka.options exclude each other; leave one out",
@@ -170,9 +175,9 @@ impl Kafka {
                     problem,
                 };
                 let text = aws::secret(secret).map_err(wrong)?;
-                // Not what serde says: it may quote the password.
+                // Not serde's message: it may quote the password.
                 let login: Login = serde_json::from_str(&text).map_err(|_| {
-                    wrong("it is no JSON object with username and password".to_owned())
+                    wrong("it is not a JSON object with username and password".to_owned())
                 })?;
                 self.options.extend([
                     ("sasl.username".to_owned(), login.username),
@@ -208,8 +213,8 @@ impl Kafka {
                 .set("sasl.mechanisms", "OAUTHBEARER"),
         };
         if self.security != Security::Plaintext {
-            // OpenSSL is linked statically and knows no place of its own: where
-            // distributions keep certificates is tried in turn.
+            // OpenSSL is linked statically and has no place of its own: the places of the
+            // distributions are tried in turn.
             config.set(
                 "ssl.ca.location",
                 self.ca_file.as_deref().unwrap_or("probe"),
@@ -234,7 +239,7 @@ impl Kafka {
         Ok(client)
     }
 
-    /// Lets a client that nobody polls get its token, and get a new one where the old one
+    /// Lets a client that nobody polls get its token, and get a new one if the old one
     /// has expired. Blocks until it has one, for up to 10 s.
     pub fn sign_in(&self, client: &BaseConsumer<KafkaContext>) {
         let deadline = Instant::now() + METADATA_TIMEOUT;
@@ -242,7 +247,7 @@ impl Kafka {
             && !client.context().has_token()
             && Instant::now() < deadline
         {
-            // Nothing is subscribed: what comes is the request for a token, which the
+            // Nothing is subscribed: only the request for a token comes, which the
             // context answers.
             client.poll(Duration::from_millis(100));
         }
@@ -256,8 +261,8 @@ impl Kafka {
     pub fn check_topic(&self) -> Result<usize, KafkaError> {
         let client = self.metadata_client()?;
         let unreachable = |error: ClientError| {
-            // Why a connection failed (a certificate, a password, nobody there) is told
-            // to whoever polls.
+            // Polling reports why a connection failed: a certificate, a password, nobody
+            // there.
             client.poll(Duration::ZERO);
             let problem = client
                 .context()
@@ -305,8 +310,8 @@ impl Kafka {
 mod tests {
     use super::*;
 
-    fn resolve(yaml: &str) -> Result<Kafka, String> {
-        let mut kafka: Kafka = crate::Layers::of_text(yaml)
+    fn resolve(yaml: &str) -> Result<KafkaSettings, String> {
+        let mut kafka: KafkaSettings = crate::Layers::of_text(yaml)
             .load()
             .map_err(|error| error.to_string())?;
         kafka.resolve().map_err(|error| error.to_string())?;
@@ -366,7 +371,8 @@ mod tests {
         // Security that kafka.security has no word for.
         assert_eq!(
             refused(
-                "{brokers: b, options: {security.protocol: sasl_ssl, sasl.mechanisms: PLAIN, linger.ms: 5}}"
+                "{brokers: b, options: {security.protocol: sasl_ssl, sasl.mechanisms: PLAIN, \
+                 linger.ms: 5}}"
             ),
             Ok(())
         );

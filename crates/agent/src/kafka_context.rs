@@ -11,18 +11,18 @@ use tracing::{debug, error, info, warn};
 
 use crate::msk_iam;
 
-/// What every Kafka client calls back: librdkafka's logs go into ours, and MSK gets
+/// The callbacks of every Kafka client: librdkafka's logs go into ours, and MSK gets
 /// tokens signed by this machine's role.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaContext {
     /// When the last token expires, in milliseconds since the epoch.
     expires_ms: Arc<AtomicI64>,
-    /// What a connection failed for last.
+    /// The last reason why a connection failed.
     trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl KafkaContext {
-    /// Returns what a connection failed for last.
+    /// Returns the last reason why a connection failed.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble
             .lock()
@@ -41,7 +41,7 @@ impl KafkaContext {
 }
 
 impl ClientContext for KafkaContext {
-    // Asked for where the mechanism is OAUTHBEARER, and nowhere else.
+    // Asked for only if the mechanism is OAUTHBEARER.
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
@@ -70,11 +70,16 @@ impl ClientContext for KafkaContext {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        // That all brokers are down follows from what came before it.
+        // That all brokers are down follows from the errors before it.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
-        warn!(%error, reason, "Kafka is in trouble, the client goes on trying");
+        warn!(
+            event = "kafka_trouble",
+            %error,
+            reason,
+            "Kafka is in trouble, the client goes on trying"
+        );
     }
 }
 

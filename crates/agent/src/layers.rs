@@ -2,7 +2,7 @@ use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, Environment, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-use crate::ConfigSource;
+use crate::{ConfigError, ConfigSource};
 
 /// Configuration in layers, each overriding the one before it: a YAML document,
 /// environment variables, flags.
@@ -11,47 +11,13 @@ use crate::ConfigSource;
 /// does not know are errors.
 pub struct Layers {
     builder: ConfigBuilder<DefaultState>,
-    /// Where the document stands.
+    /// The place of the document.
     document: String,
     prefix: &'static str,
 }
 
-/// Why a configuration is not usable. Names the layer, the setting and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file given cannot be read.
-    #[error("{path}: cannot read the configuration file: {problem}")]
-    File {
-        /// The path given.
-        path: String,
-        /// What the system says.
-        problem: std::io::Error,
-    },
-    /// The SSM parameter given cannot be read.
-    #[error(
-        "ssm:{name}: cannot read the parameter: {problem}\n  give --config ssm:<name> a parameter of this account and region that this machine's role may read"
-    )]
-    Parameter {
-        /// Its name.
-        name: String,
-        /// What AWS says.
-        problem: String,
-    },
-    /// The document is no YAML, or a layer contradicts itself.
-    #[error("{0}")]
-    Syntax(String),
-    /// A setting has a value it cannot have, is missing, or is unknown.
-    #[error("{origin}: {message}")]
-    Setting {
-        /// The file, variable or flag at fault.
-        origin: String,
-        /// The setting and what is wrong with it.
-        message: String,
-    },
-}
-
 impl Layers {
-    /// Begins with a YAML document, where one is given, and the process's environment
+    /// Begins with a YAML document, if one is given, and the process's environment
     /// variables with this prefix. Blocks.
     ///
     /// # Errors
@@ -82,7 +48,7 @@ impl Layers {
         }
     }
 
-    /// Adds a flag's value for a setting such as `kafka.topic`, where the flag was given.
+    /// Adds a flag's value for a setting such as `kafka.topic`, if the flag was given.
     ///
     /// # Errors
     /// The setting's name is not a path.
@@ -152,8 +118,8 @@ fn origin_of(values: &Value, path: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The error without what `config` adds about keys and origins, which stand in front of
-/// it already.
+/// The error without the keys and origins that `config` adds: they are in front of it
+/// already.
 fn plain(error: &config::ConfigError) -> String {
     match error {
         config::ConfigError::At { error, .. } => plain(error),
@@ -222,11 +188,13 @@ mod tests {
         let error = |yaml: &str, flags: &[(&str, &str)]| load(yaml, flags).expect_err(yaml);
         assert_eq!(
             error("batch: {max_age: ten, max_bytes: 1, max_rows: 5}", &[]),
-            "sample.yaml: batch.max_age: \"ten\" is not a duration above zero; write 10s, 500ms or 2m"
+            "sample.yaml: batch.max_age: \"ten\" is not a duration above zero; write 10s, 500ms or \
+             2m"
         );
         assert_eq!(
             error(GOOD, &[("batch.max_bytes", "big")]),
-            "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write 64MiB, 512KiB or a number of bytes"
+            "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write \
+             64MiB, 512KiB or a number of bytes"
         );
         assert!(
             error(GOOD, &[("batch.max_age", "0s")]).contains("\"0s\" is not a duration above zero")

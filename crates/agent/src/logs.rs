@@ -3,7 +3,8 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error: plain lines on a terminal, JSON lines for a log
-/// collector. `RUST_LOG` sets the level (default `info`).
+/// collector. Lines that programs look for have a field `event`, which stays when their
+/// words change. `RUST_LOG` sets the level (default `info`).
 ///
 /// # Errors
 /// `RUST_LOG` is not a filter.
@@ -11,7 +12,8 @@ pub fn start_logs() -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&directives).map_err(|error| {
         anyhow::anyhow!(
-            "environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write info, debug or tick_consumer=debug"
+            "environment variable RUST_LOG: {directives:?} is not a log filter ({error}); write \
+             info, debug or tick_consumer=debug"
         )
     })?;
     let builder = tracing_subscriber::fmt()
@@ -23,7 +25,7 @@ pub fn start_logs() -> anyhow::Result<()> {
         builder
             .json()
             .flatten_event(true)
-            .with_current_span(false)
+            // A partition's task has its number in its span.
             .with_span_list(false)
             .init();
     }

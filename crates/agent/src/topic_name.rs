@@ -9,8 +9,10 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let topic = String::deserialize(deserializer)?;
     if topic.starts_with(['_', '.']) {
         return Err(D::Error::custom(format_args!(
-            "got {topic:?}, wanted a topic whose name does not begin with _ or .: files in the lake begin with the topic's name, \
-             and Athena and the Glue crawler skip files that begin so\n  produce to a topic with another name, or mirror this one into one"
+            "got {topic:?}, wanted a topic whose name does not begin with _ or .: files in the \
+             lake begin with the topic's name, \
+             and Athena and the Glue crawler skip files that begin so\n  produce to a topic with \
+             another name, or mirror this one into one"
         )));
     }
     Ok(topic)
@@ -18,9 +20,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use crate::{Kafka, Layers};
+    use crate::{KafkaSettings, Layers};
 
-    fn load(topic: &str) -> Result<Kafka, String> {
+    fn load(topic: &str) -> Result<KafkaSettings, String> {
         let layers = Layers::of_text("{brokers: b}")
             .flag("topic", Some(topic))
             .map_err(|error| error.to_string())?;
@@ -32,7 +34,10 @@ mod tests {
         for topic in ["_ticks", ".ticks", "__consumer_offsets"] {
             let error = load(topic).err().expect(topic);
             assert!(
-                error.starts_with(&format!("flag for topic: topic: got {topic:?}, wanted a topic whose name does not begin with _ or .")),
+                error.starts_with(&format!(
+                    "flag for topic: topic: got {topic:?}, wanted a topic whose name does not begin \
+                     with _ or ."
+                )),
                 "{error}"
             );
         }

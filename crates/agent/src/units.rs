@@ -53,7 +53,7 @@ pub fn word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(StringDeserializer::new(String::deserialize(deserializer)?))
 }
 
-/// Deserializes one of a list of words where a value is given; see [`word`].
+/// Deserializes one of a list of words if a value is given; see [`word`].
 ///
 /// # Errors
 /// The value is none of the words.

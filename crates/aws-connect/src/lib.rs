@@ -1,6 +1,6 @@
-//! How every part of ticklake reaches AWS: the SDK's own credential and endpoint rules
-//! (`AWS_ENDPOINT_URL` points at a local stack), https with ring, and a time limit on
-//! every call.
+//! The configuration with which every part of ticklake reaches AWS: the SDK's own rules
+//! for credentials and endpoints (`AWS_ENDPOINT_URL` points at a local stack), https with
+//! ring, and a time limit on every call.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Returns the configuration that clients are made from. `attempt_timeout` bounds one
-/// attempt of one call, retries get one each.
+/// Returns the configuration from which clients are created. `attempt_timeout` limits
+/// each attempt of each call.
 pub async fn load(attempt_timeout: Duration) -> SdkConfig {
     loader(attempt_timeout).load().await
 }
 
-/// Returns what [`load`] loads, for callers that know region, endpoint or credentials
-/// themselves.
+/// Returns the loader behind [`load`], for callers that set region, endpoint or
+/// credentials themselves.
 pub fn loader(attempt_timeout: Duration) -> ConfigLoader {
     let https = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
@@ -32,8 +32,8 @@ pub fn loader(attempt_timeout: Duration) -> ConfigLoader {
         .timeout_config(timeouts)
 }
 
-/// Returns an SDK error in one line: what the service answered, or what kept it from
-/// answering.
+/// Returns an SDK error in one line: the service's answer, or the reason why there is
+/// none.
 pub fn brief<E, R>(error: &SdkError<E, R>) -> String
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -48,7 +48,8 @@ where
         None => match (error, std::env::var("AWS_ENDPOINT_URL")) {
             (SdkError::DispatchFailure(_), Ok(url)) => {
                 format!(
-                    "no answer from AWS_ENDPOINT_URL={url} ({}); a local stack is started with: cargo xtask up",
+                    "no answer from AWS_ENDPOINT_URL={url} ({}); \
+                     to start a local stack, run: cargo xtask up",
                     innermost(error)
                 )
             }

@@ -3,15 +3,15 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// The functions' `Timeout` in template.yaml.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// When Lambda ends the invocation.
+/// The moment at which Lambda ends the invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Returns the deadline that Lambda announces. One in the past is none: `cargo lambda
-    /// watch` announces 1970.
+    /// Returns the deadline that Lambda announces. A deadline in the past is ignored:
+    /// `cargo lambda watch` announces 1970.
     pub fn of(context: &lambda_runtime::Context) -> Self {
         Self::at(context.deadline(), SystemTime::now())
     }
@@ -22,16 +22,16 @@ impl Deadline {
                 .duration_since(now)
                 .ok()
                 .filter(|left| !left.is_zero())
-                .unwrap_or(TIMEOUT),
+                .unwrap_or(FUNCTION_TIMEOUT),
         )
     }
 
-    /// Returns the deadline so far from now.
+    /// Returns the deadline that is `left` from now.
     pub fn after(left: Duration) -> Self {
         Self(Instant::now() + left)
     }
 
-    /// Returns the moment so long before the deadline; now, where that has passed.
+    /// Returns the moment `margin` before the deadline, or now if that moment has passed.
     pub fn minus(self, margin: Duration) -> Instant {
         let now = Instant::now();
         self.0
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_in_the_past_is_none() {
+    fn a_deadline_in_the_past_is_ignored() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_237_200);
         let left = |announced| {
             Deadline::at(announced, now)

@@ -1,5 +1,4 @@
-//! What both Lambda functions share: how they start, read settings, log, count, and keep
-//! to their deadline.
+//! The code that both Lambda functions share: start, settings, logs, metrics, deadline.
 
 mod deadline;
 mod metering;

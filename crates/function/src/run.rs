@@ -10,17 +10,17 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{Deadline, metering};
 
-/// One attempt of one AWS call may take so long; the SDK retries within the invocation's
+/// Limit of each attempt of each AWS call. The SDK retries within the invocation's
 /// deadline.
-const ATTEMPT: Duration = Duration::from_secs(3);
+const AWS_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A function that is handed events, in batches of a queue or on their own.
+/// A function that handles events, in batches from a queue or on their own.
 pub trait EventFunction {
-    /// Handles one Lambda payload before the deadline and returns the messages to be
-    /// redelivered.
+    /// Handles one Lambda payload before the deadline and returns the messages that SQS
+    /// has to deliver again.
     ///
     /// # Errors
-    /// The payload is an event on its own (not an SQS batch) that failed.
+    /// The payload is an event on its own, not an SQS batch, and failed.
     fn handle(
         &self,
         payload: Value,
@@ -28,9 +28,9 @@ pub trait EventFunction {
     ) -> impl Future<Output = Result<SqsBatchResponse, Error>>;
 }
 
-/// Reads the settings, makes the function with its AWS clients, and serves invocations
-/// until Lambda ends the process. A function that cannot start says why in one line and
-/// exits at once.
+/// Reads the settings, creates the function with its AWS clients, and serves invocations
+/// until Lambda ends the process. A function that cannot start logs the reason in one
+/// line and exits at once.
 pub async fn run<S, F: EventFunction>(
     settings: impl FnOnce() -> Result<S>,
     make: impl FnOnce(&SdkConfig, S) -> F,
@@ -59,7 +59,7 @@ async fn serve<S, F: EventFunction>(
     let settings = settings()?;
     let collector =
         metering::start(&std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())?;
-    let function = &make(&aws_connect::load(ATTEMPT).await, settings);
+    let function = &make(&aws_connect::load(AWS_ATTEMPT_TIMEOUT).await, settings);
     let handle = |event: LambdaEvent<Value>| async move {
         let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
         metering::flush(collector, &event.context.request_id);
@@ -71,11 +71,11 @@ async fn serve<S, F: EventFunction>(
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// Returns the level that Lambda's logging controls set, `RUST_LOG` elsewhere; info where
-/// neither names one.
+/// Returns the level of Lambda's logging controls, or of `RUST_LOG` outside Lambda, or
+/// info if neither is set.
 fn level() -> LevelFilter {
     let name = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
-    // Lambda knows one level more.
+    // Lambda has one more level.
     name.ok()
         .filter(|name| !name.is_empty())
         .and_then(|name| name.replace("FATAL", "ERROR").parse().ok())

@@ -5,9 +5,15 @@ use anyhow::{Context as _, Result};
 /// # Errors
 /// Names the variable that is missing or empty, and the remedy.
 pub fn required(name: &str) -> Result<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).with_context(|| {
-        format!("environment variable {name} is not set: template.yaml sets it on AWS; locally, start the stack with `cargo xtask up`, then `. .local/stack.env`")
-    })
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .with_context(|| {
+            format!(
+                "environment variable {name} is not set: template.yaml sets it on AWS; \
+             locally, start the stack with `cargo xtask up`, then `. .local/stack.env`"
+            )
+        })
 }
 
 #[cfg(test)]

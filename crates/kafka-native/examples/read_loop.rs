@@ -1,5 +1,5 @@
-//! What `cargo xtask bench sink` compares the consumer with: librdkafka reads a topic to
-//! its end, and nothing is done with what it reads.
+//! The baseline of `cargo xtask bench sink`: librdkafka reads a topic to its end, and the
+//! records are thrown away.
 //!
 //! Usage: `read_loop BROKERS TOPIC PARTITIONS RECORDS`
 
@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&assignment)?;
-    let (records, mut read, mut bytes) = (records.parse::<u64>()?, 0_u64, 0_u64);
+    let records: u64 = records.parse()?;
+    let mut read = 0_u64;
+    let mut bytes = 0_u64;
     while read < records {
         if let Some(message) = consumer.poll(Duration::from_secs(10)) {
             bytes += message?.payload().map_or(0, <[u8]>::len) as u64;

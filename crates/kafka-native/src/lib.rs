@@ -1,5 +1,5 @@
-//! What librdkafka can do and rdkafka does not wrap. The only `unsafe` of the workspace
-//! is here, each block with its argument.
+//! The functions of librdkafka that rdkafka does not wrap. The only `unsafe` of the
+//! workspace is here, each block with its argument.
 
 mod headers;
 mod partition_queue;

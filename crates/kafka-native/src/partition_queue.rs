@@ -15,43 +15,44 @@ use rdkafka::consumer::{Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::Notify;
 
-/// Most messages that are taken at once.
-const TAKE: usize = 1_000;
+/// Upper limit of the messages in one call of librdkafka.
+const MAX_FETCHED_MESSAGES: usize = 1_000;
 
-/// A partition's own queue of fetched messages, split off the consumer's. Reading a
-/// thousand messages a call costs a fraction of reading each.
+/// A partition's own queue of fetched messages, split off the consumer's queue. Reading a
+/// thousand messages in one call costs a fraction of reading them one by one.
 ///
-/// Not with `enable.partition.eof` on a consumer in a group: librdkafka 2.12.1
+/// Do not set `enable.partition.eof` on a consumer in a group. librdkafka 2.12.1
 /// (`rd_kafka_q_serve_rkmessages`) takes the partition's end for a message and moves the
 /// application's position one offset past it. A rebalance pauses and resumes at that
-/// position, and the record that came meanwhile is skipped without an error. Found by
+/// position, and skips the record that came meanwhile, without an error. Found by
 /// `cargo xtask chaos`.
 ///
-/// To be split off before the partition is assigned: librdkafka leaves a queue alone that
-/// the application has forwarded, so that nothing comes through the consumer's own queue.
+/// Split the queue off before the partition is assigned. librdkafka does not touch a
+/// queue that the application has forwarded, so nothing comes through the consumer's own
+/// queue.
 pub struct PartitionQueue<K> {
     queue: *mut rd_kafka_queue_t,
-    /// Told when the queue, having been empty, is not any more. librdkafka holds a
+    /// Notified when the first message comes into the empty queue. librdkafka holds a
     /// pointer to it.
     arrived: Arc<Notify>,
     /// The consumer that the queue belongs to outlives it.
     consumer: Arc<K>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread; this one is read through `&mut
-// self` only.
+// SAFETY: librdkafka's queues may be used from any thread. This one is only read through
+// `&mut self`.
 unsafe impl<K: Send + Sync> Send for PartitionQueue<K> {}
 // SAFETY: a shared reference can do nothing with the queue.
 unsafe impl<K: Send + Sync> Sync for PartitionQueue<K> {}
 
 extern "C" fn on_arrival(_: *mut rd_kafka_t, arrived: *mut c_void) {
-    // SAFETY: the pointer is that of the `Notify` which the queue's owner keeps until it
-    // has switched this callback off.
+    // SAFETY: the pointer is to the `Notify` of the queue's owner, which keeps it until
+    // the callback is switched off.
     unsafe { &*arrived.cast::<Notify>() }.notify_one();
 }
 
 impl<K> PartitionQueue<K> {
-    /// Splits a partition's queue off its consumer; `None` where there is no such
+    /// Splits a partition's queue off its consumer. Returns `None` if there is no such
     /// partition.
     pub fn split<C: ConsumerContext>(consumer: &Arc<K>, topic: &str, partition: i32) -> Option<Self>
     where
@@ -67,9 +68,9 @@ impl<K> PartitionQueue<K> {
             return None;
         }
         let arrived = Arc::new(Notify::new());
-        // SAFETY: the queue is not null and ours until it is destroyed on drop. The
-        // callback's pointer stays valid until then: `arrived` is kept, and is switched
-        // off before it goes.
+        // SAFETY: the queue is not null and is ours until drop destroys it. The
+        // callback's pointer stays valid: `arrived` is kept until drop has switched the
+        // callback off.
         unsafe {
             rd_kafka_queue_forward(queue, ptr::null_mut());
             rd_kafka_queue_cb_event_enable(
@@ -85,7 +86,7 @@ impl<K> PartitionQueue<K> {
         })
     }
 
-    /// Takes what has come, or waits until something comes. Nothing is lost where the
+    /// Takes the messages in the queue, or waits until one comes. Nothing is lost if the
     /// future is dropped.
     pub async fn recv(&mut self) -> Messages<K> {
         loop {
@@ -99,12 +100,17 @@ impl<K> PartitionQueue<K> {
     }
 
     fn take(&mut self) -> Messages<K> {
-        let mut raw: Vec<*mut rd_kafka_message_t> = Vec::with_capacity(TAKE);
-        // SAFETY: the queue is alive; the vector has room for as many pointers as the
-        // call may write, and is then as long as it says it wrote.
+        let mut raw: Vec<*mut rd_kafka_message_t> = Vec::with_capacity(MAX_FETCHED_MESSAGES);
+        // SAFETY: the queue is alive. The vector has room for all pointers that the call
+        // may write, and gets the length that the call returns.
         unsafe {
-            let taken = rd_kafka_consume_batch_queue(self.queue, 0, raw.as_mut_ptr(), TAKE);
-            raw.set_len(usize::try_from(taken).unwrap_or(0).min(TAKE));
+            let taken =
+                rd_kafka_consume_batch_queue(self.queue, 0, raw.as_mut_ptr(), MAX_FETCHED_MESSAGES);
+            raw.set_len(
+                usize::try_from(taken)
+                    .unwrap_or(0)
+                    .min(MAX_FETCHED_MESSAGES),
+            );
         }
         Messages {
             raw,
@@ -123,7 +129,7 @@ impl<K> Drop for PartitionQueue<K> {
     }
 }
 
-/// Messages that were taken off a queue, and errors among them.
+/// Messages that were taken off a queue, with the errors among them.
 pub struct Messages<K> {
     raw: Vec<*mut rd_kafka_message_t>,
     /// The consumer that they came from outlives them.
@@ -153,14 +159,14 @@ impl<K> Messages<K> {
     }
 }
 
-/// An error that stands in a partition's queue between its messages.
+/// An error among the messages of a partition's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueError {
-    /// What went wrong; [`RDKafkaErrorCode::PartitionEOF`] is the end of what may be
-    /// read.
+    /// The error's code. [`RDKafkaErrorCode::PartitionEOF`] is the end of the readable
+    /// records.
     pub code: RDKafkaErrorCode,
-    /// The offset that it is about: for the partition's end, that of the next record to
-    /// come. Below zero if it is about none.
+    /// The offset that the error is about; at the partition's end, the offset of the next
+    /// record to come. Below zero if it is about none.
     pub offset: i64,
 }
 
@@ -181,34 +187,32 @@ impl<K> Drop for Messages<K> {
     }
 }
 
-/// A message, as long as [`Messages`] lives.
+/// A message. It lives as long as its [`Messages`].
 pub struct Message<'a> {
     raw: *mut rd_kafka_message_t,
     _messages: PhantomData<&'a ()>,
 }
 
 impl<'a> Message<'a> {
-    /// Returns its offset.
+    /// Returns the message's offset.
     pub fn offset(&self) -> i64 {
         // SAFETY: the message lives as long as 'a.
         unsafe { (*self.raw).offset }
     }
 
-    /// Returns its key.
+    /// Returns the message's key.
     pub fn key(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message lives as long as 'a, and its key has as many bytes as it
-        // says.
+        // SAFETY: the message lives as long as 'a, and its key has `key_len` bytes.
         unsafe { bytes((*self.raw).key, (*self.raw).key_len) }
     }
 
-    /// Returns its value; `None` is a tombstone.
+    /// Returns the message's value; `None` is a tombstone.
     pub fn value(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message lives as long as 'a, and its payload has as many bytes as
-        // it says.
+        // SAFETY: the message lives as long as 'a, and its payload has `len` bytes.
         unsafe { bytes((*self.raw).payload, (*self.raw).len) }
     }
 
-    /// Returns its timestamp in milliseconds.
+    /// Returns the message's timestamp in milliseconds.
     pub fn timestamp_ms(&self) -> Option<i64> {
         let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message lives as long as 'a; the call writes the kind.
@@ -217,22 +221,23 @@ impl<'a> Message<'a> {
             .then_some(timestamp)
     }
 
-    /// Returns its headers, names and values, in order. librdkafka hands over a name up
-    /// to its first NUL.
+    /// Returns the names and values of the message's headers, in order. librdkafka cuts a
+    /// name at its first NUL.
     pub fn headers(&self) -> Vec<(&'a [u8], Option<&'a [u8]>)> {
         let mut headers: *mut rd_kafka_headers_t = ptr::null_mut();
-        // SAFETY: the message lives as long as 'a and owns its headers, which are parsed
-        // once and not changed after; neither they nor their messages are shared between
-        // threads.
+        // SAFETY: the message lives as long as 'a and owns its headers. They are parsed
+        // once and never change after that. Neither messages nor headers are shared
+        // between threads.
         let error = unsafe { rd_kafka_message_headers(self.raw, &raw mut headers) };
         if error != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || headers.is_null() {
             return Vec::new();
         }
         let mut found = Vec::new();
-        let (mut name, mut value, mut size): (*const c_char, *const c_void, usize) =
-            (ptr::null(), ptr::null(), 0);
-        // SAFETY: as above; where the call succeeds name and value point into the
-        // headers, and the name ends in NUL.
+        let mut name: *const c_char = ptr::null();
+        let mut value: *const c_void = ptr::null();
+        let mut size = 0;
+        // SAFETY: as above. If the call succeeds, name and value point into the headers,
+        // and the name ends in NUL.
         unsafe {
             while rd_kafka_header_get_all(
                 headers,
@@ -253,7 +258,7 @@ impl<'a> Message<'a> {
 }
 
 /// # Safety
-/// Where `start` is not null, `len` bytes from it on have to be readable and unchanged
+/// If `start` is not null, the `len` bytes from it on have to be readable and unchanged
 /// for 'a.
 unsafe fn bytes<'a>(start: *mut c_void, len: usize) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.

@@ -19,24 +19,24 @@ use rdkafka::error::RDKafkaErrorCode;
 #[derive(Debug, thiserror::Error)]
 pub enum TopicIdError {
     /// The broker did not answer in time.
-    #[error("the broker did not tell the id of topic {0:?} in time")]
+    #[error("the broker did not answer in time with the id of topic {0:?}")]
     Timeout(String),
     /// The broker refuses, or has no such topic.
-    #[error("the broker does not tell the id of topic {topic:?}: {code}")]
+    #[error("the broker refused the request for the id of topic {topic:?}: {code}")]
     Refused {
-        /// The topic asked for.
+        /// The requested topic.
         topic: String,
-        /// Its reason.
+        /// The broker's reason.
         code: RDKafkaErrorCode,
     },
 }
 
-/// Asks a broker for a topic's id, which a topic that is deleted and made anew does not
-/// keep; in base64, as Kafka's own tools print it. Blocks for up to `timeout`. Brokers
-/// before 2.8 have no ids and answer `AAAAAAAAAAAAAAAAAAAAAA`.
+/// Asks a broker for a topic's id in base64, as Kafka's own tools print it. A topic that
+/// is deleted and recreated has another id. Blocks for up to `timeout`. Brokers before
+/// 2.8 have no ids and answer `AAAAAAAAAAAAAAAAAAAAAA`.
 ///
 /// # Errors
-/// No answer, or a refusal.
+/// The broker does not answer, or refuses.
 pub fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -51,9 +51,8 @@ pub fn topic_id<C: ClientContext>(
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let mut names = [name.as_ptr()];
     // SAFETY: the client is alive, as it is borrowed. Options, collection and queue are
-    // made here, used by the one call, and destroyed once each; librdkafka copies what it
-    // needs of the first two. The queue outlives the poll; an answer that comes after it
-    // is destroyed with it.
+    // created here, used by the one call, and destroyed once each. librdkafka copies from
+    // the first two. The queue outlives the poll; a later answer is destroyed with it.
     let event = unsafe {
         let queue = rd_kafka_queue_new(client.native_ptr());
         let options = rd_kafka_AdminOptions_new(
@@ -80,7 +79,7 @@ pub fn topic_id<C: ClientContext>(
     }
 }
 
-/// The answer, destroyed when dropped; null where none came.
+/// The answer, destroyed when dropped; null if none came.
 struct Event(*mut rd_kafka_event_t);
 
 impl Event {
@@ -89,9 +88,8 @@ impl Event {
             return None;
         }
         // SAFETY: the event is not null and lives as long as self. Result, descriptions
-        // and id are parts of it and are only read before it is dropped; each pointer is
-        // looked at before it is followed, and the count says how many descriptions there
-        // are.
+        // and id are parts of it and are only read before it is dropped. Each pointer is
+        // checked before it is followed, and `count` is the number of descriptions.
         unsafe {
             let error = rd_kafka_event_error(self.0);
             if error != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {

@@ -3,8 +3,8 @@ use std::ffi::CString;
 use rdkafka::bindings::rd_kafka_get_watermark_offsets;
 use rdkafka::client::{Client, ClientContext};
 
-/// Returns the partition's log start and the offset behind its last record as the last
-/// fetch response told them; no request is made. `None` for what is not known yet.
+/// Returns the partition's log start and the offset after its last record, as of the last
+/// fetch response, without a request. `None` means not known yet.
 pub fn cached_watermarks<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -13,9 +13,10 @@ pub fn cached_watermarks<C: ClientContext>(
     let Ok(topic) = CString::new(topic) else {
         return (None, None);
     };
-    let (mut low, mut high) = (-1, -1);
-    // SAFETY: the client is alive, as it is borrowed; the topic's text and both integers
-    // outlive the call, which only reads the one and writes the others.
+    let mut low = -1;
+    let mut high = -1;
+    // SAFETY: the client is alive, as it is borrowed. The topic's text and both integers
+    // outlive the call, which reads the text and writes the integers.
     unsafe {
         rd_kafka_get_watermark_offsets(
             client.native_ptr(),
@@ -25,7 +26,7 @@ pub fn cached_watermarks<C: ClientContext>(
             &raw mut high,
         )
     };
-    // librdkafka's marks for "not known" are below zero.
+    // librdkafka returns values below zero for "not known".
     (
         Some(low).filter(|low| *low >= 0),
         Some(high).filter(|high| *high >= 0),

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::{Content, GapReason, Kind, Manifest, ManifestObject, ObjectMetadata};
 
-/// Faults that are told one by one; the others are counted.
-const TOLD: usize = 50;
+/// Faults that are listed one by one; the others are counted.
+const MAX_FAULT_MESSAGES: usize = 50;
 
-/// What the manifests of one partition say, and what of it is not so. Takes the manifests
-/// from the newest to the oldest.
+/// The offsets that the manifests of one partition account for, and the faults. Takes the
+/// manifests from the newest to the oldest.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Audit {
     /// The first offset accounted for; `None` without manifests.
@@ -35,13 +35,13 @@ pub struct Audit {
     /// How many faults were found.
     pub faults: u64,
     /// The first of them, in words.
-    pub told: Vec<String>,
+    pub fault_messages: Vec<String>,
     /// The topic id of the manifest taken before.
     #[serde(skip)]
     topic_id: Option<String>,
 }
 
-/// What was found where a manifest says that there is an object.
+/// The finding at the key of a manifest's object.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// Nothing.
@@ -50,9 +50,9 @@ pub enum Found {
     Expired,
     /// An object that another program wrote.
     Foreign,
-    /// An object of ours, and its rows where they were read.
+    /// An object of ours, and its rows if they were read.
     Object {
-        /// What its metadata says.
+        /// Its metadata.
         metadata: ObjectMetadata,
         /// Its rows, or why they cannot be read.
         rows: Option<Result<Content, String>>,
@@ -80,7 +80,8 @@ impl Audit {
             .filter(|newer| *newer != manifest.topic_id)
         {
             self.fault(format!(
-                "{} names topic id {}, and the manifest after it names {newer}: the chain mixes two topics",
+                "{} names topic id {}, and the manifest after it names {newer}: the chain mixes \
+                 two topics",
                 manifest.key(),
                 manifest.topic_id
             ));
@@ -176,7 +177,8 @@ impl Audit {
                 if foreign > 0 || twice > 0 || rows.len() as u64 != rows_wanted {
                     let got = rows.len();
                     self.fault(format!(
-                        "{key} holds {got} rows, {rows_wanted} are its own; {foreign} are not in its manifest, {twice} are there twice"
+                        "{key} holds {got} rows, {rows_wanted} are its own; {foreign} are not in \
+                         its manifest, {twice} are there twice"
                     ));
                 }
             }
@@ -203,8 +205,8 @@ impl Audit {
     /// Counts a fault.
     pub fn fault(&mut self, text: String) {
         self.faults += 1;
-        if self.told.len() < TOLD {
-            self.told.push(text);
+        if self.fault_messages.len() < MAX_FAULT_MESSAGES {
+            self.fault_messages.push(text);
         }
     }
 }
@@ -321,9 +323,10 @@ mod tests {
             whole,
         );
         assert_eq!(
-            audit.told,
+            audit.fault_messages,
             [
-                "_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest after it names new: the chain mixes two topics"
+                "_manifests/t/0/9999999999999999997-2.json names topic id old, and the manifest \
+                 after it names new: the chain mixes two topics"
             ]
         );
         assert_eq!(audit.faults, 1);
@@ -387,13 +390,13 @@ mod tests {
         );
         assert!(
             lost(6)
-                .told
+                .fault_messages
                 .join("; ")
                 .contains("has 6 rows, and its manifest says 7")
         );
         assert!(
             lost(8)
-                .told
+                .fault_messages
                 .join("; ")
                 .contains("1 are not in its manifest")
         );
@@ -401,19 +404,19 @@ mod tests {
 
     #[test]
     fn each_fault_is_found() {
-        let told = |manifests: &[Manifest], found: &dyn Fn(&Manifest) -> Found| {
-            audit(manifests, found).told.join("; ")
+        let messages = |manifests: &[Manifest], found: &dyn Fn(&Manifest) -> Found| {
+            audit(manifests, found).fault_messages.join("; ")
         };
         assert!(
-            told(&[manifest(5, 9), manifest(0, 2)], &whole)
+            messages(&[manifest(5, 9), manifest(0, 2)], &whole)
                 .contains("no manifest accounts for offsets 3 to 4")
         );
         assert!(
-            told(&[manifest(5, 9), manifest(0, 5)], &whole)
+            messages(&[manifest(5, 9), manifest(0, 5)], &whole)
                 .contains("two manifests account for offsets 5 to 5")
         );
         assert!(
-            told(&[manifest(5, 9)], &whole).contains("no manifest accounts for offsets 0 to 4")
+            messages(&[manifest(5, 9)], &whole).contains("no manifest accounts for offsets 0 to 4")
         );
         let mut twice = manifest(0, 9);
         twice.objects.push(ManifestObject {
@@ -421,12 +424,14 @@ mod tests {
             ..twice.objects[0].clone()
         });
         assert!(
-            told(&[twice], &whole)
+            messages(&[twice], &whole)
                 .contains("the manifest of offset 0 has an offset in two objects")
         );
-        assert!(told(&[manifest(0, 9)], &|_| Found::Nothing).contains("is missing: 10 offsets"));
         assert!(
-            told(&[manifest(0, 9)], &|_| Found::Foreign).contains("written by another program")
+            messages(&[manifest(0, 9)], &|_| Found::Nothing).contains("is missing: 10 offsets")
+        );
+        assert!(
+            messages(&[manifest(0, 9)], &|_| Found::Foreign).contains("written by another program")
         );
         let changed = |change: fn(&mut ObjectMetadata, &mut Vec<(i32, i64)>)| {
             move |manifest: &Manifest| {
@@ -445,30 +450,31 @@ mod tests {
             }
         };
         assert!(
-            told(
+            messages(
                 &[manifest(0, 9)],
                 &changed(|metadata, _| metadata.attempt = None)
             )
             .contains("not of the attempt")
         );
         assert!(
-            told(&[manifest(0, 9)], &changed(|metadata, _| metadata.rows = 9))
+            messages(&[manifest(0, 9)], &changed(|metadata, _| metadata.rows = 9))
                 .contains("has 9 rows, and its manifest says 10")
         );
         assert!(
-            told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 4)))
+            messages(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 4)))
                 .contains("1 are there twice")
         );
         assert!(
-            told(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 10)))
+            messages(&[manifest(0, 9)], &changed(|_, rows| rows[3] = (0, 10)))
                 .contains("1 are not in its manifest")
         );
         assert!(
-            told(&[manifest(0, 9)], &changed(|_, rows| rows[3].0 = 1))
+            messages(&[manifest(0, 9)], &changed(|_, rows| rows[3].0 = 1))
                 .contains("1 are not in its manifest")
         );
         assert!(
-            told(&[manifest(0, 9)], &changed(|_, rows| rows.truncate(9))).contains("holds 9 rows")
+            messages(&[manifest(0, 9)], &changed(|_, rows| rows.truncate(9)))
+                .contains("holds 9 rows")
         );
     }
 }

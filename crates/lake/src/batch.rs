@@ -11,31 +11,32 @@ use crate::{
     PartitionBy, Record,
 };
 
-/// How rows find their lake partition.
+/// The rule that gives a row its lake partition.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Routing {
-    /// Which time decides.
+    /// The time that decides.
     pub by: PartitionBy,
-    /// How long a lake partition is.
+    /// The length of a lake partition.
     pub granularity: Granularity,
 }
 
-/// What becomes of a record.
+/// The rules for records.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// How rows find their lake partition.
+    /// The rule that gives a row its lake partition.
     pub routing: Routing,
-    /// A larger record is a dead letter, whatever it holds. Bytes of its value.
+    /// Maximum bytes of a record's value. A larger record is a dead letter, even if it is
+    /// a valid tick.
     pub max_record_bytes: u64,
-    /// Leaves records without a value out, where they would be dead letters.
+    /// Leaves records without a value out. Otherwise they are dead letters.
     pub skip_tombstones: bool,
 }
 
 impl Rules {
-    /// Returns the tick that a record's value holds.
+    /// Returns the tick in a record's value.
     ///
     /// # Errors
-    /// Says why the record is a dead letter.
+    /// The record is a dead letter; the error is the reason.
     pub fn tick(&self, value: &[u8]) -> Result<Tick, String> {
         let (got, most) = (value.len() as u64, self.max_record_bytes);
         if got > most {
@@ -50,9 +51,9 @@ impl Rules {
 /// The records of a contiguous offset range of one Kafka partition, validated and routed
 /// as they come.
 ///
-/// Every record of the range is in it exactly once: as a row, as a dead letter, or as a
-/// tombstone that is left out. Offsets that the log does not have (transaction markers)
-/// are the only holes.
+/// Every record of the range is in the batch exactly once: as a row, as a dead letter, or
+/// as a tombstone that is left out. The only holes are offsets that the log does not have
+/// (transaction markers).
 #[derive(Debug, Clone)]
 pub struct Batch {
     topic: String,
@@ -94,7 +95,7 @@ impl Batch {
         }
     }
 
-    /// Adds the next record; returns the dead letter that it became where it is no tick.
+    /// Adds the next record. Returns its dead letter if it is not a valid tick.
     pub fn push(&mut self, record: &Record<'_>, now: Instant) -> Option<&DeadLetter> {
         self.last = Some(record.offset);
         self.opened_at.get_or_insert(now);
@@ -139,12 +140,12 @@ impl Batch {
         self.last.map(|last| (self.first, last))
     }
 
-    /// Returns the offset behind the last record; the first one's where there is none.
+    /// Returns the offset after the last record, or the first offset if there is none.
     pub fn next(&self) -> i64 {
         self.last.map_or(self.first, |last| last + 1)
     }
 
-    /// Returns when the first record came.
+    /// Returns the time at which the first record came.
     pub fn opened_at(&self) -> Option<Instant> {
         self.opened_at
     }
@@ -164,18 +165,18 @@ impl Batch {
         self.dead_letters.len()
     }
 
-    /// Returns the bytes of record values taken in.
+    /// Returns the bytes of all record values.
     pub fn value_bytes(&self) -> u64 {
         self.value_bytes
     }
 
-    /// Returns how many numbers of its rows a double does not hold; their digits are in
+    /// Returns how many numbers of its rows a double cannot hold. Their digits are in
     /// `extra`.
     pub fn inexact_numbers(&self) -> u64 {
         self.inexact_numbers
     }
 
-    /// Returns about how many bytes of memory the batch takes.
+    /// Returns the approximate number of bytes of memory that the batch takes.
     pub fn memory(&self) -> u64 {
         self.memory
     }
@@ -194,7 +195,7 @@ impl Batch {
     /// lake partition, and one for the dead letters. The same batch gives the same bytes.
     ///
     /// # Errors
-    /// An encoder refused, which names a fault in ticklake and not in the data.
+    /// An encoder refused. That is a fault in ticklake, not in the data.
     pub fn seal(
         &self,
         format: Format,
@@ -308,9 +309,17 @@ mod tests {
     #[test]
     fn numbers_that_a_double_does_not_hold_are_counted() {
         let mut batch = Batch::new("ticks", 0, 0, rules());
-        push(&mut batch, 0, None, br#"{"symbol":"A","event_time":0,"price":0.1,"volume":9007199254740992,"x":9007199254740993}"#);
+        let exact = concat!(
+            r#"{"symbol":"A","event_time":0,"price":0.1,"#,
+            r#""volume":9007199254740992,"x":9007199254740993}"#,
+        );
+        push(&mut batch, 0, None, exact.as_bytes());
         assert_eq!(batch.inexact_numbers(), 0);
-        push(&mut batch, 1, None, br#"{"symbol":"A","event_time":0,"price":0.1000000000000000055,"volume":9007199254740993}"#);
+        let inexact = concat!(
+            r#"{"symbol":"A","event_time":0,"price":0.1000000000000000055,"#,
+            r#""volume":9007199254740993}"#,
+        );
+        push(&mut batch, 1, None, inexact.as_bytes());
         assert_eq!(batch.inexact_numbers(), 2);
     }
 

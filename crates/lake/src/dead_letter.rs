@@ -5,12 +5,12 @@ use tick::EventTime;
 
 use crate::Record;
 
-/// A record that is no tick, kept with everything it came with (G4).
+/// A record that is not a valid tick, kept with all its parts (G4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Offset in the batch's partition.
     pub offset: i64,
-    /// Why it is no tick.
+    /// The reason why it is not a valid tick.
     pub reason: String,
     /// Kafka record timestamp in milliseconds.
     pub timestamp_ms: Option<i64>,
@@ -38,7 +38,7 @@ impl DeadLetter {
         }
     }
 
-    /// Returns the bytes that the letter takes in memory.
+    /// Returns the bytes of memory that the letter takes.
     pub(crate) fn memory(&self) -> u64 {
         let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let headers: usize = self
@@ -50,8 +50,8 @@ impl DeadLetter {
             as u64
     }
 
-    /// Returns the reason without what differs from record to record: `field price`, `not
-    /// a JSON object`.
+    /// Returns the reason without the part that differs between records: `field price`,
+    /// `not a JSON object`.
     pub(crate) fn kind_of_reason(&self) -> &str {
         let kind = self.reason.split([':', ',']).next().unwrap_or_default();
         if kind.ends_with(" bytes") {
@@ -61,14 +61,14 @@ impl DeadLetter {
         }
     }
 
-    /// Returns the Kafka record timestamp; `None` where the record has none that a date
+    /// Returns the Kafka record timestamp, or `None` if the record has none that a date
     /// can hold.
     pub(crate) fn kafka_timestamp(&self) -> Option<EventTime> {
         self.timestamp_ms.and_then(EventTime::from_millis)
     }
 
     /// Returns topic, partition and letter of one line of a dead-letter object, or `None`
-    /// where it is not one.
+    /// if the line is not a letter.
     pub fn from_json(line: &str) -> Option<(String, i32, Self)> {
         let line: Value = serde_json::from_str(line).ok()?;
         let header = |header: &Value| Some((take(header, "name")??, take(header, "value")?));
@@ -91,7 +91,7 @@ impl DeadLetter {
         ))
     }
 
-    /// Returns one line of a dead-letter object. Bytes that are not UTF-8 stand in base64
+    /// Returns one line of a dead-letter object. Bytes that are not UTF-8 are in base64,
     /// under a name that ends in `_base64`.
     pub(crate) fn to_json(&self, topic: &str, partition: i32) -> Value {
         let mut line = json!({
@@ -126,7 +126,7 @@ fn put(object: &mut Value, name: &str, bytes: Option<&[u8]>) {
     }
 }
 
-/// The opposite of [`put`]; `None` where neither form stands there.
+/// The opposite of [`put`]. Returns `None` if neither form is present.
 fn take(object: &Value, name: &str) -> Option<Option<Vec<u8>>> {
     match (object.get(name), object.get(format!("{name}_base64"))) {
         (Some(Value::Null), _) => Some(None),
@@ -145,11 +145,27 @@ mod tests {
     proptest! {
         #[test]
         fn a_letter_is_kept_byte_for_byte(
-            key: Option<Vec<u8>>, value: Option<Vec<u8>>, text in ".*", name: Vec<u8>, header: Option<Vec<u8>>, timestamp_ms: Option<i64>, offset in 0i64..,
+            key: Option<Vec<u8>>,
+            value: Option<Vec<u8>>,
+            text in ".*",
+            name: Vec<u8>,
+            header: Option<Vec<u8>>,
+            timestamp_ms: Option<i64>,
+            offset in 0i64..,
         ) {
             for value in [value, Some(text.clone().into_bytes())] {
-                let headers = vec![(text.clone().into_bytes(), header.clone()), (name.clone(), None)];
-                let letter = DeadLetter { offset, reason: text.clone(), timestamp_ms, key: key.clone(), value, headers };
+                let headers = vec![
+                    (text.clone().into_bytes(), header.clone()),
+                    (name.clone(), None),
+                ];
+                let letter = DeadLetter {
+                    offset,
+                    reason: text.clone(),
+                    timestamp_ms,
+                    key: key.clone(),
+                    value,
+                    headers,
+                };
                 let line = letter.to_json("t", 3).to_string();
                 prop_assert_eq!(DeadLetter::from_json(&line), Some(("t".to_owned(), 3, letter)));
             }

@@ -1,4 +1,4 @@
-//! Reads an object's coordinates back, to prove what is in it. The only reader here:
+//! Reads an object's coordinates back, to prove its contents. The only reader here:
 //! queries are Athena's.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{COLUMNS, Format, Kind};
 
 /// Values of a column that are read at once.
-const READ: usize = 8_192;
+const READ_VALUES: usize = 8_192;
 
 /// Why an object cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +30,11 @@ pub enum DecodeError {
     #[error("a line is not JSON with kafka_partition and kafka_offset: {0}")]
     Json(#[from] serde_json::Error),
     /// Its columns are not ours.
-    #[error("it has no columns kafka_partition and kafka_offset where ours have them")]
+    #[error("its columns kafka_partition and kafka_offset are not where lake objects have them")]
     Columns,
 }
 
-/// What was read of an object.
+/// The contents of an object.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
     /// Partition and offset of each row.
@@ -55,7 +55,7 @@ impl Content {
     /// Reads an object.
     ///
     /// # Errors
-    /// The object is not what its key says.
+    /// The object does not have the form that its key names.
     pub fn decode(kind: Kind, body: Bytes) -> Result<Self, DecodeError> {
         let lines =
             |body: Bytes| BufReader::new(GzDecoder::new(std::io::Cursor::new(body))).lines();
@@ -138,11 +138,12 @@ impl Content {
             };
             loop {
                 let (mut partition, mut offset, mut extra) = (
-                    Vec::with_capacity(READ),
-                    Vec::with_capacity(READ),
+                    Vec::with_capacity(READ_VALUES),
+                    Vec::with_capacity(READ_VALUES),
                     Vec::new(),
                 );
-                let (rows, ..) = partitions.read_records(READ, None, None, &mut partition)?;
+                let (rows, ..) =
+                    partitions.read_records(READ_VALUES, None, None, &mut partition)?;
                 offsets.read_records(rows, None, None, &mut offset)?;
                 extras.read_records(rows, Some(&mut Vec::new()), None, &mut extra)?;
                 if rows == 0 {

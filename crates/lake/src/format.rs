@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
-/// How the data objects of a lake are encoded. One lake has one format: a crawler splits
-/// tables that mix them.
+/// The encoding of a lake's data objects. A lake has one format, as a crawler splits a
+/// table with several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -10,9 +10,9 @@ pub enum Format {
     Parquet,
     /// One JSON object per line, gzip.
     Json,
-    /// Delimited text with a header, gzip. The delimiter is a tab: Athena's only text
-    /// SerDe that types its columns (LazySimpleSerDe) does not unquote, and commas stand
-    /// in the `extra` column of nearly every row.
+    /// Delimited text with a header, gzip. The delimiter is a tab. Athena's only text
+    /// SerDe with typed columns (LazySimpleSerDe) does not unquote, and the `extra`
+    /// column of nearly every row contains commas.
     Csv,
 }
 
@@ -20,7 +20,7 @@ impl Format {
     /// Every format.
     pub const ALL: [Self; 3] = [Self::Parquet, Self::Json, Self::Csv];
 
-    /// Returns what follows the first dot after the offsets in an object key.
+    /// Returns the part of an object key after the first dot that follows the offsets.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",

@@ -4,26 +4,26 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use tick::EventTime;
 
-/// Which time decides the lake partition of a row.
+/// The time that decides the lake partition of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionBy {
-    /// The Kafka record timestamp: a record arrives in the partition of the hour it was
-    /// produced in.
+    /// The Kafka record timestamp: a record arrives in the partition of the hour in which
+    /// it was produced.
     #[default]
     KafkaTimestamp,
     /// The tick's own event time.
     EventTime,
 }
 
-/// How long a lake partition is.
+/// The length of a lake partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Granularity {
     /// One partition an hour.
     #[default]
     Hour,
-    /// One partition a day, under `hr=all`: it sorts behind every hour, so that `hr >=
+    /// One partition a day, under `hr=all`. It sorts after every hour, so that `hr >=
     /// '05'` still finds it.
     Day,
 }
@@ -60,12 +60,12 @@ impl LakePartition {
                 hr.parse().ok().filter(|hour| (0..24).contains(hour))?,
             ),
         };
-        // Only one spelling of each partition exists: what comes out is what went in.
+        // Each partition has only one spelling.
         (partition.dt() == dt && partition.hr() == hr).then_some(partition)
     }
 
-    /// Returns the partition in the folders of an object key, whoever wrote the object:
-    /// `…/dt=<dt>/hr=<hr>/<name>`.
+    /// Returns the partition in the folders of an object key, `…/dt=<dt>/hr=<hr>/<name>`,
+    /// also of another program's object.
     pub fn of_key(key: &str) -> Option<Self> {
         let mut folders = key.rsplit('/').skip(1);
         let hr = folders.next()?.strip_prefix("hr=")?;

@@ -1,4 +1,4 @@
-//! What lies in the lake, and under which name.
+//! The objects of the lake, and their names.
 //!
 //! Everything here is pure: values and `now` go in, values come out. A [`Batch`] collects
 //! a contiguous range of offsets of one Kafka partition and becomes the [`Object`]s that
@@ -37,6 +37,7 @@ mod rows;
 mod schema;
 #[cfg(feature = "encodings")]
 mod seal_policy;
+mod writer;
 
 #[cfg(feature = "encodings")]
 pub use audit::{Audit, Found};

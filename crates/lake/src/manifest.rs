@@ -9,20 +9,19 @@ const VERSION: u32 = 1;
 const PREFIX: &str = "_manifests/";
 /// 10^19 − 1: first offsets are subtracted from it, so that a listing begins with the
 /// newest manifest.
-const INVERSE: u64 = 9_999_999_999_999_999_999;
+const MAX_OFFSET_KEY: u64 = 9_999_999_999_999_999_999;
 
-/// Where every offset of `[first, last]` of one partition went. A write-once register:
-/// created with `If-None-Match: *` and never changed or deleted, it decides for everybody
-/// what the batch that begins at `first` is.
+/// The place of every offset of `[first, last]` of one partition. A write-once register:
+/// created with `If-None-Match: *` and never changed or deleted. It decides for everybody
+/// about the batch that begins at `first`.
 ///
-/// What is in no object, not a skipped tombstone and in no gap is absent from the log:
-/// transaction markers and aborted records.
+/// An offset that is in no object, not a skipped tombstone and in no gap is absent from
+/// the log: transaction markers and aborted records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Manifest {
     /// The topic.
     pub topic: String,
-    /// Kafka's id of the topic, which a topic that is deleted and made anew does not
-    /// keep.
+    /// Kafka's id of the topic. A recreated topic has another one.
     pub topic_id: String,
     /// The partition.
     pub partition: i32,
@@ -34,7 +33,7 @@ pub struct Manifest {
     pub attempt: String,
     /// The program and version that wrote it.
     pub writer: String,
-    /// Why there are no objects at all, where this is a gap.
+    /// The reason why there are no objects, if this is a gap.
     pub gap: Option<GapReason>,
     /// The batch's objects.
     pub objects: Vec<ManifestObject>,
@@ -45,7 +44,7 @@ pub struct Manifest {
 /// An object of a batch and the offsets in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ManifestObject {
-    /// Its key, which also says what it holds and how it is encoded.
+    /// Its key, which also names its kind and its encoding.
     pub key: ObjectKey,
     /// The offsets of its rows.
     pub offsets: OffsetRuns,
@@ -68,7 +67,8 @@ pub enum GapReason {
 pub enum ManifestError {
     /// A later version wrote it.
     #[error(
-        "it has form {version} and was written by {writer}; this version reads forms up to {VERSION}: run {writer} or later"
+        "it has form {version} and was written by {writer}; this version reads forms up to \
+         {VERSION}: run {writer} or later"
     )]
     Newer {
         /// Its form.
@@ -109,7 +109,7 @@ struct RawObject {
     offsets: String,
 }
 
-/// What a later version's manifest is sure to have.
+/// The fields that every later version's manifest has.
 #[derive(Deserialize)]
 struct Head {
     version: u32,
@@ -128,9 +128,6 @@ impl GapReason {
 }
 
 impl Manifest {
-    /// The program and version that writes manifests here.
-    pub const WRITER: &str = concat!("ticklake/", env!("CARGO_PKG_VERSION"));
-
     /// Returns the manifest of a gap.
     pub fn of_gap(
         topic: &str,
@@ -147,7 +144,7 @@ impl Manifest {
             first,
             last,
             attempt,
-            writer: Self::WRITER.to_owned(),
+            writer: crate::writer::WRITER.to_owned(),
             gap: Some(reason),
             objects: Vec::new(),
             tombstones: OffsetRuns::default(),
@@ -293,12 +290,12 @@ pub struct ManifestKey {
 }
 
 impl ManifestKey {
-    /// Returns where the manifests of all topics are.
+    /// Returns the prefix of the manifests of all topics.
     pub fn root() -> &'static str {
         PREFIX
     }
 
-    /// Returns where the manifests of a partition are.
+    /// Returns the prefix of a partition's manifests.
     pub fn prefix(topic: &str, partition: i32) -> String {
         format!("{PREFIX}{topic}/{partition}/")
     }
@@ -327,7 +324,7 @@ impl fmt::Display for ManifestKey {
         write!(
             f,
             "{PREFIX}{topic}/{partition}/{:019}-{first}.json",
-            INVERSE - first.unsigned_abs()
+            MAX_OFFSET_KEY - first.unsigned_abs()
         )
     }
 }

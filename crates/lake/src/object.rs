@@ -9,18 +9,18 @@ use crate::{
     OffsetRuns,
 };
 
-/// An object to be put into the lake.
+/// An object for the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Where it goes.
+    /// Its key.
     pub key: ObjectKey,
-    /// What its metadata says.
+    /// Its metadata.
     pub metadata: ObjectMetadata,
     /// Its bytes.
     pub body: bytes::Bytes,
 }
 
-/// What the objects of a batch have in common.
+/// The properties that all objects of a batch share.
 pub(crate) struct Source<'a> {
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
@@ -65,7 +65,7 @@ impl Source<'_> {
             first: self.range.0,
             last: self.range.1,
             attempt: self.attempt.to_owned(),
-            writer: Manifest::WRITER.to_owned(),
+            writer: crate::writer::WRITER.to_owned(),
             gap: None,
             objects: objects
                 .map(|(object, offsets)| ManifestObject {
@@ -78,8 +78,8 @@ impl Source<'_> {
     }
 }
 
-/// An object in the making: it takes rows or dead letters in pieces and keeps the bytes
-/// that they became.
+/// An unfinished object. It takes rows or dead letters in pieces and keeps their encoded
+/// bytes.
 pub(crate) struct Draft {
     key: ObjectKey,
     encoder: Encoder,
@@ -125,7 +125,7 @@ impl Draft {
             .dead_letters(source.topic, source.partition, letters)
     }
 
-    /// Returns about how many bytes of memory the draft takes.
+    /// Returns the approximate number of bytes of memory that the draft takes.
     pub(crate) fn memory(&self) -> u64 {
         self.encoder.written() + Encoder::MEMORY
     }

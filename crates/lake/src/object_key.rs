@@ -2,22 +2,21 @@ use std::fmt;
 
 use crate::{Format, LakePartition};
 
-/// What an object holds.
+/// The contents of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Ticks, below `ticks/`.
     Data(Format),
-    /// Records that are no ticks, below `dead-letter/`, as gzipped JSON lines.
+    /// Records that are not valid ticks, below `dead-letter/`, as gzipped JSON lines.
     DeadLetter,
 }
 
 /// The key of a lake object:
 /// `ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<extension>`.
 ///
-/// First and last are the offsets of the *batch* the object was sealed with, padded with
-/// zeros to 20 digits; a batch that spans lake partitions gives several objects with the
-/// same range. But for the `=` of dt and hr a key has no character that form encoding
-/// changes.
+/// First and last are the offsets of the object's *batch*, padded with zeros to 20
+/// digits. A batch that spans lake partitions gives several objects with the same range.
+/// Except for the `=` of dt and hr, a key has no character that form encoding changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     kind: Kind,
@@ -28,10 +27,11 @@ pub struct ObjectKey {
     last: i64,
 }
 
-/// Why a key is not one of ours.
+/// The reason why a key is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "object key {key:?}: {problem}; wanted ticks/dt=YYYY-MM-DD/hr=HH/<topic>-<partition>-<first>-<last>.<parquet|json.gz|csv.gz>"
+    "object key {key:?}: {problem}; wanted ticks/dt=YYYY-MM-DD/hr=HH/\
+     <topic>-<partition>-<first>-<last>.<parquet|json.gz|csv.gz>"
 )]
 pub struct ObjectKeyError {
     key: String,
@@ -39,13 +39,13 @@ pub struct ObjectKeyError {
 }
 
 impl ObjectKey {
-    /// What keys of data objects begin with.
+    /// Prefix of the keys of data objects.
     pub const DATA: &str = "ticks/";
-    /// What keys of dead-letter objects begin with.
+    /// Prefix of the keys of dead-letter objects.
     pub const DEAD_LETTERS: &str = "dead-letter/";
 
-    /// Returns the key, or `None` where the topic has a character that Kafka does not
-    /// allow, a number is negative or `first > last`.
+    /// Returns the key, or `None` if the topic has a character that Kafka does not allow,
+    /// a number is negative, or `first > last`.
     pub fn new(
         kind: Kind,
         lake_partition: LakePartition,
@@ -69,11 +69,10 @@ impl ObjectKey {
         })
     }
 
-    /// Returns the key that this text is; parsed from the right, as topics contain
-    /// dashes.
+    /// Parses a key, from the right, as topics contain dashes.
     ///
     /// # Errors
-    /// Says which part is not as it should be.
+    /// The text is not a key; the error names the wrong part.
     pub fn parse(key: &str) -> Result<Self, ObjectKeyError> {
         let error = |problem| ObjectKeyError {
             key: key.to_owned(),
@@ -131,22 +130,17 @@ impl ObjectKey {
             .ok_or_else(|| error("no such topic or offset range"))
     }
 
-    /// Returns what the object holds.
+    /// Returns the kind of the object's contents.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Returns the lake partition the object lies in.
-    pub fn lake_partition(&self) -> LakePartition {
-        self.lake_partition
-    }
-
-    /// Returns the topic that the object's rows came from.
+    /// Returns the topic of the object's rows.
     pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// Returns the partition that the object's rows came from.
+    /// Returns the Kafka partition of the object's rows.
     pub fn partition(&self) -> i32 {
         self.partition
     }
@@ -157,7 +151,7 @@ impl ObjectKey {
     }
 
     /// Returns the key without its folders.
-    pub fn file_name(&self) -> String {
+    fn file_name(&self) -> String {
         let extension = match self.kind {
             Kind::Data(format) => format.extension(),
             Kind::DeadLetter => Format::Json.extension(),
@@ -247,15 +241,26 @@ mod tests {
     proptest! {
         #[test]
         fn every_key_parses_back(
-            kind in any_kind(), lake_partition in any_lake_partition(), topic in "[a-zA-Z0-9._-]{1,40}",
-            partition in 0i32.., first in 0i64..i64::MAX / 2, length in 0i64..i64::MAX / 2,
+            kind in any_kind(),
+            lake_partition in any_lake_partition(),
+            topic in "[a-zA-Z0-9._-]{1,40}",
+            partition in 0i32..,
+            first in 0i64..i64::MAX / 2,
+            length in 0i64..i64::MAX / 2,
         ) {
-            let key = ObjectKey::new(kind, lake_partition, &topic, partition, first, first + length).expect("a key");
+            let last = first + length;
+            let key = ObjectKey::new(kind, lake_partition, &topic, partition, first, last)
+                .expect("a key");
             prop_assert_eq!(ObjectKey::parse(&key.to_string()), Ok(key));
         }
 
         #[test]
-        fn whatever_parses_is_spelled_the_same(key in "(ticks|dead-letter)/dt=20[0-9]{2}-[01][0-9]-[0-3][0-9]/hr=[0-2][0-9]/[a-z-]{1,4}-[0-9]{1,3}-0{17}[0-9]{3}-0{17}[0-9]{3}.(parquet|json.gz)") {
+        fn a_parsed_key_is_spelled_the_same(
+            key in concat!(
+                "(ticks|dead-letter)/dt=20[0-9]{2}-[01][0-9]-[0-3][0-9]/hr=[0-2][0-9]/",
+                "[a-z-]{1,4}-[0-9]{1,3}-0{17}[0-9]{3}-0{17}[0-9]{3}.(parquet|json.gz)",
+            )
+        ) {
             if let Ok(parsed) = ObjectKey::parse(&key) {
                 prop_assert_eq!(parsed.to_string(), key);
             }

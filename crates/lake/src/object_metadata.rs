@@ -4,24 +4,23 @@ use tick::EventTime;
 
 use crate::schema;
 
-/// What an object's S3 metadata says about it, so that a reader of its event needs one
-/// HEAD and not the object.
+/// An object's S3 metadata. With them, a reader of the object's event needs one HEAD
+/// instead of the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMetadata {
     /// Rows in the object.
     pub rows: u64,
     /// First and last event time; `None` for dead letters.
     pub event_times: Option<(EventTime, EventTime)>,
-    /// How often each kind of reason is among dead letters; empty for ticks.
+    /// Count of each kind of reason among dead letters; empty for ticks.
     pub reasons: BTreeMap<String, u64>,
-    /// The attempt of the manifest that the object belongs to; `None` where another
-    /// program wrote it.
+    /// The attempt of the object's manifest; `None` if another program wrote the object.
     pub attempt: Option<String>,
-    /// Where retention had taken part of the batch before the object was made: the first
-    /// offset that was left.
+    /// The first offset that was left, if retention had taken part of the batch before
+    /// the object was built.
     pub lost_below: Option<i64>,
-    /// How many of the manifest's offsets an operator gave up, as they could not be read
-    /// again; those below `lost_below` not counted.
+    /// Number of the manifest's offsets that an operator gave up, as they could not be
+    /// read again. The offsets below `lost_below` do not count.
     pub skipped: u64,
 }
 
@@ -41,10 +40,7 @@ impl ObjectMetadata {
         let mut map = HashMap::from([
             (ROWS.to_owned(), self.rows.to_string()),
             (SCHEMA.to_owned(), schema::fingerprint()),
-            (
-                WRITER.to_owned(),
-                concat!("ticklake/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ),
+            (WRITER.to_owned(), crate::writer::WRITER.to_owned()),
         ]);
         if let Some((first, last)) = self.event_times {
             map.insert(FIRST.to_owned(), first.to_string());
@@ -74,7 +70,7 @@ impl ObjectMetadata {
         map
     }
 
-    /// Returns what S3 user metadata says, or `None` where another program wrote the
+    /// Returns the metadata in S3 user metadata, or `None` if another program wrote the
     /// object.
     pub fn from_map(map: &HashMap<String, String>) -> Option<Self> {
         let time = |name| {

@@ -2,13 +2,13 @@ use std::fmt::Write as _;
 
 /// Offsets in ascending order, kept as runs of consecutive ones.
 ///
-/// Its text form, as it stands in a manifest, is relative to the manifest's first offset:
-/// `0-4,7` in a manifest that begins at 100 means 100 to 104 and 107.
+/// Its text form in a manifest is relative to the manifest's first offset: `0-4,7` in a
+/// manifest that begins at 100 means 100 to 104 and 107.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct OffsetRuns(Vec<(i64, i64)>);
 
 impl OffsetRuns {
-    /// Returns one run, both ends included; none where `first > last`.
+    /// Returns one run, both ends included, or none if `first > last`.
     pub fn run(first: i64, last: i64) -> Self {
         Self(if first <= last {
             vec![(first, last)]
@@ -17,8 +17,8 @@ impl OffsetRuns {
         })
     }
 
-    /// Adds an offset above all others; one that is not is a fault of the caller's and is
-    /// ignored.
+    /// Adds an offset, which must be above all others. Ignores a lower one, which is a
+    /// fault of the caller.
     pub fn push(&mut self, offset: i64) {
         match self.0.last_mut() {
             Some((_, last)) if *last + 1 == offset => *last = offset,
@@ -45,13 +45,13 @@ impl OffsetRuns {
             .sum()
     }
 
-    /// Returns true where an offset is among them.
+    /// Returns true if an offset is among them.
     pub fn contains(&self, offset: i64) -> bool {
         let behind = self.0.partition_point(|(first, _)| *first <= offset);
         behind > 0 && offset <= self.0[behind - 1].1
     }
 
-    /// Returns those that are at least `offset`.
+    /// Returns the offsets from `offset` on.
     pub fn from(&self, offset: i64) -> Self {
         Self(
             self.0
@@ -85,7 +85,8 @@ impl OffsetRuns {
                 base.checked_add(text.parse::<i64>().ok().filter(|number| *number >= 0)?)
             };
             let (first, last) = (number(first)?, number(last)?);
-            // Ascending and with something in between, so that one set has one spelling.
+            // Runs must ascend and have a gap between them, so that a set has one
+            // spelling.
             if first > last || runs.last().is_some_and(|(_, before)| first <= *before + 1) {
                 return None;
             }
@@ -105,14 +106,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_are_the_set_that_was_pushed_and_read_back(offsets in proptest::collection::btree_set(0i64..60, 0..40), base in 0i64..5, cut in 0i64..70) {
+        fn runs_are_the_set_that_was_pushed_and_read_back(
+            offsets in proptest::collection::btree_set(0i64..60, 0..40),
+            base in 0i64..5,
+            cut in 0i64..70,
+        ) {
             let offsets: BTreeSet<i64> = offsets.into_iter().map(|offset| offset + base).collect();
             let mut runs = OffsetRuns::default();
             offsets.iter().for_each(|offset| runs.push(*offset));
             prop_assert_eq!(runs.offsets().collect::<BTreeSet<_>>(), offsets.clone());
             prop_assert_eq!(runs.count(), offsets.len() as u64);
             prop_assert!((0..70).all(|offset| runs.contains(offset) == offsets.contains(&offset)));
-            prop_assert_eq!(runs.from(cut).offsets().collect::<BTreeSet<_>>(), offsets.into_iter().filter(|offset| *offset >= cut).collect());
+            let rest: BTreeSet<_> = offsets.into_iter().filter(|offset| *offset >= cut).collect();
+            prop_assert_eq!(runs.from(cut).offsets().collect::<BTreeSet<_>>(), rest);
             prop_assert_eq!(OffsetRuns::parse(&runs.to_text(base), base), Some(runs));
         }
     }

@@ -1,62 +1,63 @@
 //! Exactly once, as a state machine: no I/O, no clock, no async. `tick-consumer` drives
-//! it as it is, and `tests/protocol_model.rs` explores it.
+//! it unchanged, and `tests/protocol_model.rs` explores it.
 //!
 //! Each partition has a chain of manifests ([`Manifest`]), from offset 0 on without a
 //! hole. The argument in four steps:
 //!
-//! 1. For each `first` there is at most one manifest, whoever creates it: S3 refuses the
-//!    second (`If-None-Match: *`). After any answer but success [`Protocol`] reads the
-//!    register and obeys what it finds; it is its own only where the *whole* body is what
-//!    it sent.
-//! 2. A manifest is only sent when the one before it is complete, that is when all of its
-//!    objects exist ([`Standing::Ready`]). So all manifests but the newest are complete,
-//!    and a start has to look at nothing but the newest.
+//! 1. For each `first` there is at most one manifest, as S3 refuses a second one
+//!    (`If-None-Match: *`). After any answer but success, [`Protocol`] reads the register
+//!    and obeys the manifest that it finds. It takes the manifest for its own only if the
+//!    *whole* body is the one that it sent.
+//! 2. A manifest is sent only if the one before it is complete, that is, if all objects
+//!    of that one exist ([`Standing::Ready`]). So all manifests except the newest are
+//!    complete, and a start has to check only the newest.
 //! 3. The keys of objects follow from the manifest, their contents from its map of
-//!    offsets; S3 refuses a second object of the same key too. So it does not matter who
-//!    creates one, when, or how often. An object is created whole ([`crate::Repair`]
-//!    makes no other), or says in its metadata what retention had taken or an operator
-//!    gave up by then: whoever is first decides, and the others find it there.
-//! 4. What a batch holds was read from the topic that its manifest names: the topic's id
-//!    is looked at after the records were read and before anything is sent, and an id
-//!    never comes back.
+//!    offsets, and S3 also refuses a second object of the same key. So it does not matter
+//!    which consumer creates an object, when, or how often. An object is created whole
+//!    ([`crate::Repair`] creates no other). If retention had taken records or an operator
+//!    had given them up by then, its metadata record that. The first object decides, and
+//!    the other consumers find it.
+//! 4. The records of a batch come from the topic that its manifest names. The topic's id
+//!    is read after the records were read and before anything is sent, and an id never
+//!    comes back.
 //!
-//! Hence crashes, zombies, late and repeated PUTs and lost answers change nothing, and
-//! neither do Kafka's committed offsets, which are never read back.
+//! Hence crashes, zombies, late and repeated PUTs and lost answers change nothing.
+//! Neither do Kafka's committed offsets, which are never read back.
 
 use std::sync::Arc;
 
 use crate::{GapReason, Manifest};
 
-/// What the machine wants to know or to have done.
+/// A question or an action that the machine asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Find the partition's newest manifest. Answer: [`Answer::Manifest`].
     FindTail,
-    /// Look at the log: bounds first, the topic's id *after* them. Answer:
+    /// Read the log's bounds first, and the topic's id *after* them. Answer:
     /// [`Answer::Log`].
     LookAtLog,
     /// Read the topic's id. Answer: [`Answer::TopicId`].
     CheckTopic,
     /// Create a manifest that must not exist yet. Answer: [`Answer::Created`], or
-    /// [`Answer::Refused`] after anything else, no answer included.
+    /// [`Answer::Refused`] in any other case, also if S3 does not answer.
     CreateManifest(Arc<Manifest>),
     /// Read the manifest that begins at this offset. Answer: [`Answer::Manifest`].
     ReadManifest(i64),
-    /// Read which attempt made an object. Answer: [`Answer::Object`].
+    /// Read the attempt that created an object. Answer: [`Answer::Object`].
     InspectObject(Arc<Manifest>, usize),
-    /// Read the records of a manifest's objects from the log again and make the objects
-    /// as the manifest says: some of these at least, each of them whole. Answer:
+    /// Read the records of a manifest's objects from the log again and build the objects
+    /// of the manifest: at least some of these, each of them whole. Answer:
     /// [`Answer::Made`].
     ReadBack(Arc<Manifest>, Vec<usize>),
-    /// Create an object that must not exist yet, from the batch or from what
-    /// [`Request::ReadBack`] read. Answer: as for a manifest.
+    /// Create an object that must not exist yet, from the batch or from the result of
+    /// [`Request::ReadBack`]. Answer: as for a manifest.
     CreateObject(Arc<Manifest>, usize),
 }
 
-/// What came of a [`Request`].
+/// The answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// The manifest, or that there is none.
+    /// The manifest, if there is one.
     Manifest(Option<Arc<Manifest>>),
     /// The log.
     Log(Log),
@@ -64,12 +65,12 @@ pub enum Answer {
     TopicId(String),
     /// It was created now.
     Created,
-    /// It was refused, or nobody knows.
+    /// It was refused, or the result is not known.
     Refused,
-    /// The attempt in the object's metadata: `None` where there is no object, empty where
-    /// it has none.
+    /// The attempt in the object's metadata: `None` if there is no object, empty if the
+    /// object has none.
     Object(Option<String>),
-    /// The objects that were made; they are kept until they are created.
+    /// The objects that were built; they are kept until they are created.
     Made(Vec<usize>),
 }
 
@@ -78,13 +79,13 @@ pub enum Answer {
 pub struct Log {
     /// The topic's id, read after the bounds.
     pub topic_id: String,
-    /// The first offset that it has.
+    /// Its first offset.
     pub start: i64,
-    /// The offset behind its last record.
+    /// The offset after its last record.
     pub end: i64,
 }
 
-/// Where the machine stands.
+/// The state of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing<'a> {
     /// It has requests.
@@ -93,43 +94,43 @@ pub enum Standing<'a> {
     Ready {
         /// The first offset of the next batch.
         next: i64,
-        /// The attempt whose manifest is the newest, where there is one.
+        /// The attempt of the newest manifest, if there is one.
         tail: Option<&'a str>,
     },
-    /// As `Ready`, but the log does not have the offsets from `first` to `last` any more:
-    /// they have to be registered as a gap.
+    /// As `Ready`, but the log no longer has the offsets from `first` to `last`. They
+    /// have to be registered as a gap.
     Gap {
         /// The first offset that is gone.
         first: i64,
         /// The last offset that is gone.
         last: i64,
-        /// Why.
+        /// The reason.
         reason: GapReason,
     },
-    /// It must not go on.
+    /// It must not continue.
     Failed(&'a Fault),
 }
 
-/// Why a partition cannot be landed any further. Nothing is wrong with what has landed.
+/// The reason why no more of a partition can land. The landed records are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The topic was deleted and made anew.
+    /// The topic was deleted and recreated.
     TopicMadeAnew {
         /// The id that the manifests name.
         was: String,
         /// The topic's id now.
         now: String,
-        /// The offset behind the last one landed.
+        /// The offset after the last landed one.
         next: i64,
     },
-    /// The log ends before what has landed.
+    /// The log ends before the last landed offset.
     LogTruncated {
-        /// The offset behind the last one landed.
+        /// The offset after the last landed one.
         next: i64,
         /// The log's end.
         end: i64,
     },
-    /// Another program's object stands where one of ours has to go.
+    /// Another program's object has the key of one of ours.
     ForeignObject {
         /// Its key.
         key: String,
@@ -138,10 +139,42 @@ pub enum Fault {
 
 /// The protocol for one partition, from one assignment to its end. See the module's
 /// documentation.
+///
+/// ```
+/// use std::sync::Arc;
+/// use lake::{Answer, Batch, Format, Log, Protocol, Record, Request, Routing, Rules, Standing};
+///
+/// // The lake is empty, and the log has one record.
+/// let mut protocol = Protocol::new();
+/// assert_eq!(protocol.requests(), [Request::FindTail]);
+/// protocol.answer(&Request::FindTail, Answer::Manifest(None));
+/// let log = Log { topic_id: "id".to_owned(), start: 0, end: 1 };
+/// protocol.answer(&Request::LookAtLog, Answer::Log(log));
+/// assert_eq!(protocol.standing(), Standing::Ready { next: 0, tail: None });
+///
+/// let routing = Routing::default();
+/// let rules = Rules { routing, max_record_bytes: 1000, skip_tombstones: false };
+/// let mut batch = Batch::new("ticks", 0, 0, rules);
+/// batch.push(&Record::default(), std::time::Instant::now());
+/// let (manifest, _) = batch.seal(Format::Parquet, "id", "attempt")?;
+/// let manifest = Arc::new(manifest);
+/// assert_eq!(protocol.seal(Arc::clone(&manifest)), Ok(()));
+///
+/// // The topic first, then the manifest, and only then its objects.
+/// assert_eq!(protocol.requests(), [Request::CheckTopic]);
+/// protocol.answer(&Request::CheckTopic, Answer::TopicId("id".to_owned()));
+/// let create = Request::CreateManifest(Arc::clone(&manifest));
+/// assert_eq!(protocol.requests(), [create.clone()]);
+/// protocol.answer(&create, Answer::Created);
+/// let create = Request::CreateObject(manifest, 0);
+/// assert_eq!(protocol.requests(), [create.clone()]);
+/// protocol.answer(&create, Answer::Created);
+/// assert_eq!(protocol.standing(), Standing::Ready { next: 1, tail: Some("attempt") });
+/// # Ok::<(), lake::EncodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Protocol {
-    /// The topic's id that everything has to match; known from the first look at the log
-    /// on.
+    /// The topic's id, which everything has to match. Known once the log was read.
     topic_id: Option<String>,
     state: State,
 }
@@ -169,7 +202,7 @@ struct Completing {
     manifest: Arc<Manifest>,
     step: Step,
     objects: Vec<ObjectState>,
-    /// Where the log began when it was looked at, 0 where it was not.
+    /// The start of the log when it was read, or 0 if it was not.
     log_start: i64,
 }
 
@@ -184,9 +217,9 @@ enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum ObjectState {
     Unknown,
-    /// Neither in the lake nor at hand.
+    /// Neither in the lake nor built.
     Missing,
-    /// At hand, to be created.
+    /// Built, but not created yet.
     Made,
     Refused,
     There,
@@ -199,7 +232,7 @@ impl Default for Protocol {
 }
 
 impl Protocol {
-    /// Returns the machine at the beginning: it knows nothing.
+    /// Returns the machine in its first state, in which it knows nothing.
     pub fn new() -> Self {
         Self {
             topic_id: None,
@@ -207,7 +240,7 @@ impl Protocol {
         }
     }
 
-    /// Returns where it stands.
+    /// Returns its state.
     pub fn standing(&self) -> Standing<'_> {
         match &self.state {
             State::Ready {
@@ -235,13 +268,13 @@ impl Protocol {
         }
     }
 
-    /// Returns the topic's id that manifests have to name; none before the first look at
-    /// the log.
+    /// Returns the topic's id that manifests have to name, or `None` before the log was
+    /// read.
     pub fn topic_id(&self) -> Option<&str> {
         self.topic_id.as_deref()
     }
 
-    /// Returns the requests that are open; those for objects may be carried out at once
+    /// Returns the open requests. Those for objects may be carried out at the same time
     /// and in any order.
     pub fn requests(&self) -> Vec<Request> {
         match &self.state {
@@ -280,12 +313,12 @@ impl Protocol {
         }
     }
 
-    /// Begins to seal a batch, or to register a gap. Only while [`Standing::Ready`] or
-    /// [`Standing::Gap`], and only at `next`: anything else would be a hole in the chain,
-    /// and is not done.
+    /// Begins to seal a batch, or to register a gap. Does so only while
+    /// [`Standing::Ready`] or [`Standing::Gap`], and only at `next`, as the chain would
+    /// have a hole otherwise.
     ///
     /// # Errors
-    /// Returns the manifest where its turn has not come.
+    /// Returns the manifest if its turn has not come.
     pub fn seal(&mut self, manifest: Arc<Manifest>) -> Result<(), Arc<Manifest>> {
         match &self.state {
             State::Ready { next, .. } if *next == manifest.first => {
@@ -296,8 +329,8 @@ impl Protocol {
         }
     }
 
-    /// Begins again: the log no longer has what has to be read next, or the partition is
-    /// taken up anew.
+    /// Starts again, if the log no longer has the next record, or the partition is
+    /// assigned again.
     pub fn restart(&mut self) {
         if !matches!(self.state, State::Failed(_)) {
             self.state = State::Locating;
@@ -320,7 +353,7 @@ impl Protocol {
                     None => State::Registering(manifest),
                 }
             }
-            // G1: whoever created it, one manifest begins here.
+            // G1: exactly one manifest begins here, even if another consumer created it.
             (State::Registering(manifest), Request::CreateManifest(_), Answer::Created) => {
                 complete(manifest, Step::Creating, ObjectState::Made, 0)
             }
@@ -331,8 +364,8 @@ impl Protocol {
             {
                 None => State::Registering(own),
                 Some(found) if found == own => complete(own, Step::Creating, ObjectState::Made, 0),
-                // The topic was made anew meanwhile, or had been before the other's
-                // manifest arrived: what is true has to be found out again.
+                // The topic was recreated meanwhile, or before the other consumer's
+                // manifest arrived. The machine has to find out the true state again.
                 Some(found) if self.topic_id.as_ref() != Some(&found.topic_id) => State::Locating,
                 Some(found) => complete(found, Step::Inspecting, ObjectState::Unknown, 0),
             },
@@ -440,7 +473,7 @@ fn set(objects: &mut [ObjectState], index: usize, state: ObjectState) {
     }
 }
 
-/// Returns the state that a completion is in after an answer.
+/// Returns the state of a completion after an answer.
 fn settle(mut this: Completing) -> State {
     if this
         .objects
@@ -453,8 +486,8 @@ fn settle(mut this: Completing) -> State {
             log_start: this.log_start,
         };
     }
-    // What was not made in one pass over the log is made in another: nothing of it has to
-    // be held meanwhile.
+    // Objects that one pass over the log did not build are built in another pass. So
+    // nothing of them has to be held meanwhile.
     let waits = |object: &ObjectState| {
         matches!(
             object,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Seconds of a day.
-const DAY: i64 = 86_400;
+const DAY_SECONDS: i64 = 86_400;
 
 /// How long the bucket's lifecycle has kept objects, from when on: which of them may be
 /// gone.
@@ -67,9 +67,9 @@ impl Retention {
         self.terms.last().and_then(|term| term.days)
     }
 
-    /// Returns true where the lifecycle may have taken an object by `now` that was
-    /// created at `created`, both in seconds since the epoch. S3 takes it at the midnight
-    /// (UTC) after its last day, or later: this says true from the last day on.
+    /// Returns true if the lifecycle may have taken an object by `now` that was created
+    /// at `created`, both in seconds since the epoch. S3 takes it at the midnight (UTC)
+    /// after its last day, or later: this says true from the last day on.
     pub fn may_have_expired(&self, created: i64, now: i64) -> bool {
         let ends = self
             .terms
@@ -80,7 +80,7 @@ impl Retention {
         self.terms.iter().zip(ends).any(|(term, end)| {
             term.days.is_some_and(|days| {
                 let due = created
-                    .saturating_add(i64::from(days) * DAY)
+                    .saturating_add(i64::from(days) * DAY_SECONDS)
                     .max(term.since);
                 due <= end.min(now)
             })
@@ -97,7 +97,7 @@ mod tests {
             terms
                 .iter()
                 .map(|(day, days)| Term {
-                    since: day * DAY,
+                    since: day * DAY_SECONDS,
                     days: *days,
                 })
                 .collect(),
@@ -113,25 +113,25 @@ mod tests {
     #[test]
     fn an_object_expires_after_its_days() {
         let thirty = retention(&[(0, Some(30))]);
-        assert!(!thirty.may_have_expired(5 * DAY, 35 * DAY - 1));
-        assert!(thirty.may_have_expired(5 * DAY, 35 * DAY));
-        // A term counts for what was created before it, from its beginning on.
-        assert!(retention(&[(100, Some(30))]).may_have_expired(0, 100 * DAY));
-        assert!(!retention(&[(100, Some(30))]).may_have_expired(0, 99 * DAY));
+        assert!(!thirty.may_have_expired(5 * DAY_SECONDS, 35 * DAY_SECONDS - 1));
+        assert!(thirty.may_have_expired(5 * DAY_SECONDS, 35 * DAY_SECONDS));
+        // A term counts for objects that were created before it, from its beginning on.
+        assert!(retention(&[(100, Some(30))]).may_have_expired(0, 100 * DAY_SECONDS));
+        assert!(!retention(&[(100, Some(30))]).may_have_expired(0, 99 * DAY_SECONDS));
     }
 
     #[test]
     fn what_expired_stays_expired_under_a_longer_term() {
         let longer = retention(&[(0, Some(30)), (100, Some(365))]);
         assert!(
-            longer.may_have_expired(60 * DAY, 120 * DAY),
+            longer.may_have_expired(60 * DAY_SECONDS, 120 * DAY_SECONDS),
             "it expired on day 90"
         );
         assert!(
-            !longer.may_have_expired(80 * DAY, 120 * DAY),
+            !longer.may_have_expired(80 * DAY_SECONDS, 120 * DAY_SECONDS),
             "the longer term came before its day 110"
         );
-        assert!(longer.may_have_expired(80 * DAY, 445 * DAY));
+        assert!(longer.may_have_expired(80 * DAY_SECONDS, 445 * DAY_SECONDS));
     }
 
     #[test]

@@ -4,16 +4,15 @@ use tick::{EventTime, Tick};
 use crate::OffsetRuns;
 
 /// No Kafka timestamp.
-const NONE: i64 = i64::MIN;
+const NO_TIMESTAMP: i64 = i64::MIN;
 
 /// Most rows of a block.
-const BLOCK: usize = 4_096;
+const BLOCK_ROWS: usize = 4_096;
 /// A block with so many bytes of text takes no further row.
-const BLOCK_TEXT: usize = 256 << 10;
+const BLOCK_TEXT_BYTES: usize = 256 << 10;
 
-/// Ticks as they wait for their object: by column, which takes half the memory and is
-/// what the encodings want; and in blocks, which do not have to move when more ticks
-/// come.
+/// Ticks as they wait for their object: by column, which takes half the memory and suits
+/// the encodings; and in blocks, which do not have to move when more ticks come.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     blocks: Vec<Block>,
@@ -27,8 +26,8 @@ pub(crate) struct Block {
     pub(crate) symbol: Texts,
     pub(crate) event_time: Vec<EventTime>,
     pub(crate) price: Vec<f64>,
-    /// Volume, open, high, low, close. Not a number where a tick has none, which no
-    /// number of a tick is.
+    /// Volume, open, high, low, close. NaN if a tick has none: no number of a tick is
+    /// NaN.
     optional: [Vec<f64>; Self::OPTIONAL],
     extra: Texts,
     pub(crate) offset: Vec<i64>,
@@ -75,7 +74,7 @@ impl Texts {
 }
 
 impl Rows {
-    /// Adds a tick; returns true where its offset does not follow the one before.
+    /// Adds a tick; returns true if its offset does not follow the one before.
     pub(crate) fn push(
         &mut self,
         tick: &Tick,
@@ -84,7 +83,7 @@ impl Rows {
     ) -> bool {
         let opens_run = self.last_offset().is_none_or(|last| last + 1 != offset);
         if self.blocks.last().is_none_or(Block::is_full) {
-            // Where one block was filled the next one will be, too.
+            // If one block was filled, the next one will be, too.
             self.blocks.push(if self.blocks.is_empty() {
                 Block::default()
             } else {
@@ -101,8 +100,7 @@ impl Rows {
         opens_run
     }
 
-    /// Returns the bytes of memory that the columns take, what they have in reserve
-    /// included.
+    /// Returns the bytes of memory that the columns take, their reserve included.
     pub(crate) fn memory(&self) -> u64 {
         self.memory
     }
@@ -165,11 +163,12 @@ impl Block {
         self.extra.push(tick.extra.as_deref().unwrap_or_default());
         self.offset.push(offset);
         self.kafka_timestamp
-            .push(kafka_timestamp.map_or(NONE, EventTime::micros));
+            .push(kafka_timestamp.map_or(NO_TIMESTAMP, EventTime::micros));
     }
 
     fn is_full(&self) -> bool {
-        self.len() >= BLOCK || self.symbol.bytes.len() + self.extra.bytes.len() >= BLOCK_TEXT
+        self.len() >= BLOCK_ROWS
+            || self.symbol.bytes.len() + self.extra.bytes.len() >= BLOCK_TEXT_BYTES
     }
 
     fn memory(&self) -> u64 {
@@ -227,7 +226,7 @@ impl Block {
     pub(crate) fn kafka_timestamp(&self) -> impl Iterator<Item = Option<i64>> + '_ {
         self.kafka_timestamp
             .iter()
-            .map(|micros| Some(*micros).filter(|micros| *micros != NONE))
+            .map(|micros| Some(*micros).filter(|micros| *micros != NO_TIMESTAMP))
     }
 
     pub(crate) fn kafka_timestamp_of(&self, row: usize) -> Option<EventTime> {

@@ -1,5 +1,5 @@
-//! The columns of the lake's table, in one place: the encodings write them,
-//! `template.yaml` declares them, a test compares.
+//! The columns of the lake's table, in one place. The encodings write them,
+//! `template.yaml` declares them, and a test compares.
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Column {
     pub name: &'static str,
     /// The column's type.
     pub kind: ColumnType,
-    /// True where no row is without a value.
+    /// True if every row has a value.
     pub required: bool,
 }
 
@@ -65,8 +65,8 @@ pub const COLUMNS: [Column; 12] = [
     column("kafka_timestamp", ColumnType::Timestamp, false),
 ];
 
-/// Returns 16 hexadecimal digits that change whenever a column does (64-bit FNV-1a of
-/// names and types).
+/// Returns 16 hexadecimal digits that change if a column changes (64-bit FNV-1a of names
+/// and types).
 pub fn fingerprint() -> String {
     let text: String = COLUMNS
         .iter()

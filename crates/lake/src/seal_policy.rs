@@ -2,25 +2,26 @@ use std::time::{Duration, Instant};
 
 use crate::Batch;
 
-/// Most objects of a batch, so that its manifest stays small and its seal short.
+/// Maximum number of objects of a batch, so that its manifest stays small and its seal
+/// short.
 const MAX_OBJECTS: usize = 2_000;
-/// Most runs of offsets in a manifest: some 7 bytes each, so that with the objects' keys
-/// it stays below 1 MiB.
+/// Maximum number of runs of offsets in a manifest. Each has about 7 bytes, so that with
+/// the objects' keys the manifest stays below 1 MiB.
 const MAX_RUNS: usize = 80_000;
 
-/// When a batch is full.
+/// The limits at which a batch is sealed.
 #[derive(Debug, Clone, Copy)]
 pub struct SealPolicy {
-    /// Longest time from a batch's first record to its seal, also when no other record
+    /// Maximum time from a batch's first record to its seal, even if no other record
     /// follows (G2).
     pub max_age: Duration,
-    /// Most bytes of a batch's objects, by estimate.
+    /// Maximum bytes of a batch's objects, by estimate.
     pub max_bytes: u64,
-    /// Most records in a batch, dead letters included.
+    /// Maximum number of records in a batch, dead letters included.
     pub max_rows: u64,
 }
 
-/// What a batch was sealed for.
+/// The cause of a batch's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealCause {
     /// `max_age` has passed.
@@ -31,9 +32,9 @@ pub enum SealCause {
     Rows,
     /// The manifest would grow too large: too many objects, or offsets too mixed.
     Manifest,
-    /// The process comes near its memory limit, and this batch is the largest (G3).
+    /// The process is near its memory limit, and this batch is the largest (G3).
     Memory,
-    /// What follows in the log does not follow: it was lost, or the log has changed.
+    /// The next offsets of the log are missing: they were lost, or the log has changed.
     Lost,
     /// The consumer stops or loses the partition.
     Leaving,
@@ -54,12 +55,13 @@ impl SealCause {
     }
 }
 
-/// Encoded bytes by bytes of record values, learned from what was sealed before.
+/// Ratio of encoded bytes to bytes of record values, learned from sealed batches.
 #[derive(Debug, Clone, Copy)]
 pub struct EncodedRatio(f64);
 
 impl Default for EncodedRatio {
-    /// Before the first seal: what gzip makes of ticks, more than Parquet does.
+    /// Before the first seal it is gzip's ratio for ticks, which is higher than
+    /// Parquet's.
     fn default() -> Self {
         Self(0.2)
     }
@@ -74,15 +76,15 @@ impl EncodedRatio {
         }
     }
 
-    /// Returns about how many bytes a batch's objects will have.
+    /// Returns the estimated bytes of a batch's objects.
     pub fn estimate(self, batch: &Batch) -> u64 {
         (batch.value_bytes() as f64 * self.0) as u64
     }
 }
 
 impl SealPolicy {
-    /// Returns why the batch is to be sealed at `now`, or `None` while it may go on
-    /// filling.
+    /// Returns the cause for which to seal the batch at `now`, or `None` if it may still
+    /// grow.
     pub fn due(&self, batch: &Batch, ratio: EncodedRatio, now: Instant) -> Option<SealCause> {
         if batch.count() >= self.max_rows {
             Some(SealCause::Rows)
@@ -97,7 +99,8 @@ impl SealPolicy {
         }
     }
 
-    /// Returns when the batch is sealed whatever comes, or `None` while it is empty.
+    /// Returns the time at which the batch is sealed at the latest, or `None` if it is
+    /// empty.
     pub fn deadline(&self, batch: &Batch) -> Option<Instant> {
         Some(batch.opened_at()? + self.max_age)
     }
@@ -166,7 +169,7 @@ mod tests {
             ..policy
         };
         assert_eq!(policy.due(&batch, ratio, now), Some(SealCause::Bytes));
-        // What was sealed before says how many bytes of objects these become.
+        // Earlier seals show how many bytes of objects these records give.
         let mut learned = ratio;
         learned.learn(1 << 20, 1 << 17);
         assert_eq!(
@@ -181,7 +184,7 @@ mod tests {
         );
     }
 
-    /// A replay by event time: each record belongs to another hour than the one before.
+    /// A replay by event time, in which each record belongs to another hour.
     #[test]
     fn a_batch_is_due_before_its_manifest_passes_a_mebibyte() {
         let now = Instant::now();

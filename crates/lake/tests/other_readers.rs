@@ -1,5 +1,5 @@
-//! A reader that is not ours finds in every encoding the ticks that came, whatever JSON
-//! their unknown fields hold.
+//! A reader that is not ours finds in every encoding the ticks that came, with any JSON
+//! in their unknown fields.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -170,7 +170,13 @@ fn duckdb_reads_what_came_in_every_encoding() {
     let ran = runner.run(&cases, |(values, timestamp_ms)| {
         let mut batch = Batch::new("ticks", 7, 0, rules);
         for (offset, value) in (0..).zip(&values) {
-            let record = Record { offset, timestamp_ms, value: Some(value.as_bytes()), ..Record::default() };
+            let value = Some(value.as_bytes());
+            let record = Record {
+                offset,
+                timestamp_ms,
+                value,
+                ..Record::default()
+            };
             let letter = batch.push(&record, Instant::now());
             prop_assert!(letter.is_none(), "{:?}", letter);
         }
@@ -181,7 +187,13 @@ fn duckdb_reads_what_came_in_every_encoding() {
             std::fs::write(&path, &sealed[0].body).expect("a file");
             objects.insert(format.name().to_owned(), json!(path));
         }
-        let case = json!({ "objects": objects, "columns": columns, "values": values, "partition": 7, "timestamp_ms": timestamp_ms });
+        let case = json!({
+            "objects": objects,
+            "columns": columns,
+            "values": values,
+            "partition": 7,
+            "timestamp_ms": timestamp_ms,
+        });
         prop_assert_eq!(duckdb.borrow_mut().answer(&case), "ok");
         Ok(())
     });

@@ -1,11 +1,11 @@
 //! Explores every order of events that the protocol can meet, in small: two consumers
 //! that may both act at any time, four offsets, batches of one or two records in one or
 //! two objects. PUTs may take effect late (also after their sender died), more than once,
-//! and with their answer lost; retention moves the log's start, the topic is made anew;
-//! what is read back from the log comes whole, for one object only, or short, and an
-//! operator may give up what does not come. `lake::Protocol` is the machine that
-//! `tick-consumer` runs, and `lake::Repair` judges what was read back; only the world
-//! around them is made up.
+//! and with their answer lost; retention moves the log's start, the topic is recreated; a
+//! read-back of the log comes whole, for one object only, or short, and an operator may
+//! give up the records that do not come. `lake::Protocol` is the machine that
+//! `tick-consumer` runs, and `lake::Repair` judges the records that were read back; only
+//! the world around them is made up.
 //!
 //! The second half breaks the world or the drive in the ways in which such a sink is
 //! usually wrong, and expects the checker to find each.
@@ -32,7 +32,7 @@ const CHANGED: &str = "nothing that was created changes";
 const MIXED: &str = "all manifests are of one topic";
 const INCOMPLETE: &str = "no offset is passed over, and nobody seals behind an incomplete manifest";
 
-/// What a broken world does wrong.
+/// The fault of a broken world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bug {
     None,
@@ -45,7 +45,7 @@ enum Bug {
     ShortReadBelieved,
 }
 
-/// How often what can go wrong does.
+/// The number of times that each fault happens.
 #[derive(Debug, Clone, Copy)]
 struct World {
     bug: Bug,
@@ -55,12 +55,11 @@ struct World {
     made_anew: bool,
     /// The log may give less than it has: a new leader knows of a lower end for a while.
     comes_short: bool,
-    /// How often an operator gives up what does not come.
+    /// How often an operator gives up the records that do not come.
     skips: u8,
 }
 
-/// What stands for an object's key: first and last offset of its batch, and its place in
-/// it.
+/// Stands for an object's key: first and last offset of its batch, and its place in it.
 type Place = (i64, i64, usize);
 
 /// A record: which making of the topic, and its offset.
@@ -74,8 +73,8 @@ struct Stored {
     skipped: u64,
 }
 
-/// What a consumer has read: the records of the batch that it seals, or of objects that
-/// it makes again.
+/// The records that a consumer has read: those of the batch that it seals, or of objects
+/// that it makes again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Read {
     records: BTreeSet<Rec>,
@@ -126,13 +125,13 @@ enum Action {
     Do(usize, Request),
     /// A consumer reads back, and has room for the first of the missing objects only.
     ReadOneBack(usize, Request),
-    /// A consumer reads back, and only what stands before this offset comes.
+    /// A consumer reads back, and only the records before this offset come.
     ReadShort(usize, Request, i64),
     /// The same, and an operator gives up the rest.
     Skip(usize, Request, i64),
     /// A consumer reads a batch and begins to seal it, or registers a gap.
     Seal(usize, usize),
-    /// A PUT takes effect, and its sender, where it still waits, learns of it.
+    /// A PUT takes effect, and its sender learns of it if it still waits.
     Arrive(usize),
     /// A PUT takes effect; the answer is lost and the PUT may arrive again.
     ArriveUnheard(usize),
@@ -144,7 +143,7 @@ enum Action {
     Restart(usize),
     /// Retention removes the oldest record.
     Retain,
-    /// The topic is deleted and made anew, with as many records.
+    /// The topic is deleted and recreated, with as many records.
     MakeAnew,
     /// Somebody deletes the manifest.
     Delete(i64),
@@ -209,8 +208,8 @@ fn contents(manifest: &Manifest, index: usize, read: &Read) -> Stored {
     }
 }
 
-/// Returns whether the repair that `tick-consumer` runs makes objects of what was read
-/// back.
+/// Returns whether the repair that `tick-consumer` runs makes objects of the records that
+/// were read back.
 fn is_taken(manifest: &Arc<Manifest>, objects: &[usize], read: &Read) -> bool {
     let room = Room {
         for_all: u64::MAX,
@@ -328,8 +327,8 @@ impl World {
         }
     }
 
-    /// Returns the answer to a read, which takes effect at once: what comes of it may
-    /// still come late.
+    /// Returns the answer to a read, which takes effect at once: its result may still
+    /// come late.
     fn read(&self, state: &mut State, consumer: usize, request: &Request) -> Answer {
         match request {
             Request::FindTail => Answer::Manifest(
@@ -346,8 +345,8 @@ impl World {
             Request::CheckTopic => Answer::TopicId(topic_id(state.making)),
             Request::ReadManifest(first) => {
                 let found = state.manifests.get(first).cloned();
-                // The bug: what has this process's nonce is taken for what it is sealing
-                // now.
+                // The bug: a manifest with this process's nonce is taken for the one that
+                // it is sealing now.
                 let nonce =
                     |manifest: &Manifest| manifest.attempt.starts_with(&format!("c{consumer}"));
                 if self.bug == Bug::NoncePerProcess
@@ -377,7 +376,8 @@ impl World {
         }
     }
 
-    /// Reads from the log what it still has of some objects and stands before an offset.
+    /// Reads from the log the records of some objects that it still has, before an
+    /// offset.
     fn read_back(
         &self,
         state: &State,
@@ -539,7 +539,7 @@ impl World {
 /// The manifest that a consumer is registering at `first`.
 fn registering(consumer: &Consumer, first: i64) -> Option<Arc<Manifest>> {
     let mut probe = consumer.protocol.clone();
-    // Where the register is empty the machine sends what it has again.
+    // If the register is empty, the machine sends its manifest again.
     probe.answer(&Request::ReadManifest(first), Answer::Manifest(None));
     probe
         .requests()
@@ -657,7 +657,7 @@ impl Model for World {
                     return None;
                 };
                 let read = self.read_back(&state, manifest, missing, before);
-                // What is not taken is read again.
+                // Records that are not taken are read again.
                 if self.bug == Bug::ShortReadBelieved || is_taken(manifest, missing, &read) {
                     state.consumers[index].read = Some(read);
                     state.consumers[index]
@@ -784,7 +784,7 @@ impl Model for World {
             Property::always(
                 "a consumer alone reaches the log's end",
                 |world: &World, state: &State| {
-                    // A bug is to be found by what it does to the lake.
+                    // A bug has to be found by its effect on the lake.
                     world.bug != Bug::None
                         || (0..2).all(|consumer| world.reaches_the_end(state, consumer))
                 },
@@ -796,9 +796,9 @@ impl Model for World {
     }
 }
 
-/// Whether the lake has what a manifest says: its objects, with the records of its topic
-/// and nothing else, but for those that retention had removed, and those that an operator
-/// gave up and that are counted.
+/// Whether the lake has a manifest's objects, with the records of its topic and nothing
+/// else, but for those that retention had removed, and those that an operator gave up and
+/// that are counted.
 fn complete(world: &World, state: &State, manifest: &Manifest) -> bool {
     let making = making_of(manifest);
     let start = state.starts[usize::from(making)];
@@ -855,7 +855,7 @@ fn holds(name: &str, world: World) {
     checker.assert_properties();
 }
 
-/// Expects the checker to find what a bug breaks.
+/// Expects the checker to find a bug's effect.
 fn finds(bug: Bug, broken: &'static str, world: World) {
     let world = World { bug, ..world };
     let checker = world
@@ -900,7 +900,7 @@ fn holds_when_retention_moves_the_logs_start() {
 #[test]
 fn holds_when_the_topic_is_made_anew() {
     holds(
-        "topic made anew",
+        "topic recreated",
         World {
             made_anew: true,
             ..World::quiet()

@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use crate::{Ignored, ObjectCreated, ObjectVersion, Sequencer};
 
-/// What one event says.
+/// The content of one event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     /// The objects that were created.
     pub created: Vec<ObjectCreated>,
-    /// Why each of the other things in the event was passed over.
+    /// The reason for each ignored part of the event.
     pub ignored: Vec<Ignored>,
 }
 
@@ -19,20 +19,22 @@ pub struct Event {
 pub enum EventError {
     /// The message is not JSON.
     #[error(
-        "not JSON: {0}; wanted an S3 notification or an EventBridge event, on its own or in an SNS notification"
+        "not JSON: {0}; wanted an S3 notification or an EventBridge event, \
+         on its own or in an SNS notification"
     )]
     NotJson(String),
-    /// The message is JSON but no event.
+    /// The message is JSON but not an event.
     #[error(
-        "neither an S3 notification (no \"Records\"), an EventBridge event (no \"detail\") nor an SNS notification (no \"Message\"): {0}"
+        "neither an S3 notification (no \"Records\"), an EventBridge event (no \"detail\") \
+         nor an SNS notification (no \"Message\"): {0}"
     )]
     NoEvent(String),
-    /// An event has not the form that its sender documents.
-    #[error("{what}: {problem}")]
+    /// An event does not have the form that its sender documents.
+    #[error("{kind}: {problem}")]
     Malformed {
-        /// What the event claims to be.
-        what: &'static str,
-        /// What is wrong with it.
+        /// The kind of event that it claims to be.
+        kind: &'static str,
+        /// The deviation from the documented form.
         problem: String,
     },
     /// Reading the message panicked.
@@ -63,12 +65,12 @@ struct DetailObject {
 }
 
 impl Event {
-    /// Returns what the text of a message says of the objects below `prefixes`: an S3
-    /// notification or an EventBridge event, on its own or as the message of an SNS
-    /// notification.
+    /// Returns the event in the text of a message, with the objects below `prefixes`. The
+    /// text is an S3 notification or an EventBridge event, on its own or as the message
+    /// of an SNS notification.
     ///
     /// # Errors
-    /// Says what was expected where the text is no event.
+    /// The text is not an event; the error names the expected form.
     pub fn decode(text: &str, prefixes: &[&str]) -> Result<Self, EventError> {
         let parse = |text: &str| {
             serde_json::from_str::<Value>(text)
@@ -111,7 +113,7 @@ impl Event {
 
     fn of_notification(mut event: Value) -> Result<Self, EventError> {
         let malformed = |problem: String| EventError::Malformed {
-            what: "S3 notification",
+            kind: "S3 notification",
             problem,
         };
         let mut decoded = Self::default();
@@ -123,8 +125,7 @@ impl Event {
             let name = record["eventName"]
                 .as_str()
                 .ok_or_else(|| malformed("a record without eventName".to_owned()))?;
-            // EventBridge and Lambda know the names with a prefix, records carry them
-            // without.
+            // EventBridge and Lambda write the names with a prefix, records without.
             if !name.trim_start_matches("s3:").starts_with("ObjectCreated:") {
                 decoded.ignored.push(Ignored::other(name));
                 continue;
@@ -158,7 +159,7 @@ impl Event {
 
     fn of_event_bridge(event: Value) -> Result<Self, EventError> {
         let malformed = |error: serde_json::Error| EventError::Malformed {
-            what: "EventBridge event",
+            kind: "EventBridge event",
             problem: error.to_string(),
         };
         let event: EventBridgeEvent<Value> = serde_json::from_value(event).map_err(malformed)?;
@@ -182,13 +183,13 @@ impl Event {
     }
 }
 
-/// Returns the message of an SNS notification, as SNS puts it into a queue without raw
-/// delivery. Source:
+/// Returns the message of an SNS notification in the form that SNS puts into a queue
+/// without raw delivery. Source:
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>.
 fn sns_message(event: &Value) -> Result<Option<&str>, EventError> {
     let malformed = |problem: String| {
         Err(EventError::Malformed {
-            what: "SNS message",
+            kind: "SNS message",
             problem,
         })
     };
@@ -207,8 +208,8 @@ fn sns_message(event: &Value) -> Result<Option<&str>, EventError> {
     )
 }
 
-/// S3 notifications carry keys as `application/x-www-form-urlencoded` does: `=` as `%3D`,
-/// a blank as `+`.
+/// Decodes the key of an S3 notification, which is encoded as
+/// `application/x-www-form-urlencoded`: `=` as `%3D`, a blank as `+`.
 fn form_decode(key: &str) -> String {
     // One name without a value: `=` and `&` are always encoded within a key.
     form_urlencoded::parse(key.replace('=', "%3D").replace('&', "%26").as_bytes())
@@ -228,9 +229,18 @@ mod tests {
     const ALL: &[&str] = &[""];
 
     fn record(key: &str, name: &str) -> Value {
-        json!({"eventSource": "aws:s3", "eventTime": "2026-11-21T05:00:00.123Z", "eventName": name,
-            "userIdentity": {"principalId": "P"}, "requestParameters": {"sourceIPAddress": "10.0.0.1"}, "responseElements": {},
-            "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 9, "eTag": "e", "sequencer": "0A"}}})
+        json!({
+            "eventSource": "aws:s3",
+            "eventTime": "2026-11-21T05:00:00.123Z",
+            "eventName": name,
+            "userIdentity": {"principalId": "P"},
+            "requestParameters": {"sourceIPAddress": "10.0.0.1"},
+            "responseElements": {},
+            "s3": {
+                "bucket": {"name": "b"},
+                "object": {"key": key, "size": 9, "eTag": "e", "sequencer": "0A"},
+            },
+        })
     }
 
     fn notification(key: &str, name: &str) -> Value {
@@ -238,13 +248,26 @@ mod tests {
     }
 
     fn event_bridge(key: &str) -> Value {
-        json!({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-21T05:00:00Z", "detail":
-            {"bucket": {"name": "b"}, "object": {"key": key, "size": 9, "etag": "e", "sequencer": "0A"}, "reason": "PutObject"}})
+        json!({
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "time": "2026-11-21T05:00:00Z",
+            "detail": {
+                "bucket": {"name": "b"},
+                "object": {"key": key, "size": 9, "etag": "e", "sequencer": "0A"},
+                "reason": "PutObject",
+            },
+        })
     }
 
     fn in_sns(event: &Value) -> Value {
-        json!({"Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:us-east-1:1:t", "Message": event.to_string(),
-            "Timestamp": "2026-11-21T05:00:00.000Z"})
+        json!({
+            "Type": "Notification",
+            "MessageId": "m",
+            "TopicArn": "arn:aws:sns:us-east-1:1:t",
+            "Message": event.to_string(),
+            "Timestamp": "2026-11-21T05:00:00.000Z",
+        })
     }
 
     fn decode(event: &Value) -> Event {
@@ -252,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_envelope_says_the_same() {
+    fn every_envelope_gives_the_same_object() {
         let key = "ticks/dt=2026-11-21/hr=05/a b+c%.parquet";
         let encoded = "ticks/dt%3D2026-11-21/hr%3D05/a+b%2Bc%25.parquet";
         let from_s3 = notification(encoded, "ObjectCreated:Put");
@@ -316,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_creation_is_ignored_with_a_reason() {
+    fn events_other_than_creations_are_ignored_with_a_reason() {
         let deleted = json!({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}});
         // Fields that only creations have are missing.
         let tagged = json!({"Records": [{"eventName": "ObjectTagging:Put"}]});
@@ -348,8 +371,12 @@ mod tests {
                 }
             );
         }
-        let mixed = json!({"Records": [record("ticks/a", "ObjectCreated:Put"), record("ticks/a", "ObjectRemoved:Delete"),
-            record("_manifests/a", "ObjectCreated:Copy"), record("ticks/b", "s3:ObjectCreated:CompleteMultipartUpload")]});
+        let mixed = json!({"Records": [
+            record("ticks/a", "ObjectCreated:Put"),
+            record("ticks/a", "ObjectRemoved:Delete"),
+            record("_manifests/a", "ObjectCreated:Copy"),
+            record("ticks/b", "s3:ObjectCreated:CompleteMultipartUpload"),
+        ]});
         let decoded = Event::decode(&mixed.to_string(), &["ticks/"]).expect("an event");
         assert_eq!(decoded.created.len(), 2);
         assert_eq!(
@@ -359,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_was_expected() {
+    fn errors_name_the_expected_form() {
         let error = |text: &str| Event::decode(text, ALL).expect_err(text).to_string();
         assert!(error("hello").contains("wanted an S3 notification or an EventBridge event"));
         assert!(
@@ -370,12 +397,20 @@ mod tests {
             error("{\"Records\":[{}]}"),
             "S3 notification: a record without eventName"
         );
-        let no_key = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {}}});
+        let no_key = json!({
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "detail": {"bucket": {"name": "b"}, "object": {}},
+        });
         assert_eq!(
             error(&no_key.to_string()),
             "EventBridge event: missing field `key`"
         );
-        let confirmation = json!({"Type": "SubscriptionConfirmation", "TopicArn": "arn:t", "Message": "You have chosen to subscribe"});
+        let confirmation = json!({
+            "Type": "SubscriptionConfirmation",
+            "TopicArn": "arn:t",
+            "Message": "You have chosen to subscribe",
+        });
         assert!(
             error(&confirmation.to_string())
                 .contains("confirm or remove the subscription of \"arn:t\"")

@@ -1,24 +1,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Longest name of an event that is quoted, in characters.
-const QUOTED: usize = 60;
-/// Most reasons that a summary names.
-const NAMED: usize = 10;
+/// Maximum length of a quoted event name, in characters.
+const MAX_QUOTED_CHARS: usize = 60;
+/// Maximum number of reasons in a summary.
+const MAX_REASONS: usize = 10;
 
-/// Why something that an event says is passed over.
+/// The reason why a part of an event is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ignored {
     /// `s3:TestEvent`, which S3 sends once when notifications are set up.
     TestEvent,
-    /// Something else than a creation happened to an object: its name,
-    /// `ObjectRemoved:Delete` or `Object Deleted`.
+    /// An event other than a creation, with its name: `ObjectRemoved:Delete` or `Object
+    /// Deleted`.
     OtherEvent(String),
-    /// The object lies below no prefix that the lake keeps its objects below.
+    /// The object is below none of the lake's prefixes.
     OutsideLake,
-    /// The object stands for a folder: its key ends in a slash.
+    /// The object is the marker of a folder: its key ends in a slash.
     FolderMarker,
-    /// A part of the key begins with `_` or `.`: neither crawler nor Athena sees the
+    /// A part of the key begins with `_` or `.`, so neither crawler nor Athena sees the
     /// object.
     Hidden,
     /// The object has no bytes.
@@ -27,29 +27,29 @@ pub enum Ignored {
 
 impl Ignored {
     pub(crate) fn other(name: &str) -> Self {
-        Self::OtherEvent(name.chars().take(QUOTED).collect())
+        Self::OtherEvent(name.chars().take(MAX_QUOTED_CHARS).collect())
     }
 
-    /// Returns how often each reason is there, for a log line: `2 × folder marker, 1 ×
-    /// empty object`.
+    /// Returns the count of each reason, for a log line: `2 × folder marker, 1 × empty
+    /// object`.
     pub fn summary<'a>(all: impl IntoIterator<Item = &'a Self>) -> String {
         let mut counts: BTreeMap<&Self, u64> = BTreeMap::new();
         for ignored in all {
             *counts.entry(ignored).or_default() += 1;
         }
-        let mut said: Vec<String> = counts
+        let mut parts: Vec<String> = counts
             .iter()
-            .take(NAMED)
+            .take(MAX_REASONS)
             .map(|(ignored, count)| format!("{count} × {ignored}"))
             .collect();
-        said.extend(
+        parts.extend(
             counts
                 .len()
-                .checked_sub(NAMED)
+                .checked_sub(MAX_REASONS)
                 .filter(|more| *more > 0)
                 .map(|more| format!("{more} more reasons")),
         );
-        said.join(", ")
+        parts.join(", ")
     }
 }
 

@@ -7,46 +7,45 @@ use serde_json::Value;
 
 use crate::EventError;
 
-/// What Lambda hands a function, message by message; `T` is what the function makes of
-/// one.
+/// The payload of one invocation, message by message; `T` is the content of a message for
+/// the function.
 #[derive(Debug)]
 pub struct Invocation<T> {
-    /// The messages; without an id, where the function was invoked with an event directly
+    /// The messages. They have no id if the function was invoked with an event directly
     /// or by SNS.
     pub messages: Vec<Message<T>>,
 }
 
-/// One message and what it says.
+/// One message and its content.
 #[derive(Debug)]
 pub struct Message<T> {
     /// The SQS message id, by which a batch response names it.
     pub id: Option<String>,
-    /// When SQS took it.
+    /// The time at which SQS got it.
     pub sent: Option<SystemTime>,
-    /// How often SQS has handed it over, this time included; 1 if it does not say.
+    /// The number of times that SQS has delivered it, this one included; 1 if not known.
     pub receives: u32,
-    /// What it says, or why it says nothing.
+    /// Its content, or the reason why it has none.
     pub content: Result<T, EventError>,
 }
 
-/// Why an invocation fails as a whole.
+/// The reason why an invocation fails as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvocationError {
-    /// Lambda's own envelope is not what AWS documents.
+    /// Lambda's own envelope does not have the form that AWS documents.
     #[error("not a batch of {0}: {1}")]
     Envelope(&'static str, String),
-    /// A message failed that a batch response cannot name.
+    /// A message without an id failed, so a batch response cannot name it.
     #[error("the event failed: {0}")]
     Unnamed(String),
 }
 
 impl<T> Invocation<T> {
     /// Reads the messages of a Lambda payload: an SQS batch, an SNS event, or one event
-    /// on its own. A panic in `read` is the message's error (G8).
+    /// on its own. A panic in `read` becomes the message's error (G8).
     ///
     /// # Errors
-    /// Only for a broken envelope; a message that cannot be read is in its
-    /// [`Message::content`].
+    /// The envelope is broken. The error of a message is in its [`Message::content`].
     pub fn read(
         payload: Value,
         read: impl Fn(&str) -> Result<T, EventError>,
@@ -78,8 +77,7 @@ impl<T> Invocation<T> {
     /// (G8), each with a reason.
     ///
     /// # Errors
-    /// One of them has no id to be named by: then the invocation fails as a whole, and
-    /// nothing is lost.
+    /// One of them has no id. Then the invocation fails as a whole, and nothing is lost.
     pub fn respond<'a>(
         &self,
         failed: impl IntoIterator<Item = (usize, &'a str)>,
@@ -100,19 +98,19 @@ impl<T> Invocation<T> {
 }
 
 impl<T> Message<T> {
-    /// Reads the text of one message; a panic in `read` is its error.
+    /// Reads the text of one message; a panic in `read` becomes its error.
     pub fn new(
         id: Option<String>,
         text: &str,
         read: impl Fn(&str) -> Result<T, EventError>,
     ) -> Self {
         let content = catch_unwind(AssertUnwindSafe(|| read(text))).unwrap_or_else(|panic| {
-            let said = panic
+            let message = panic
                 .downcast_ref::<&str>()
                 .copied()
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             Err(EventError::Panicked(
-                said.unwrap_or("without a message").to_owned(),
+                message.unwrap_or("without a message").to_owned(),
             ))
         });
         Self {
@@ -130,7 +128,7 @@ impl<T> Message<T> {
                 .get(name)
                 .and_then(|value| value.parse::<u64>().ok())
         };
-        // AWS fails the whole batch on an empty identifier.
+        // An empty identifier would fail the whole batch.
         let id = message.message_id.clone().filter(|id| !id.is_empty());
         let sent = attribute("SentTimestamp")
             .and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
@@ -158,10 +156,15 @@ mod tests {
     }
 
     fn batch(bodies: &[(&str, &str)]) -> Value {
-        let records = bodies.iter().map(
-            |(id, body)| json!({"eventSource": "aws:sqs", "messageId": id, "body": body, "attributes": {"SentTimestamp": "1795237200123", "ApproximateReceiveCount": "3"}}),
-        );
-        json!({"Records": records.collect::<Vec<_>>()})
+        let record = |(id, body): &(&str, &str)| {
+            json!({
+                "eventSource": "aws:sqs",
+                "messageId": id,
+                "body": body,
+                "attributes": {"SentTimestamp": "1795237200123", "ApproximateReceiveCount": "3"},
+            })
+        };
+        json!({"Records": bodies.iter().map(record).collect::<Vec<_>>()})
     }
 
     #[test]
@@ -206,11 +209,25 @@ mod tests {
     }
 
     #[test]
-    fn sns_hands_over_one_message_a_record() {
+    fn each_sns_record_is_one_message() {
         let record = |message: &str| {
-            json!({"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": "arn", "Sns":
-            {"Type": "Notification", "MessageId": "m", "TopicArn": "arn", "Message": message, "Timestamp": "2026-11-21T05:00:00.000Z",
-             "SignatureVersion": "1", "Signature": "s", "SigningCertUrl": "u", "UnsubscribeUrl": "u", "MessageAttributes": {}}})
+            json!({
+                "EventSource": "aws:sns",
+                "EventVersion": "1.0",
+                "EventSubscriptionArn": "arn",
+                "Sns": {
+                    "Type": "Notification",
+                    "MessageId": "m",
+                    "TopicArn": "arn",
+                    "Message": message,
+                    "Timestamp": "2026-11-21T05:00:00.000Z",
+                    "SignatureVersion": "1",
+                    "Signature": "s",
+                    "SigningCertUrl": "u",
+                    "UnsubscribeUrl": "u",
+                    "MessageAttributes": {},
+                },
+            })
         };
         let payload =
             json!({"Records": [record("{\"Event\":\"s3:TestEvent\"}"), record("poison")]});

@@ -1,9 +1,10 @@
-//! Object-created events, whatever they come wrapped in.
+//! Object-created events in each of their envelopes.
 //!
-//! [`Invocation::read`] takes what Lambda hands a function: an SQS batch, an SNS event,
-//! or one event on its own. Each message is read by itself, so that a bad one fails alone
-//! (G8). [`Event::decode`] reads one: an S3 notification (keys form-encoded) or an
-//! EventBridge `Object Created` event (keys raw), as it is or in an SNS notification.
+//! [`Invocation::read`] takes the payload of a Lambda function: an SQS batch, an SNS
+//! event, or one event on its own. It reads each message by itself, so a bad one fails
+//! alone (G8). [`Event::decode`] reads one message: an S3 notification (keys
+//! form-encoded) or an EventBridge `Object Created` event (keys raw), on its own or in an
+//! SNS notification.
 //!
 //! Sources:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>

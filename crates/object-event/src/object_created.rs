@@ -5,18 +5,18 @@ use crate::Ignored;
 /// An object that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectCreated {
-    /// Which object.
+    /// The object's version.
     pub object: ObjectVersion,
-    /// Its size in bytes, where the event says it.
+    /// Its size in bytes, if the event has it.
     pub size: Option<u64>,
-    /// The order of the events of its key, where the event says it.
+    /// The order of the events of its key, if the event has it.
     pub sequencer: Option<Sequencer>,
-    /// When it was created; EventBridge cuts this to the second.
+    /// Its creation time; EventBridge cuts this to the second.
     pub time: Option<SystemTime>,
 }
 
-/// One version of an object. Two events of the same version are repeats of each other,
-/// whatever they came in.
+/// One version of an object. Two events of the same version are repeats of each other, in
+/// any envelope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectVersion {
     /// The bucket's name.
@@ -25,8 +25,8 @@ pub struct ObjectVersion {
     pub key: String,
     /// The version's id in a bucket with versions.
     pub version_id: Option<String>,
-    /// The ETag in a bucket without versions, which tells an overwritten object from the
-    /// one before.
+    /// The ETag in a bucket without versions. It distinguishes an overwritten object from
+    /// the one before.
     pub etag: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl ObjectVersion {
         etag: Option<String>,
     ) -> Self {
         let version_id = version_id.filter(|id| !id.is_empty());
-        // S3 notifications carry the ETag as it is, EventBridge's may stand in quotes.
+        // S3 notifications carry the bare ETag; EventBridge's may be in quotes.
         let etag = etag
             .map(|etag| etag.trim_matches('"').to_owned())
             .filter(|etag| !etag.is_empty() && version_id.is_none());
@@ -52,8 +52,8 @@ impl ObjectVersion {
 }
 
 impl ObjectCreated {
-    /// Returns why the object is none that a reader of the lake is told of; `prefixes`
-    /// are what the lake keeps its objects below.
+    /// Returns the reason why readers of the lake do not see the object, if there is one.
+    /// The lake's objects are below `prefixes`.
     pub(crate) fn passed_over(&self, prefixes: &[&str]) -> Option<Ignored> {
         let key = self.object.key.as_str();
         let Some(rest) = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)) else {
@@ -70,10 +70,11 @@ impl ObjectCreated {
 }
 
 /// S3's order of the events of one key: hexadecimal digits, the shorter of two padded
-/// with zeros on the right, compared as text. Says nothing about events of different
-/// keys. Source:
+/// with zeros on the right, compared as text. Events of different keys have no order.
+/// Source:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
-// Trailing zeros are cut off, which orders as padding does: a proper prefix comes first.
+// Cutting trailing zeros off gives the same order as padding: a proper prefix comes
+// first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequencer(String);
 

@@ -1,9 +1,9 @@
-//! Throws damaged events at the decoder: none may make it panic, and what it takes for an
-//! object of the lake must be one.
+//! Throws damaged events at the decoder. None may make it panic, and each object that it
+//! returns must be an object of the lake.
 //!
-//! The corpus is `events/` and `tests/corpus/`. 20,000 events by default;
-//! `FUZZ_SECONDS=600` goes on for ten minutes. A failure prints `FUZZ_SEED`, which makes
-//! it again.
+//! The corpus is `events/` and `tests/corpus/`. A run has 20,000 events;
+//! `FUZZ_SECONDS=600` runs for ten minutes instead. A failure prints `FUZZ_SEED`, which
+//! repeats it.
 #![allow(clippy::expect_used, reason = "a test")]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 const PREFIXES: [&str; 2] = ["ticks/", "dead-letter/"];
 const EVENTS: u64 = 20_000;
-/// What decoders stumble over.
+/// Texts that decoders often handle badly.
 const WORDS: [&str; 22] = [
     "null",
     "\"\"",
@@ -112,7 +112,7 @@ fn damage(rng: &mut Rng, text: &str, other: &str) -> Vec<u8> {
     bytes
 }
 
-/// Puts something else in the place of one value of a document, which stays JSON.
+/// Replaces one value of a document, which stays JSON.
 fn damage_value(rng: &mut Rng, value: &mut Value) {
     let children: Vec<&mut Value> = match value {
         Value::Object(fields) => fields.values_mut().collect(),
@@ -135,12 +135,16 @@ fn damage_value(rng: &mut Rng, value: &mut Value) {
 }
 
 fn check(text: &str) -> (u64, u64) {
-    let payload = serde_json::from_str::<Value>(text)
-        .unwrap_or_else(|_| serde_json::json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": text}]}));
+    let payload = serde_json::from_str::<Value>(text).unwrap_or_else(|_| {
+        serde_json::json!({
+            "Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": text}],
+        })
+    });
     let Ok(invocation) = Invocation::read(payload, |text| Event::decode(text, &PREFIXES)) else {
         return (0, 1);
     };
-    let (mut objects, mut errors) = (0, 0);
+    let mut objects = 0;
+    let mut errors = 0;
     for message in &invocation.messages {
         match &message.content {
             Ok(event) => {
@@ -155,7 +159,7 @@ fn check(text: &str) -> (u64, u64) {
                     objects += 1;
                 }
             }
-            Err(EventError::Panicked(said)) => panic!("{said}"),
+            Err(EventError::Panicked(message)) => panic!("{message}"),
             Err(error) => {
                 assert!(!error.to_string().is_empty());
                 errors += 1;
@@ -171,15 +175,15 @@ fn no_event_makes_the_decoder_panic() {
     let until =
         variable("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let first = variable("FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let (mut seed, mut objects, mut errors) = (first, 0, 0);
+    let mut seed = first;
+    let mut objects = 0;
+    let mut errors = 0;
     while until.map_or(seed.wrapping_sub(first) < EVENTS, |until| {
         Instant::now() < until
     }) {
         let mut rng = Rng::with_seed(seed);
-        let (sample, other) = (
-            &corpus[rng.usize(0..corpus.len())],
-            &corpus[rng.usize(0..corpus.len())],
-        );
+        let sample = &corpus[rng.usize(0..corpus.len())];
+        let other = &corpus[rng.usize(0..corpus.len())];
         let text = match serde_json::from_str::<Value>(sample) {
             Ok(mut payload) if rng.bool() => {
                 (0..rng.u8(1..4)).for_each(|_| damage_value(&mut rng, &mut payload));
@@ -189,13 +193,14 @@ fn no_event_makes_the_decoder_panic() {
         };
         let (more_objects, more_errors) = std::panic::catch_unwind(|| check(&text))
             .unwrap_or_else(|_| panic!("FUZZ_SEED={seed} makes it panic with: {text}"));
-        (objects, errors) = (objects + more_objects, errors + more_errors);
+        objects += more_objects;
+        errors += more_errors;
         seed = seed.wrapping_add(1);
     }
     println!(
         "{} events from FUZZ_SEED={first} on: {objects} objects, {errors} errors",
         seed.wrapping_sub(first)
     );
-    // Damage that leaves nothing whole, or nothing damaged, would prove nothing.
+    // A run without both whole and damaged events proves nothing.
     assert!(objects > 0 && errors > 0);
 }

@@ -2,8 +2,8 @@ use csv_core::ReadRecordResult;
 
 use crate::RowError;
 
-/// Splits one line of CSV (RFC 4180) into fields. A field may be quoted, but ends on the
-/// line it began on, so that one stray quote costs one row and not the rest of the file.
+/// Splits one line of CSV (RFC 4180) into fields. A quoted field must end on its line, so
+/// that a stray quote costs one row instead of the rest of the file.
 pub struct CsvLine {
     reader: csv_core::Reader,
     text: Vec<u8>,
@@ -12,7 +12,7 @@ pub struct CsvLine {
 
 impl Default for CsvLine {
     fn default() -> Self {
-        // Not `Reader::default()`, which lacks its tables and reads nothing.
+        // `Reader::default()` has no tables and reads nothing.
         Self {
             reader: csv_core::Reader::new(),
             text: Vec::new(),
@@ -25,7 +25,7 @@ impl CsvLine {
     /// Returns the fields of `line`, which may end in LF or CRLF.
     ///
     /// # Errors
-    /// The line is not UTF-8, a quote is not closed, or a carriage return stands in its
+    /// The line is not UTF-8, a quote is not closed, or there is a carriage return in the
     /// middle.
     pub fn split<'a>(&'a mut self, line: &[u8]) -> Result<Vec<&'a str>, RowError> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -45,7 +45,7 @@ impl CsvLine {
             return Err(RowError::CarriageReturn);
         }
         if result == ReadRecordResult::InputEmpty {
-            // Empty input tells the reader that the record ends here.
+            // Empty input ends the record.
             let (_, _, more, fields) =
                 self.reader
                     .read_record(&[], &mut self.text[written..], &mut self.ends[ended..]);
@@ -61,8 +61,8 @@ impl CsvLine {
             .collect())
     }
 
-    /// Returns true for a row without a single value, such as spreadsheets leave (`,,,,`
-    /// or blanks).
+    /// Returns true for a row without a value. Spreadsheets leave such rows (`,,,,` or
+    /// blanks).
     pub fn is_blank(line: &[u8]) -> bool {
         line.iter()
             .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b'"'))

@@ -1,23 +1,23 @@
-//! CSV headers and rows to ticks.
+//! Maps CSV headers and rows to ticks.
 
 use crate::csv_line::CsvLine;
 use crate::inexact::keep_digits;
-use crate::json::{json_string, push_member};
+use crate::json_text::{json_string, push_member};
 use crate::{DateOrder, EventTime, FieldError, HeaderError, RowError, Symbol, Tick};
 
-/// The headers that name a field of the tick, lower case, the preferred one first.
+/// The headers of each field of the tick in lower case, the preferred one first.
 ///
 /// They cover the public index data set (`Index,Date,Open,High,Low,Close,Adj
 /// Close,Volume,CloseUSD`), the stock family (`Timestamp,Stock
 /// Symbol,Price,Volume,Open,High,Low`) and ticklake's own names.
-const SYMBOL: [&str; 3] = ["symbol", "stock symbol", "index"];
-const EVENT_TIME: [&str; 3] = ["event_time", "timestamp", "date"];
-/// The last one only where no column is called price: then it is both, close and price.
-const PRICE: [&str; 2] = ["price", "close"];
+const SYMBOL_HEADERS: [&str; 3] = ["symbol", "stock symbol", "index"];
+const EVENT_TIME_HEADERS: [&str; 3] = ["event_time", "timestamp", "date"];
+/// If no column is called price, `close` is both the close and the price.
+const PRICE_HEADERS: [&str; 2] = ["price", "close"];
 
-const NUMBER: &str = "a number";
+const WANTED_NUMBER: &str = "a number";
 
-/// Where a CSV file keeps the fields of a tick.
+/// The columns of a CSV file that hold the fields of a tick.
 #[derive(Debug, Clone)]
 pub struct CsvMapping {
     headers: Vec<String>,
@@ -33,11 +33,11 @@ pub struct CsvMapping {
 }
 
 impl CsvMapping {
-    /// Returns the mapping that a header line asks for: names in any case and any order;
-    /// a byte order mark is ignored.
+    /// Returns the mapping of a header line. Names may be in any case and any order; a
+    /// byte order mark is ignored.
     ///
     /// # Errors
-    /// Names the column that is missing or stands there twice.
+    /// A column is missing or present twice; the error names it.
     pub fn from_header(line: &[u8]) -> Result<Self, HeaderError> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         if CsvLine::is_blank(line) {
@@ -50,11 +50,11 @@ impl CsvMapping {
             .into_iter()
             .map(|header| header.trim().to_owned())
             .collect();
-        let symbol = one_of("symbol", &SYMBOL, &headers)?;
-        let event_time = one_of("event time", &EVENT_TIME, &headers)?;
-        let price = match position(&headers, PRICE[0])? {
+        let symbol = one_of("symbol", &SYMBOL_HEADERS, &headers)?;
+        let event_time = one_of("event time", &EVENT_TIME_HEADERS, &headers)?;
+        let price = match position(&headers, PRICE_HEADERS[0])? {
             Some(price) => price,
-            None => one_of("price", &PRICE, &headers)?,
+            None => one_of("price", &PRICE_HEADERS, &headers)?,
         };
         let mut mapping = Self {
             symbol,
@@ -90,20 +90,20 @@ impl CsvMapping {
         ]
     }
 
-    /// Returns the event time column's value in a row, for looking at its date order
-    /// before the first tick is made.
+    /// Returns the value of the event time column in a row, to find the file's date order
+    /// before the first tick is parsed.
     pub fn event_time_of<'a>(&self, row: &[&'a str]) -> Option<&'a str> {
         row.get(self.event_time).copied()
     }
 
-    /// Returns the tick in a row that [`CsvLine::split`] made.
+    /// Returns the tick in a row from [`CsvLine::split`].
     ///
-    /// An empty or `null` value is an error in a column that a tick needs and means "no
-    /// value" in any other.
+    /// An empty or `null` value is an error in a column that a tick needs, and means "no
+    /// value" in any other column.
     ///
     /// # Errors
-    /// The row has another width than the header, or names the column that has a wrong
-    /// value.
+    /// The row has more or fewer fields than the header, or a column has a wrong value;
+    /// the error names the column.
     pub fn tick(&self, row: &[&str], order: Option<DateOrder>) -> Result<Tick, RowError> {
         if row.len() != self.headers.len() {
             return Err(RowError::Width {
@@ -114,7 +114,8 @@ impl CsvMapping {
         let wrong = |column: usize, wanted| {
             FieldError::new(&self.headers[column], Some(row[column]), wanted)
         };
-        let number = |column: usize| finite(row[column]).ok_or_else(|| wrong(column, NUMBER));
+        let number =
+            |column: usize| finite(row[column]).ok_or_else(|| wrong(column, WANTED_NUMBER));
         let optional = |column: Option<usize>| match column {
             Some(column) if !is_absent(row[column]) => number(column).map(Some),
             _ => Ok(None),
@@ -158,7 +159,7 @@ impl CsvMapping {
     }
 }
 
-/// Returns the column with this lower-case header; more than one is an error.
+/// Returns the column with this lower-case header. More than one is an error.
 fn position(headers: &[String], name: &str) -> Result<Option<usize>, HeaderError> {
     let mut found = headers
         .iter()
@@ -205,15 +206,14 @@ fn is_absent(text: &str) -> bool {
 }
 
 fn finite(text: &str) -> Option<f64> {
-    // `str::parse` takes `inf` and `nan` too.
+    // `str::parse` also accepts `inf` and `nan`.
     text.trim()
         .parse::<f64>()
         .ok()
         .filter(|number| number.is_finite())
 }
 
-/// A number stays a number with the digits it came with, `null` is null, anything else is
-/// text.
+/// Returns a value as JSON: a number with its original digits, `null`, or else text.
 fn json_value(text: &str) -> String {
     let trimmed = text.trim();
     let is_scalar = serde_json::from_str::<serde_json::Value>(trimmed)
@@ -248,13 +248,20 @@ mod tests {
                 INDEX,
                 "HSI,1986-12-31,2568.300049,2569.0,2567.5,2568.300049,2568.300049,0.0,333.87900637"
             ),
-            r#"{"symbol":"HSI","event_time":"1986-12-31T00:00:00Z","price":2568.300049,"volume":0.0,"open":2568.300049,"high":2569.0,"low":2567.5,"close":2568.300049,"Adj Close":2568.300049,"CloseUSD":333.87900637}"#
+            concat!(
+                r#"{"symbol":"HSI","event_time":"1986-12-31T00:00:00Z","price":2568.300049,"#,
+                r#""volume":0.0,"open":2568.300049,"high":2569.0,"low":2567.5,"#,
+                r#""close":2568.300049,"Adj Close":2568.300049,"CloseUSD":333.87900637}"#,
+            )
         );
     }
 
     #[test]
     fn the_stock_family_in_any_case_and_order_with_a_byte_order_mark() {
-        let expected = r#"{"symbol":"ACME","event_time":"2024-05-01T09:30:00Z","price":12.5,"volume":100.0,"open":12.0,"high":13.0,"low":11.5}"#;
+        let expected = concat!(
+            r#"{"symbol":"ACME","event_time":"2024-05-01T09:30:00Z","price":12.5,"#,
+            r#""volume":100.0,"open":12.0,"high":13.0,"low":11.5}"#,
+        );
         assert_eq!(
             json(
                 "Timestamp,Stock Symbol,Price,Volume,Open,High,Low",
@@ -272,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_no_ticks_name_the_column() {
+    fn errors_of_rows_name_the_column() {
         let error = |row| tick(INDEX, row).expect_err(row).to_string();
         assert_eq!(
             error("HSI,1986-12-31,1,1,1,null,1,0,1"),
@@ -317,12 +324,16 @@ mod tests {
                 "symbol,date,close,volume,note",
                 "A,2010-01-08,.1000000000000000055,+09007199254740993,x"
             ),
-            r#"{"symbol":"A","event_time":"2010-01-08T00:00:00Z","price":0.1000000000000000055,"volume":9007199254740993,"close":0.1000000000000000055,"note":"x"}"#
+            concat!(
+                r#"{"symbol":"A","event_time":"2010-01-08T00:00:00Z","#,
+                r#""price":0.1000000000000000055,"volume":9007199254740993,"#,
+                r#""close":0.1000000000000000055,"note":"x"}"#,
+            )
         );
     }
 
     #[test]
-    fn headers_that_cannot_be_mapped_name_what_is_missing_or_double() {
+    fn errors_of_headers_name_the_missing_or_repeated_column() {
         let error = |header: &str| {
             CsvMapping::from_header(header.as_bytes())
                 .expect_err(header)
@@ -330,11 +341,13 @@ mod tests {
         };
         assert_eq!(
             error("Date,Close"),
-            "the header has no column for the symbol; wanted one of symbol, stock symbol, index, got Date,Close"
+            "the header has no column for the symbol; \
+             wanted one of symbol, stock symbol, index, got Date,Close"
         );
         assert_eq!(
             error("Index,Date,Open"),
-            "the header has no column for the price; wanted one of price, close, got Index,Date,Open"
+            "the header has no column for the price; \
+             wanted one of price, close, got Index,Date,Open"
         );
         assert!(
             error("Index,Symbol,Date,Close")

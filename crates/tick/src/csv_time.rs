@@ -1,4 +1,4 @@
-//! Times as CSV files write them.
+//! The forms of a time in CSV files.
 
 use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 
 use crate::EventTime;
 
-/// Which of the two leading numbers of a date such as `08/01/2010` is the day.
+/// The order of day and month in a date such as `08/01/2010`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DateOrder {
     /// Day, month, year.
@@ -15,24 +15,25 @@ pub enum DateOrder {
     Mdy,
 }
 
-/// What the dates of a file say about their [`DateOrder`].
+/// The evidence of a file's dates for their [`DateOrder`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DateOrderEvidence {
-    /// Dates that read only as day, month, year.
+    /// Number of dates that are valid only as day, month, year.
     pub dmy: u64,
-    /// Dates that read only as month, day, year.
+    /// Number of dates that are valid only as month, day, year.
     pub mdy: u64,
-    /// Dates that read either way.
+    /// Number of dates that are valid in both orders.
     pub either: u64,
 }
 
 impl EventTime {
-    /// What an event time has to be in CSV, for error messages.
-    pub const WANTED_CSV: &str = "a date from 1970 to 9999 such as 2010-01-08, 2010-01-08 09:30:00 (UTC), 2010-01-08T09:30:00+08:00 (without a zone's name), \
+    /// The accepted forms in CSV, for error messages.
+    pub const WANTED_CSV: &str = "a date from 1970 to 9999 such as 2010-01-08, \
+         2010-01-08 09:30:00 (UTC), 2010-01-08T09:30:00+08:00 (without a zone's name), \
          08/01/2010 (with --date-order), or epoch milliseconds, not seconds (1262943000000)";
 
-    /// Returns the time that one of the CSV forms means; text without an offset is UTC,
-    /// `order` is needed for dates with slashes.
+    /// Returns the time in one of the CSV forms. Text without an offset is UTC. Dates
+    /// with slashes need `order`.
     pub fn parse_csv(text: &str, order: Option<DateOrder>) -> Option<Self> {
         let text = text.trim();
         if (11..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -45,8 +46,8 @@ impl EventTime {
     }
 }
 
-/// Returns the time that `YYYY-MM-DD` means, alone or before a blank or `T` and a time of
-/// day, which may have an offset.
+/// Returns the time of `YYYY-MM-DD`, alone or before a blank or `T` and a time of day,
+/// which may have an offset.
 fn iso(text: &str) -> Option<EventTime> {
     let shape = text.as_bytes();
     let is_dated = shape.len() >= 10
@@ -54,12 +55,12 @@ fn iso(text: &str) -> Option<EventTime> {
         && shape[4] == b'-'
         && shape[7] == b'-';
     let is_timed = shape.len() >= 16 && matches!(shape[10], b' ' | b'T');
-    // A zone's name may contradict the offset beside it, and which zones there are
-    // depends on the machine.
+    // A zone's name may contradict the offset beside it, and each machine knows other
+    // zones.
     if !is_dated || !(is_timed || shape.len() == 10) || text.contains('[') {
         return None;
     }
-    // jiff's parsers of civil times pass over an offset; its pieces have it.
+    // jiff's parsers of civil times ignore an offset; its pieces have it.
     let pieces = Pieces::parse(text).ok()?;
     let civil = pieces
         .date()
@@ -80,7 +81,9 @@ impl<'a> Slashed<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00"));
         let mut parts = date.split('/');
-        let (a, b, year) = (parts.next()?, parts.next()?, parts.next()?);
+        let a = parts.next()?;
+        let b = parts.next()?;
+        let year = parts.next()?;
         let digits = |text: &str, len: std::ops::RangeInclusive<usize>| {
             len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
         };
@@ -108,7 +111,7 @@ impl<'a> Slashed<'a> {
 }
 
 impl DateOrderEvidence {
-    /// Counts one date; text that is not a date with slashes says nothing.
+    /// Counts one date. Text that is not a date with slashes does not count.
     pub fn see(&mut self, text: &str) {
         let Some(slashed) = Slashed::parse(text.trim()) else {
             return;
@@ -129,7 +132,7 @@ impl DateOrderEvidence {
         self.dmy + self.mdy + self.either > 0
     }
 
-    /// Returns the order that all dates agree on, or `None` where it can't be told.
+    /// Returns the order that all dates agree on, or `None` if it is not known.
     pub fn order(&self) -> Option<DateOrder> {
         match (self.dmy, self.mdy) {
             (1.., 0) => Some(DateOrder::Dmy),
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_of_short_times_and_of_dates_with_slashes_are_not_passed_over() {
+    fn offsets_of_short_times_and_of_dates_with_slashes_are_not_ignored() {
         assert_eq!(
             csv("2010-01-08T09:30+08").as_deref(),
             Some("2010-01-08T01:30:00Z")
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_date_in_range_is_refused() {
+    fn text_that_is_not_a_date_in_range_is_refused() {
         for text in [
             "",
             "null",
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn date_order_is_told_by_evidence_only() {
+    fn only_evidence_decides_the_date_order() {
         let mdy = EventTime::parse_csv("08/01/2010 9:30", Some(DateOrder::Mdy));
         assert_eq!(
             mdy.map(|time| time.to_string()).as_deref(),
@@ -238,7 +241,7 @@ mod tests {
         assert_eq!(order(&["13/01/2010", "01/13/2010"]), None);
     }
 
-    /// Returns the days from 1970-01-01 to a date, by counting them.
+    /// Returns the number of days from 1970-01-01 to a date.
     fn days(year: i64, month: i64, day: i64) -> i64 {
         let leaps = |year: i64| year / 4 - year / 100 + year / 400;
         let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -247,7 +250,7 @@ mod tests {
         365 * (year - 1970) + leaps(year - 1) - leaps(1969) + before + day - 1
     }
 
-    /// The forms of a time of day, of its offset, and of a zone's name behind it.
+    /// Returns a time of day with its offset and a zone's name after it.
     fn clock(
         hour: i64,
         minute: i64,
@@ -276,14 +279,27 @@ mod tests {
     proptest! {
         #[test]
         fn a_csv_time_never_lands_at_another_instant_than_the_one_it_names(
-            (year, month, day) in (1971i64..9999, 1i64..=12, 1i64..=28), (hour, minute) in (0i64..24, 0i64..60), second in proptest::option::of(0i64..60),
-            offset in proptest::option::of((-12i64..=14, 0i64..60, 0usize..3)), separator in "[ T]", zone in "(|\\[Asia/Hong_Kong\\]|\\[\\+08:00\\])",
+            (year, month, day) in (1971i64..9999, 1i64..=12, 1i64..=28),
+            (hour, minute) in (0i64..24, 0i64..60),
+            second in proptest::option::of(0i64..60),
+            offset in proptest::option::of((-12i64..=14, 0i64..60, 0usize..3)),
+            separator in "[ T]",
+            zone in "(|\\[Asia/Hong_Kong\\]|\\[\\+08:00\\])",
             slashed: bool,
         ) {
-            let date = if slashed { format!("{day}/{month}/{year}") } else { format!("{year}-{month:02}-{day:02}") };
+            let date = if slashed {
+                format!("{day}/{month}/{year}")
+            } else {
+                format!("{year}-{month:02}-{day:02}")
+            };
             let text = format!("{date}{separator}{}", clock(hour, minute, second, offset, &zone));
-            let ahead = offset.map_or(0, |(hours, minutes, _)| 60 * hours + if hours < 0 { -minutes } else { minutes });
-            let seconds = 86_400 * days(year, month, day) + 3_600 * hour + 60 * (minute - ahead) + second.unwrap_or(0);
+            let ahead = offset.map_or(0, |(hours, minutes, _)| {
+                60 * hours + if hours < 0 { -minutes } else { minutes }
+            });
+            let seconds = 86_400 * days(year, month, day)
+                + 3_600 * hour
+                + 60 * (minute - ahead)
+                + second.unwrap_or(0);
             let read = EventTime::parse_csv(&text, Some(DateOrder::Dmy)).map(EventTime::micros);
             prop_assert_eq!(read, zone.is_empty().then_some(1_000_000 * seconds), "{}", text);
         }

@@ -1,22 +1,22 @@
 use std::fmt;
 
-/// Longest piece of the input that an error quotes, in characters.
-const QUOTED: usize = 60;
+/// Maximum length of the input that an error quotes, in characters.
+const MAX_QUOTED_CHARS: usize = 60;
 
 /// A field whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's name (JSON) or the column's header (CSV).
     pub field: String,
-    /// What stood there, shortened; `None` where nothing did.
+    /// The value, shortened; `None` if it is missing.
     pub got: Option<String>,
-    /// What would have been accepted.
+    /// The accepted form.
     pub wanted: &'static str,
 }
 
 impl FieldError {
     pub(crate) fn new(field: &str, got: Option<&str>, wanted: &'static str) -> Self {
-        let got = got.map(|text| match text.char_indices().nth(QUOTED) {
+        let got = got.map(|text| match text.char_indices().nth(MAX_QUOTED_CHARS) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text.to_owned(),
         });
@@ -39,7 +39,7 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
-/// Why a Kafka value is not a tick.
+/// The reason why a Kafka value is not a valid tick.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TickError {
     /// The record has no value, or an empty one (a tombstone).
@@ -51,27 +51,28 @@ pub enum TickError {
     /// The value is not a JSON object.
     #[error("not a JSON object: {0}")]
     NotJson(String),
-    /// A field is missing or has a value it cannot have.
+    /// A field is missing or has a wrong value.
     #[error("field {0}")]
     Field(#[from] FieldError),
 }
 
-/// Why a CSV header cannot be mapped onto a tick.
+/// The reason why a CSV header cannot be mapped to a tick.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// There is no header.
     #[error(
-        "the file is empty; wanted a header such as Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD"
+        "the file is empty; wanted a header such as \
+         Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD"
     )]
     Empty,
-    /// A column that a tick needs is not there.
+    /// A column that a tick needs is missing.
     #[error("the header has no column for the {field}; wanted one of {wanted}, got {got}")]
     Missing {
         /// The tick's field.
         field: &'static str,
-        /// The headers that would do.
+        /// The accepted headers.
         wanted: String,
-        /// The headers that are there.
+        /// The headers of the file.
         got: String,
     },
     /// Two columns mean the same.
@@ -91,7 +92,7 @@ pub enum HeaderError {
     NotCsv(RowError),
 }
 
-/// Why a CSV row is not a tick.
+/// The reason why a CSV row is not a valid tick.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// The row is not UTF-8.
@@ -100,8 +101,8 @@ pub enum RowError {
     /// A quoted field does not end on the line it began on.
     #[error("a quote (\") is not closed on this line")]
     OpenQuote,
-    /// A carriage return stands within the line.
-    #[error("a carriage return stands within the line; wanted lines that end in LF or CRLF")]
+    /// There is a carriage return within the line.
+    #[error("a carriage return within the line; wanted lines that end in LF or CRLF")]
     CarriageReturn,
     /// The row has more or fewer fields than the header.
     #[error("got {got} fields, wanted {wanted} as in the header")]
@@ -111,7 +112,7 @@ pub enum RowError {
         /// Fields in the header.
         wanted: usize,
     },
-    /// A column has a value it cannot have.
+    /// A column has a wrong value.
     #[error("column {0}")]
     Field(#[from] FieldError),
 }

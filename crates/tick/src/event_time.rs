@@ -4,32 +4,33 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, tz::TimeZone};
 
 /// First moment after the accepted range, 9999-12-30T22:00:00Z, in microseconds since
-/// 1970: the last moment whose date is written with four digits in every time zone, and
+/// 1970. From then on the year has more than four digits in some time zones; it is also
 /// `jiff`'s limit.
-const END: i64 = 253_402_207_200_000_000;
+const END_MICROS: i64 = 253_402_207_200_000_000;
 
-/// Numbers that are seconds from 1973 to 5138 and, as milliseconds, lie between the
-/// second day of 1970 and 1973. Who sends them means seconds: a market tick of those
-/// years in milliseconds is far less likely. Smaller numbers are nobody's seconds, as
-/// they would be older than March 1973.
-const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
+/// Numbers that are probably seconds: from 1973 to 5138 as seconds, from the second day
+/// of 1970 to 1973 as milliseconds. Market ticks from 1970 to 1973 in milliseconds are
+/// far less likely. Smaller numbers are unlikely to be seconds: they would be before
+/// March 1973.
+const LIKELY_SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
 
-/// The moment a tick belongs to: microseconds since 1970 in UTC, from 1970 up to the last
-/// days of 9999.
+/// The time of a tick: microseconds since 1970 in UTC, from 1970 up to the last days of
+/// 9999.
 ///
-/// Finer digits are cut. Its text form is RFC 3339, its lake form (`YYYY-MM-DD
-/// HH:MM:SS.ffffff`) what Athena's text SerDes read as `timestamp`.
+/// Finer digits are cut. Its text form is RFC 3339. Its lake form is `YYYY-MM-DD
+/// HH:MM:SS.ffffff`, which Athena's text SerDes read as `timestamp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(i64);
 
 impl EventTime {
-    /// What an event time has to be in JSON, for error messages.
-    pub const WANTED_JSON: &str = "RFC 3339 with a zone (2010-01-08T09:30:00Z) or epoch milliseconds, not seconds (1262943000000), from 1970 to 9999";
+    /// The accepted forms in JSON, for error messages.
+    pub const WANTED_JSON: &str = "RFC 3339 with a zone (2010-01-08T09:30:00Z) \
+         or epoch milliseconds, not seconds (1262943000000), from 1970 to 9999";
 
     /// Returns the event time `micros` microseconds after 1970, or `None` outside 1970 to
     /// 9999.
     pub fn from_micros(micros: i64) -> Option<Self> {
-        (0..END).contains(&micros).then_some(Self(micros))
+        (0..END_MICROS).contains(&micros).then_some(Self(micros))
     }
 
     /// Returns the event time `millis` milliseconds after 1970, or `None` outside 1970 to
@@ -38,11 +39,11 @@ impl EventTime {
         Self::from_micros(millis.checked_mul(1000)?)
     }
 
-    /// Returns the event time that a number's text means as milliseconds after 1970. A
-    /// number that is rather a count of seconds is refused.
+    /// Returns the event time of a number's text, in milliseconds after 1970. Refuses a
+    /// number that is more likely a count of seconds.
     pub fn parse_millis(text: &str) -> Option<Self> {
         let millis = text.parse().ok()?;
-        if SECONDS.contains(&millis) {
+        if LIKELY_SECONDS.contains(&millis) {
             None
         } else {
             Self::from_millis(millis)
@@ -51,7 +52,7 @@ impl EventTime {
 
     /// Returns the current time.
     pub fn now() -> Self {
-        Self(Timestamp::now().as_microsecond().clamp(0, END - 1))
+        Self(Timestamp::now().as_microsecond().clamp(0, END_MICROS - 1))
     }
 
     /// Returns microseconds since 1970.
@@ -59,10 +60,10 @@ impl EventTime {
         self.0
     }
 
-    /// Returns the time that RFC 3339 text with a zone means.
+    /// Returns the time of RFC 3339 text with a zone.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        // RFC 3339 is stricter than jiff: full date, `T` or a blank, full time; no week
-        // dates, no zone names.
+        // RFC 3339 is stricter than jiff: full date, `T` or a blank, full time, without
+        // week dates or zone names.
         let shape = text.as_bytes();
         let plain = shape.len() >= 20
             && shape[4] == b'-'
@@ -117,12 +118,12 @@ mod tests {
     fn range_is_1970_to_9999() {
         assert_eq!(EventTime::from_micros(-1), None);
         assert_eq!(
-            EventTime::from_micros(END - 1)
+            EventTime::from_micros(END_MICROS - 1)
                 .map(|t| t.to_string())
                 .as_deref(),
             Some("9999-12-30T21:59:59.999999Z")
         );
-        assert_eq!(EventTime::from_micros(END), None);
+        assert_eq!(EventTime::from_micros(END_MICROS), None);
         assert_eq!(EventTime::from_millis(i64::MAX), None);
     }
 

@@ -1,14 +1,14 @@
-//! Numbers that a double does not give back digit for digit. Their digits stand first in
-//! [`Tick::extra`](crate::Tick::extra), each under its field's name, which no other
-//! member has: fields with these names are the tick's own.
+//! Numbers that a double does not give back digit for digit. Their digits come first in
+//! [`Tick::extra`](crate::Tick::extra), each under its field's name. No other member has
+//! such a name, as fields with these names are the tick's own.
 
-use crate::json::push_member;
+use crate::json_text::push_member;
 
 /// The fields of a tick that are numbers.
 pub(crate) const NUMBERS: [&str; 6] = ["price", "volume", "open", "high", "low", "close"];
 
-/// Returns `extra` with the digits of inexact numbers before it. Takes the text and the
-/// double of each of [`NUMBERS`].
+/// Returns `extra` with the digits of inexact numbers at its start. Takes the text and
+/// the double of each of [`NUMBERS`].
 pub(crate) fn keep_digits(
     extra: Option<String>,
     texts: &[&str; 6],
@@ -16,7 +16,7 @@ pub(crate) fn keep_digits(
 ) -> Option<String> {
     let is_exact =
         |place: usize| numbers[place].is_none_or(|number| is_exact(texts[place], number));
-    // The way of most ticks.
+    // Most ticks end here.
     if (0..NUMBERS.len()).all(is_exact) {
         return extra;
     }
@@ -30,9 +30,9 @@ pub(crate) fn keep_digits(
     }
 }
 
-/// Walks the inexact numbers in the text of `extra`: field and digits.
+/// Iterates over the inexact numbers in the text of `extra`: field and digits.
 pub(crate) struct Digits<'a> {
-    /// The members behind, with the `{` or `,` before the first; or `}`.
+    /// The remaining members, with the `{` or `,` before the first; or `}`.
     pub(crate) rest: &'a str,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Iterator for Digits<'a> {
     type Item = (&'static str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Behind the quote that opens a name.
+        // After the quote that opens a name.
         let member = self.rest.get(2..)?;
         let value_of =
             |field: &&'static str| Some((*field, member.strip_prefix(field)?.strip_prefix("\":")?));
@@ -51,28 +51,29 @@ impl<'a> Iterator for Digits<'a> {
     }
 }
 
-/// Returns how many numbers of a tick a double does not hold, by its
+/// Returns how many numbers of a tick a double cannot hold, from its
 /// [`Tick::extra`](crate::Tick::extra).
 pub fn inexact_numbers(extra: &str) -> usize {
     Digits { rest: extra }.count()
 }
 
-/// Returns true for a number whose double gives its decimal value back.
+/// Returns true if the number's double gives its decimal value back.
 #[inline]
 fn is_exact(text: &str, number: f64) -> bool {
-    // So few digits always come back from a double of normal size.
+    // A double of normal size always gives this many digits back.
     (text.len() <= f64::DIGITS as usize && number.is_normal()) || comes_back(text, number)
 }
 
 #[cold]
 fn comes_back(text: &str, number: f64) -> bool {
     let decimal = Decimal::of(text);
-    // No text is made of a zero, which is a frequent volume.
+    // Zero is a frequent volume; this saves formatting it.
     decimal == Some(Decimal::ZERO) || decimal == Decimal::of(&format!("{number:e}"))
 }
 
-/// The value of a decimal number but for its sign: 0.`digits` times ten to the power of
-/// `exponent`. The digits, in two pieces of the text, neither begin nor end with a zero.
+/// The absolute value of a decimal number: 0.`digits` times ten to the power of
+/// `exponent`. The digits are two pieces of the text; they neither begin nor end with a
+/// zero.
 struct Decimal<'a> {
     digits: [&'a str; 2],
     exponent: i64,
@@ -89,10 +90,8 @@ impl<'a> Decimal<'a> {
     fn of(text: &'a str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let (whole, fraction) = (
-            whole.trim_start_matches(['+', '-', '0']),
-            fraction.trim_end_matches('0'),
-        );
+        let whole = whole.trim_start_matches(['+', '-', '0']);
+        let fraction = fraction.trim_end_matches('0');
         let (digits, places) = match (whole, fraction) {
             ("", "") => return Some(Self::ZERO),
             ("", fraction) => {
@@ -119,8 +118,8 @@ impl PartialEq for Decimal<'_> {
     }
 }
 
-/// Returns a number as JSON has it, with all its digits: Rust also reads `+1`, `.5`, `5.`
-/// and `007`.
+/// Returns a number in the form of JSON, with all its digits. Rust also reads `+1`, `.5`,
+/// `5.` and `007`, which are not JSON.
 fn json_number(text: &str) -> String {
     let (sign, number) = match text.strip_prefix('-') {
         Some(number) => ("-", number),
@@ -129,10 +128,8 @@ fn json_number(text: &str) -> String {
     let (mantissa, exponent) = number.split_at(number.find(['e', 'E']).unwrap_or(number.len()));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let whole = whole.trim_start_matches('0');
-    let (zero, point) = (
-        if whole.is_empty() { "0" } else { "" },
-        if fraction.is_empty() { "" } else { "." },
-    );
+    let zero = if whole.is_empty() { "0" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
     format!("{sign}{zero}{whole}{point}{fraction}{exponent}")
 }
 
@@ -178,9 +175,10 @@ mod tests {
     #[test]
     fn other_fields_are_not_counted() {
         assert_eq!(
-            inexact_numbers(
-                r#"{"price":1.00000000000000001,"low":9007199254740993,"prices":[1],"x":{"high":1}}"#
-            ),
+            inexact_numbers(concat!(
+                r#"{"price":1.00000000000000001,"low":9007199254740993,"#,
+                r#""prices":[1],"x":{"high":1}}"#,
+            )),
             2
         );
         assert_eq!(
@@ -201,7 +199,8 @@ mod tests {
                 prop_assert!(is_exact(&text, number), "{}", text);
                 prop_assert!(is_exact(&json_number(&text), number), "{}", text);
             }
-            let (mantissa, exponent) = format!("{number:e}").split_once('e').map(|(m, e)| (m.to_owned(), e.to_owned())).expect("an exponent");
+            let scientific = format!("{number:e}");
+            let (mantissa, exponent) = scientific.split_once('e').expect("an exponent");
             let point = if mantissa.contains('.') { "" } else { "." };
             let zeros = format!("{mantissa}{point}000e{exponent}");
             prop_assert!(is_exact(&zeros, number), "{}", zeros);
@@ -211,15 +210,27 @@ mod tests {
         }
 
         #[test]
-        fn fifteen_digits_always_come_back(text in "[1-9][0-9]{0,10}e-?[0-9]{1,2}|[0-9]\\.[0-9]{0,13}|[1-9][0-9]{0,14}") {
+        fn fifteen_digits_always_come_back(
+            text in concat!(
+                "[1-9][0-9]{0,10}e-?[0-9]{1,2}",
+                "|[0-9]\\.[0-9]{0,13}",
+                "|[1-9][0-9]{0,14}",
+            )
+        ) {
             let number: f64 = text.parse().expect("a number");
             prop_assert!(Decimal::of(&text) == Decimal::of(&format!("{number:e}")), "{}", text);
         }
 
         #[test]
-        fn json_reads_the_same_number(text in "[+-]?([0-9]{1,25}\\.?|[0-9]{0,25}\\.[0-9]{1,25})([eE][+-]?[0-9]{1,2})?") {
+        fn json_reads_the_same_number(
+            text in concat!(
+                "[+-]?([0-9]{1,25}\\.?|[0-9]{0,25}\\.[0-9]{1,25})",
+                "([eE][+-]?[0-9]{1,2})?",
+            )
+        ) {
             let json = json_number(&text);
-            prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok_and(|value| value.is_number()), "{}", json);
+            let value = serde_json::from_str::<serde_json::Value>(&json);
+            prop_assert!(value.is_ok_and(|value| value.is_number()), "{}", json);
             prop_assert!(Decimal::of(&json) == Decimal::of(&text), "{}", json);
         }
     }

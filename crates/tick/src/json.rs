@@ -1,4 +1,4 @@
-//! Kafka values: JSON objects to ticks and back.
+//! Kafka values: turns JSON objects into ticks and back.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,17 +8,18 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::inexact::{Digits, NUMBERS, keep_digits};
+use crate::json_text::{json_string, push_member};
 use crate::{EventTime, FieldError, Symbol, Tick, TickError};
 
-/// How many fields a tick defines.
-const FIELDS: usize = 8;
-const NUMBER: &str = "a finite number";
+/// Number of fields that a tick defines.
+const KNOWN_FIELDS: usize = 8;
+const WANTED_NUMBER: &str = "a finite number";
 
 /// The fields of a JSON object, unparsed: those that a tick defines by their place (see
 /// [`place`]), the others as one object.
 #[derive(Default)]
 struct RawTick<'a> {
-    known: [Option<&'a RawValue>; FIELDS],
+    known: [Option<&'a RawValue>; KNOWN_FIELDS],
     extra: Option<String>,
 }
 
@@ -43,7 +44,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
                     match place(&key) {
                         Some(place) if raw.known[place].is_some() => {
                             return Err(serde::de::Error::custom(format_args!(
-                                "field {key} stands there twice"
+                                "field {key} is present twice"
                             )));
                         }
                         Some(place) => raw.known[place] = Some(value),
@@ -66,7 +67,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawTick<'a> {
 
 /// Returns the place of a field that a tick defines.
 fn place(key: &str) -> Option<usize> {
-    // Told apart by length first, which a search through the names is not.
+    // A match compares lengths first, so it is faster than a search through the names.
     Some(match key {
         "symbol" => 0,
         "event_time" => 1,
@@ -80,23 +81,9 @@ fn place(key: &str) -> Option<usize> {
     })
 }
 
-/// Appends `"key":value` to the text of a JSON object that is still open.
-pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
-    object.push(if object.is_empty() { '{' } else { ',' });
-    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        object.push('"');
-        object.push_str(key);
-        object.push('"');
-    } else {
-        object.push_str(&json_string(key));
-    }
-    object.push(':');
-    object.push_str(value);
-}
-
-/// Returns a JSON value without line ends and tabs, which a text lake's rows cannot hold.
-/// Control characters stand only between the tokens of an array or object, as strings
-/// escape theirs, so that a blank means the same.
+/// Returns a JSON value without line ends and tabs, which the rows of a text lake cannot
+/// hold. Strings escape control characters, so the others are between the tokens of an
+/// array or object, and a blank means the same there.
 fn on_one_line(json: &str) -> Cow<'_, str> {
     if json.starts_with(['{', '[']) && json.bytes().any(|byte| byte < b' ') {
         return json.replace(|c| c < ' ', " ").into();
@@ -104,15 +91,28 @@ fn on_one_line(json: &str) -> Cow<'_, str> {
     json.into()
 }
 
-pub(crate) fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 impl Tick {
-    /// Returns the tick that a Kafka value holds.
+    /// Returns the tick in a Kafka value.
     ///
     /// # Errors
-    /// Says what the value is instead, or which field has what wrong with it.
+    /// The value is not a JSON object, or a field has a wrong value; the error names
+    /// both.
+    ///
+    /// ```
+    /// use tick::Tick;
+    ///
+    /// let value = br#"{"symbol":"HSI","event_time":1262943000000,"price":1.5,"venue":"X"}"#;
+    /// let tick = Tick::from_json(value)?;
+    /// assert_eq!(tick.price, 1.5);
+    /// assert_eq!(tick.extra.as_deref(), Some(r#"{"venue":"X"}"#));
+    ///
+    /// let refused = Tick::from_json(br#"{"symbol":"HSI","event_time":0,"price":"high"}"#);
+    /// assert_eq!(
+    ///     refused.unwrap_err().to_string(),
+    ///     r#"field price: got "\"high\"", wanted a finite number"#
+    /// );
+    /// # Ok::<(), tick::TickError>(())
+    /// ```
     pub fn from_json(value: &[u8]) -> Result<Self, TickError> {
         if value.is_empty() {
             return Err(TickError::Empty);
@@ -132,7 +132,7 @@ impl Tick {
                     None => EventTime::parse_millis(text),
                 }
             })?,
-            price: required("price", price, NUMBER, finite)?,
+            price: required("price", price, WANTED_NUMBER, finite)?,
             volume: optional("volume", volume)?,
             open: optional("open", open)?,
             high: optional("high", high)?,
@@ -204,21 +204,22 @@ fn required<T>(
 fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldError> {
     match value {
         Some(value) if value.get() != "null" => {
-            required(field, Some(value), NUMBER, finite).map(Some)
+            required(field, Some(value), WANTED_NUMBER, finite).map(Some)
         }
         _ => Ok(None),
     }
 }
 
 fn string(json: &str) -> Option<Cow<'_, str>> {
-    // An error costs more than most ticks: none is made for what is plainly a number.
+    // Building an error costs more than parsing most ticks. This avoids one for a number.
     if !json.starts_with('"') {
         return None;
     }
     serde_json::from_str::<Key<'_>>(json).ok().map(|key| key.0)
 }
 
-/// A JSON number; `str::parse` would also take `inf` and quoted text never reaches it.
+/// Returns a JSON number. The first character is checked, as `str::parse` also accepts
+/// `inf`.
 fn finite(json: &str) -> Option<f64> {
     let number = json
         .starts_with(|c: char| c == '-' || c.is_ascii_digit())
@@ -239,8 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn fields_it_does_not_know_are_kept_digit_for_digit() {
-        let json = r#"{"symbol":"HSI","event_time":"2010-01-08T00:00:00Z","price":1.5,"big":12345678901234567890.10,"who":{"a":[1]}}"#;
+    fn unknown_fields_are_kept_digit_for_digit() {
+        let json = concat!(
+            r#"{"symbol":"HSI","event_time":"2010-01-08T00:00:00Z","price":1.5,"#,
+            r#""big":12345678901234567890.10,"who":{"a":[1]}}"#,
+        );
         let tick = Tick::from_json(json.as_bytes()).expect("a tick");
         assert_eq!(
             tick.extra.as_deref(),
@@ -251,7 +255,10 @@ mod tests {
 
     #[test]
     fn pretty_printed_fields_are_kept_on_one_line() {
-        let json = "{\"symbol\":\"A\",\"event_time\":0,\"price\":1,\r\n\t\"meta\": {\n\t\"src\":\t\"x\\ty\"\r\n},\"b\":[\n]}";
+        let json = concat!(
+            "{\"symbol\":\"A\",\"event_time\":0,\"price\":1,\r\n",
+            "\t\"meta\": {\n\t\"src\":\t\"x\\ty\"\r\n},\"b\":[\n]}",
+        );
         let tick = Tick::from_json(json.as_bytes()).expect("a tick");
         assert_eq!(
             tick.extra.as_deref(),
@@ -263,7 +270,11 @@ mod tests {
     fn numbers_that_a_double_does_not_hold_keep_their_digits() {
         let json = |volume: &str, rest: &str| {
             format!(
-                r#"{{"symbol":"A","event_time":"2010-01-08T09:30:00Z","price":0.1,"volume":{volume}{rest}"#
+                concat!(
+                    r#"{{"symbol":"A","event_time":"2010-01-08T09:30:00Z","price":0.1,"#,
+                    r#""volume":{}{}"#,
+                ),
+                volume, rest
             )
         };
         for (rest, extra) in [("}", "}"), (r#","n":[1]}"#, r#","n":[1]}"#)] {
@@ -291,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_field_what_was_got_and_what_was_wanted() {
+    fn errors_name_the_field_its_value_and_the_wanted_form() {
         assert_eq!(
             error(r#"{"symbol":"A","event_time":0,"price":"12"}"#),
             r#"field price: got "\"12\"", wanted a finite number"#
@@ -318,7 +329,7 @@ mod tests {
         );
         assert!(
             error(r#"{"symbol":"A","event_time":0,"price":1,"price":2}"#)
-                .contains("field price stands there twice")
+                .contains("field price is present twice")
         );
         assert!(error("[1]").contains("not a JSON object"));
         assert!(error(r#"{"symbol":"A"#).contains("not a JSON object"));
@@ -337,15 +348,25 @@ mod tests {
 
         #[test]
         fn json_and_back_is_the_same_tick(
-            symbol in "[A-Z0-9.^=-]{1,12}", micros in 0i64..253_402_207_200_000_000, price in "-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,20})?", volume in "[1-9][0-9]{0,20}",
-            close in -1e300f64..1e300, note in proptest::option::of(".*"),
+            symbol in "[A-Z0-9.^=-]{1,12}",
+            micros in 0i64..253_402_207_200_000_000,
+            price in "-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,20})?",
+            volume in "[1-9][0-9]{0,20}",
+            close in -1e300f64..1e300,
+            note in proptest::option::of(".*"),
         ) {
             let time = EventTime::from_micros(micros).expect("a time");
-            let note = note.map(|note| format!(",\"note\":{}", json_string(&note))).unwrap_or_default();
-            let json = format!(r#"{{"symbol":"{symbol}","event_time":"{time}","price":{price},"volume":{volume},"close":{close:?}{note}}}"#);
+            let note = note.map(|note| format!(",\"note\":{}", json_string(&note)));
+            let json = format!(
+                concat!(
+                    r#"{{"symbol":"{}","event_time":"{}","price":{},"#,
+                    r#""volume":{},"close":{:?}{}}}"#,
+                ),
+                symbol, time, price, volume, close, note.unwrap_or_default()
+            );
             let tick = Tick::from_json(json.as_bytes())?;
-            let again = tick.to_json();
-            prop_assert_eq!(Tick::from_json(again.as_bytes()), Ok(tick));
+            let rewritten = tick.to_json();
+            prop_assert_eq!(Tick::from_json(rewritten.as_bytes()), Ok(tick));
         }
     }
 }

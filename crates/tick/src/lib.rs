@@ -1,9 +1,9 @@
 //! The market tick, as it travels through Kafka and into the lake.
 //!
-//! A [`Tick`] is made from a Kafka value ([`Tick::from_json`]) or from a CSV row
+//! A [`Tick`] is parsed from a Kafka value ([`Tick::from_json`]) or from a CSV row
 //! ([`CsvMapping::tick`]) and is valid by construction: a symbol, an event time between
-//! 1970 and 9999, finite numbers. Fields it does not know are kept in [`Tick::extra`].
-//! Every refusal names the field, what was got and what was wanted.
+//! 1970 and 9999, finite numbers. Unknown fields are kept in [`Tick::extra`]. Every error
+//! names the field, its value and the wanted value.
 
 mod csv_line;
 mod csv_mapping;
@@ -12,7 +12,9 @@ mod error;
 mod event_time;
 mod inexact;
 mod json;
+mod json_text;
 mod symbol;
+mod tick;
 
 pub use csv_line::CsvLine;
 pub use csv_mapping::CsvMapping;
@@ -21,29 +23,4 @@ pub use error::{FieldError, HeaderError, RowError, TickError};
 pub use event_time::EventTime;
 pub use inexact::inexact_numbers;
 pub use symbol::Symbol;
-
-/// One market tick.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tick {
-    /// What was traded; also the Kafka key.
-    pub symbol: Symbol,
-    /// When it was traded, to the microsecond, in UTC.
-    pub event_time: EventTime,
-    /// Last price; finite.
-    pub price: f64,
-    /// Traded volume; finite.
-    pub volume: Option<f64>,
-    /// Opening price of the interval; finite.
-    pub open: Option<f64>,
-    /// Highest price of the interval; finite.
-    pub high: Option<f64>,
-    /// Lowest price of the interval; finite.
-    pub low: Option<f64>,
-    /// Closing price of the interval; finite.
-    pub close: Option<f64>,
-    /// The fields that a tick does not define, as the text of one JSON object on one
-    /// line; numbers keep the digits they came with. Before them stand the digits of the
-    /// tick's own numbers that a double does not hold, each under its field's name (see
-    /// [`inexact_numbers`]).
-    pub extra: Option<String>,
-}
+pub use tick::Tick;

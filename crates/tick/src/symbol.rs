@@ -6,11 +6,11 @@ use std::fmt;
 pub struct Symbol(String);
 
 impl Symbol {
-    /// What a symbol has to be, for error messages.
+    /// The accepted form, for error messages.
     pub const WANTED: &str = "a symbol (1 to 128 bytes of text without control characters)";
 
-    /// Returns the symbol in `text`, blanks around it taken off, or `None` where it is
-    /// not one.
+    /// Returns the symbol in `text` without the blanks around it, or `None` if the text
+    /// is not a symbol.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let fits = (1..=128).contains(&text.len()) && !text.chars().any(char::is_control);
@@ -33,8 +33,8 @@ impl fmt::Display for Symbol {
 mod tests {
     use super::*;
 
-    /// The lake's tab-delimited text escapes nothing: a symbol with a line break in it
-    /// would be two rows.
+    /// The lake's tab-delimited text escapes nothing, so a symbol with a line break would
+    /// give two rows.
     #[test]
     fn a_symbol_is_128_bytes_of_text_at_most_without_control_characters() {
         let parsed = |text: &str| Symbol::parse(text).map(|symbol| symbol.to_string());

@@ -3,8 +3,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Config;
-use crate::dead_letters::{Choice, Replay};
-use crate::reconcile::Reconcile;
+use crate::commands::dead_letters::{Choice, Replay};
+use crate::commands::reconcile::Reconcile;
 
 /// Lands ticks from Kafka in the S3 lake.
 ///
@@ -21,15 +21,15 @@ pub struct Cli {
     settings: Settings,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Land ticks until SIGTERM or SIGINT (the default)
     Run,
     /// Validate the configuration and try the connections to Kafka and S3
     Check,
-    /// Prove the lake: every offset accounted for exactly once, every object there and
-    /// nothing else. Exits 0 only where it is
+    /// Prove the lake: every offset accounted for exactly once, every object present and
+    /// no other. Exits 0 only if it is whole
     Verify {
         /// Read every object, prove the partition and offset of each row, and count the
         /// numbers that a double does not hold
@@ -39,9 +39,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give up what a partition has not landed yet, up to an offset; registered as a gap.
-    /// An incomplete batch below the offset is completed with the records that can be
-    /// read
+    /// Give up the records of a partition that have not landed, up to an offset; the gap
+    /// is registered. An incomplete batch below the offset is completed with the records
+    /// that can be read
     Skip {
         /// The partition
         #[arg(long)]
@@ -51,15 +51,15 @@ pub enum Command {
         to: i64,
     },
     /// Send the events of objects that came into the lake since a time to the functions'
-    /// queues once more: for objects that EventBridge may have missed. What the catalog
-    /// has is not crawled again; mails tell of the objects once more
+    /// queues again, in case EventBridge missed them. Partitions in the catalog are not
+    /// crawled again; mails announce the objects once more
     Reconcile(Reconcile),
     /// Show the records that were no ticks, or produce them again
     #[command(subcommand)]
     DeadLetters(DeadLetters),
 }
 
-/// What to do with dead letters.
+/// The commands for dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum DeadLetters {
     /// Print them, one a line: partition:offset, reason, value
@@ -135,7 +135,7 @@ struct Settings {
 }
 
 impl Cli {
-    /// Returns what to do.
+    /// Returns the command.
     pub fn command(&self) -> Command {
         self.command.clone().unwrap_or(Command::Run)
     }

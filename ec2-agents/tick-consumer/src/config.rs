@@ -1,44 +1,44 @@
 use std::time::Duration;
 
-use agent::{HumanDuration, HumanSize, Kafka};
+use agent::{HumanDuration, HumanSize, KafkaSettings};
 use lake::{Format, Granularity, PartitionBy, Routing, Rules, SealPolicy};
 use serde::Deserialize;
 
 use crate::reserved_options::RESERVED_OPTIONS;
 
-/// The consumer's configuration: what `consumer.yaml`, the environment and the flags add
-/// up to.
+/// The consumer's configuration: the sum of `consumer.yaml`, the environment and the
+/// flags.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the ticks come from.
-    pub kafka: Kafka,
+    /// The source of the ticks.
+    pub kafka: KafkaSettings,
     /// The consumer's place in its group.
     #[serde(default)]
-    pub group: Group,
-    /// Where the ticks go.
-    pub lake: Lake,
+    pub group: GroupSettings,
+    /// The destination of the ticks.
+    pub lake: LakeSettings,
     /// When a batch is sealed.
     #[serde(default)]
-    pub batch: Batch,
-    /// What becomes of records that are no ticks.
+    pub batch: BatchSettings,
+    /// The treatment of records that are not valid ticks.
     #[serde(default)]
-    pub records: Records,
-    /// What the process may take.
+    pub records: RecordSettings,
+    /// The limits of the process.
     #[serde(default)]
-    pub memory: Memory,
+    pub memory: MemorySettings,
     /// How the process shows how it is.
     #[serde(default)]
-    pub http: Http,
-    /// Where `reconcile` sends events; landing needs none of it.
+    pub http: HttpSettings,
+    /// The queues of `reconcile`; landing needs none of them.
     #[serde(default)]
-    pub events: Events,
+    pub events: EventSettings,
 }
 
 /// The `group` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Group {
+pub struct GroupSettings {
     /// Kafka consumer group; consumers with the same one share the partitions.
     pub id: String,
     /// How the group shares out partitions.
@@ -63,7 +63,7 @@ pub enum GroupProtocol {
 /// The `lake` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lake {
+pub struct LakeSettings {
     /// Bucket of the lake.
     pub bucket: String,
     /// Format of the data objects; must be the template's `LakeFormat`.
@@ -92,7 +92,7 @@ pub struct Lake {
 /// The `events` section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Events {
+pub struct EventSettings {
     /// URL of start-crawler's queue.
     pub crawl_queue: Option<String>,
     /// URL of notify's queue.
@@ -102,7 +102,7 @@ pub struct Events {
 /// The `batch` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Batch {
+pub struct BatchSettings {
     /// Longest wait of a record before its batch is sealed.
     pub max_age: HumanDuration,
     /// Most bytes of a batch's objects, estimated from the batch before.
@@ -114,15 +114,15 @@ pub struct Batch {
 /// The `records` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Records {
+pub struct RecordSettings {
     /// A record whose value is larger is a dead letter.
     pub max_bytes: HumanSize,
-    /// What becomes of records without a value.
+    /// The treatment of records without a value.
     #[serde(deserialize_with = "agent::word")]
     pub tombstones: Tombstones,
 }
 
-/// What becomes of records without a value.
+/// The treatment of records without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tombstones {
@@ -136,7 +136,7 @@ pub enum Tombstones {
 /// The `memory` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Memory {
+pub struct MemorySettings {
     /// Most resident memory of the process.
     pub limit: HumanSize,
 }
@@ -144,13 +144,13 @@ pub struct Memory {
 /// The `http` section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Http {
-    /// Where `/metrics`, `/health` and `/ready` are served, `host:port`; nowhere without
-    /// it.
+pub struct HttpSettings {
+    /// The address of `/metrics`, `/health` and `/ready`, `host:port`; without it they
+    /// are not served.
     pub listen: Option<String>,
 }
 
-impl Default for Group {
+impl Default for GroupSettings {
     fn default() -> Self {
         Self {
             id: "tick-consumer".to_owned(),
@@ -160,8 +160,8 @@ impl Default for Group {
     }
 }
 
-impl Default for Records {
-    /// 1 MiB: what a broker takes by default.
+impl Default for RecordSettings {
+    /// 1 MiB: the default limit of a broker.
     fn default() -> Self {
         Self {
             max_bytes: HumanSize(1 << 20),
@@ -170,7 +170,7 @@ impl Default for Records {
     }
 }
 
-impl Default for Memory {
+impl Default for MemorySettings {
     /// Half of the smallest instance that is worth its price (t4g.micro, 1 GiB) stays
     /// free.
     fn default() -> Self {
@@ -180,7 +180,7 @@ impl Default for Memory {
     }
 }
 
-impl Default for Batch {
+impl Default for BatchSettings {
     /// A minute: two PUTs per partition and minute cost cents a day. A million rows are
     /// about 10 MB of Parquet, a size that Athena reads well; larger ones take memory and
     /// save nothing.
@@ -203,7 +203,7 @@ impl Config {
         }
     }
 
-    /// Returns what becomes of records.
+    /// Returns the rules for records.
     pub fn rules(&self) -> Rules {
         Rules {
             routing: Routing {
@@ -223,7 +223,7 @@ impl Config {
         self.kafka.refuse_options(&RESERVED_OPTIONS)?;
         let limit = self.memory.limit.0;
         anyhow::ensure!(
-            limit >= crate::memory::LEAST,
+            limit >= crate::memory::MIN_LIMIT_BYTES,
             "memory.limit: {} MiB is too little to work with; set 96MiB or more",
             limit >> 20
         );

@@ -15,38 +15,47 @@ use tracing::info;
 use crate::status::Status;
 
 /// Upper bounds of histogram buckets, in seconds.
-const SECONDS: [f64; 12] = [
+const BUCKET_SECONDS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
 ];
+/// Time before another attempt to accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Time between two clean-ups of the histograms.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves `/metrics` (Prometheus), `/health` (the process answers) and `/ready` (it is in
-/// its group and reads what it has).
+/// its group and reads its partitions).
 ///
 /// # Errors
 /// The address is taken, or none.
 pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKET_SECONDS)?
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).context("metrics are recorded already")?;
     crate::metrics::register();
     let listener = TcpListener::bind(listen).await;
-    let listener = listener
-        .with_context(|| format!("http.listen: cannot serve at {listen:?}; write host:port of this machine, with a port that is free"))?;
-    info!(address = %listener.local_addr()?, "serving /metrics, /health and /ready");
+    let listener = listener.with_context(|| {
+        format!(
+            "http.listen: cannot serve at {listen:?}; write host:port of this machine, with a \
+             port that is free"
+        )
+    })?;
+    let address = listener.local_addr()?;
+    info!(event = "serving", %address, "serving /metrics, /health and /ready");
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(UPKEEP).await;
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
             upkeep.run_upkeep();
         }
     });
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
+                // Without a pause it would spin while no file descriptor is free.
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             };
             let (handle, status) = (handle.clone(), Arc::clone(&status));
@@ -58,7 +67,7 @@ pub(crate) async fn serve(listen: &str, status: Arc<Status>) -> Result<()> {
             server
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(10));
-            // What a client does to its connection is its own affair.
+            // A broken connection is the client's own affair.
             tokio::spawn(
                 async move { server.serve_connection(TokioIo::new(stream), service).await },
             );
@@ -73,10 +82,7 @@ fn answer(
     status: &Status,
 ) -> Response<Full<Bytes>> {
     let (code, text) = match request.uri().path() {
-        "/metrics" => (
-            StatusCode::OK,
-            handle.render() + &crate::metrics::of_status(status),
-        ),
+        "/metrics" => (StatusCode::OK, crate::metrics::answer(handle, status)),
         "/health" => (StatusCode::OK, "ok\n".to_owned()),
         "/ready" => match status.problems().as_slice() {
             [] => (StatusCode::OK, "ready\n".to_owned()),

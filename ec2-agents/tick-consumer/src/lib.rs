@@ -1,32 +1,34 @@
 //! Lands ticks from Kafka in the S3 lake, each exactly once.
 //!
 //! One task ([`group`]) owns membership: it serves the group and starts and stops one
-//! task per assigned partition ([`partition`]), which reads that partition's own queue
-//! into a batch. [`sealer`] encodes a batch, and [`landing`] puts it into the lake as
-//! [`lake::Protocol`] says, which alone decides what happens in which order (G1).
-//! [`memory`] keeps the process within its limit (G3).
+//! task per assigned partition ([`readers`]), which reads that partition's own queue into
+//! a batch ([`partition`]). [`sealer`] encodes a batch, and [`landing`] puts it into the
+//! lake in the order that [`lake::Protocol`] alone decides (G1). [`memory`] keeps the
+//! process within its limit (G3).
 
+mod attempt;
 mod cli;
+mod client_config;
+mod commands;
 mod config;
-mod dead_letters;
 mod group;
 mod http;
 mod lake_bucket;
 mod landing;
+mod log_error;
+mod membership;
 mod memory;
 mod metrics;
-mod parking;
 mod partition;
 mod read_back;
-mod reconcile;
+mod readers;
 mod repairs;
 mod reserved_options;
+mod retry;
 mod sealer;
-mod skip;
 mod statistics;
 mod status;
 mod topic;
-mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,25 +37,27 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
+pub use commands::dead_letters::{Choice, Replay};
+pub use commands::reconcile::Reconcile;
+use commands::{dead_letters, reconcile, skip, verify};
 pub use config::{
-    Batch, Config, Events, Group, GroupProtocol, Http, Lake, Memory, Records, Tombstones,
+    BatchSettings, Config, EventSettings, GroupProtocol, GroupSettings, HttpSettings, LakeSettings,
+    MemorySettings, RecordSettings, Tombstones,
 };
-pub use dead_letters::{Choice, Replay};
-use group::Setup;
 use lake_bucket::LakeBucket;
-pub use reconcile::Reconcile;
+use readers::Setup;
 use status::Status;
 use topic::Topic;
 
 /// Time between two attempts to record the lake's retention.
-const RECORD_AGAIN: Duration = Duration::from_secs(5);
+const RETENTION_RETRY: Duration = Duration::from_secs(5);
 
-/// Validates the connections that [`run`] needs, and says what it found.
+/// Validates the connections that [`run`] needs, and prints the findings.
 ///
 /// # Errors
 /// Names the setting, its value and the remedy.
 pub async fn check(config: &Config) -> Result<()> {
-    let (partitions, _) = connect(config).await?;
+    let (partitions, ..) = connect(config).await?;
     memory::Shares::of(config.memory.limit.0, partitions as u64)?;
     topic::refuse_compaction(&config.kafka).await?;
     let Config { kafka, lake, .. } = config;
@@ -69,7 +73,7 @@ pub async fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Lands ticks until `shutdown`, then seals what is open and leaves the group.
+/// Lands ticks until `shutdown`, then seals the open batches and leaves the group.
 ///
 /// # Errors
 /// Kafka or the bucket cannot be reached at the start; afterwards both are retried for as
@@ -83,7 +87,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         connected = connect(&config) => connected?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    let (partitions, bucket) = connected;
+    let (partitions, bucket, topic) = connected;
     tracing::info!(
         topic = config.kafka.topic,
         partitions,
@@ -91,12 +95,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         bucket = config.lake.bucket,
         "consuming"
     );
-    let topic = Arc::new(Topic::new(&config.kafka)?);
-    let (kafka, lake, retention_days) = (
-        config.kafka.clone(),
-        bucket.clone(),
-        config.lake.retention_days,
-    );
+    let kafka = config.kafka.clone();
+    let lake = bucket.clone();
+    let retention_days = config.lake.retention_days;
     let setup = Setup {
         config: Arc::new(config),
         bucket,
@@ -104,18 +105,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
         partitions: partitions as u64,
         status,
     };
-    // Beside the work: brokers and S3 may take their time to answer, and what has landed
-    // by then is right all the same.
+    // Beside the work: brokers and S3 may take their time to answer, and batches that
+    // land by then are right all the same.
     let refusal = async {
         if let Err(refusal) = topic::refuse_compaction(&kafka).await {
             return refusal;
         }
         while let Err(error) = lake.record_retention(retention_days).await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "cannot record the lake's retention, trying again"
-            );
-            tokio::time::sleep(RECORD_AGAIN).await;
+            tracing::warn!(%error, "cannot record the lake's retention, trying again");
+            tokio::time::sleep(RETENTION_RETRY).await;
         }
         std::future::pending().await
     };
@@ -132,10 +130,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<()> {
     }
 }
 
-/// Does what a command asks for. Returns false where it is done and the answer is no.
+/// Carries out a command. Returns false if it is done and the answer is no.
 ///
 /// # Errors
-/// What is needed for it cannot be reached, or refuses.
+/// A service that it needs cannot be reached, or refuses.
 pub async fn execute(
     command: Command,
     config: Config,
@@ -154,8 +152,8 @@ pub async fn execute(
             return Ok(report.faults() == 0);
         }
         Command::Skip { partition, to } => {
-            let (_, bucket) = connect(&config).await?;
-            skip::skip(&config, bucket, partition, to).await?;
+            let (_, bucket, topic) = connect(&config).await?;
+            skip::skip(&config, bucket, topic, partition, to).await?;
         }
         Command::Reconcile(wanted) => {
             reconcile::reconcile(
@@ -169,20 +167,23 @@ pub async fn execute(
             dead_letters::list(&config, &LakeBucket::connect(&config.lake).await?, &choice).await?;
         }
         Command::DeadLetters(DeadLetters::Replay(replay)) => {
-            let (_, bucket) = connect(&config).await?;
+            let (_, bucket, _) = connect(&config).await?;
             dead_letters::replay(&config, &bucket, &replay).await?;
         }
     }
     Ok(true)
 }
 
-async fn connect(config: &Config) -> Result<(usize, LakeBucket)> {
+/// Returns the topic's number of partitions, the bucket and the topic.
+async fn connect(config: &Config) -> Result<(usize, LakeBucket, Arc<Topic>)> {
     let kafka = config.kafka.clone();
-    let topic = tokio::task::spawn_blocking(move || kafka.check_topic());
+    let topic = tokio::task::spawn_blocking(move || {
+        anyhow::Ok((kafka.check_topic()?, Topic::new(&kafka)?))
+    });
     let bucket = LakeBucket::connect_to_write(&config.lake).await?;
-    let partitions = topic.await.context("the look at the topic ended early")??;
+    let (partitions, topic) = topic.await.context("the look at the topic ended early")??;
     if !config.lake.accept_brokers_without_topic_ids {
-        Topic::new(&config.kafka)?.refuse_missing_id().await?;
+        topic.refuse_missing_id().await?;
     }
-    Ok((partitions, bucket))
+    Ok((partitions, bucket, Arc::new(topic)))
 }

@@ -1,4 +1,4 @@
-//! `tick-consumer`: parse, build the clients, run until told to stop.
+//! `tick-consumer`: parse, build the clients, run until a signal.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -5,22 +5,22 @@ use anyhow::{Result, ensure};
 use lake::Room;
 use tokio::sync::watch;
 
-use crate::read_back;
+use crate::{metrics, read_back};
 
-/// Kept free for what is in no batch: code, client buffers, connections, the allocator's
-/// reserve.
-const BASE: u64 = 48 << 20;
-/// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of what
-/// the queue's bound counts.
-const QUEUED: u64 = 4;
+/// Kept free for everything except batches: code, client buffers, connections, the
+/// allocator's reserve.
+const PROCESS_BYTES: u64 = 48 << 20;
+/// Memory that a record of 150 bytes takes in librdkafka's queue, in multiples of the
+/// size that the queue's bound counts.
+const QUEUE_OVERHEAD: u64 = 4;
 /// The smallest bound of a partition's queue: some batches of a producer with Kafka's
-/// default settings (16 KiB). A queue holds one batch more than its bound, whatever its
-/// size, so that a smaller bound would save nothing.
-const LEAST_QUEUE: u64 = 64 << 10;
+/// default settings (16 KiB). A queue holds one batch more than its bound, so that a
+/// smaller bound would save nothing.
+const MIN_QUEUE_BYTES: u64 = 64 << 10;
 /// The smallest limit that the consumer can work with.
-pub(crate) const LEAST: u64 = 96 << 20;
+pub(crate) const MIN_LIMIT_BYTES: u64 = 96 << 20;
 
-/// How much memory the batches of all partitions take (G3). Where they reach their budget
+/// The memory that the batches of all partitions take (G3). If they reach their budget,
 /// the largest open batch is sealed, and nothing is read until there is room.
 pub(crate) struct Memory {
     budget: u64,
@@ -47,21 +47,22 @@ pub(crate) struct Shares {
 
 impl Shares {
     /// Shares a limit out among the partitions of a topic, each of which this consumer
-    /// may get. Three tenths of what is free are for batches, as much again for what
-    /// their columns become while they are encoded. A quarter goes to the queues:
-    /// librdkafka looks at their bounds *before* it asks for more, so that each may hold
-    /// one fetch more than its bound.
+    /// may get. Three tenths of the free memory are for batches, as much again for
+    /// encoding their columns. A quarter goes to the queues: librdkafka looks at their
+    /// bounds *before* it asks for more, so that each may hold one fetch more than its
+    /// bound.
     ///
     /// # Errors
     /// The limit is too low for so many queues.
     pub(crate) fn of(limit: u64, partitions: u64) -> Result<Self> {
-        let free = limit.saturating_sub(BASE);
-        let queues = free / 4 / QUEUED;
+        let free = limit.saturating_sub(PROCESS_BYTES);
+        let queues = free / 4 / QUEUE_OVERHEAD;
         let queue = queues / partitions.max(1);
-        let needed = BASE + partitions * LEAST_QUEUE * QUEUED * 4;
+        let needed = PROCESS_BYTES + partitions * MIN_QUEUE_BYTES * QUEUE_OVERHEAD * 4;
         ensure!(
-            queue >= LEAST_QUEUE,
-            "memory.limit: {} MiB is too little for the topic's {partitions} partitions, all of which one consumer may get; set {}MiB or more",
+            queue >= MIN_QUEUE_BYTES,
+            "memory.limit: {} MiB is too little for the topic's {partitions} partitions, all of \
+             which one consumer may get; set {}MiB or more",
             limit >> 20,
             needed.div_ceil(1 << 20)
         );
@@ -75,9 +76,9 @@ impl Shares {
 }
 
 impl Memory {
-    /// What reading the log once more takes, beside what is kept of it: a queue and a
+    /// The memory for reading the log once more, beside the kept records: a queue and a
     /// fetch.
-    pub(crate) const OF_A_READER: u64 = QUEUED * 2 * read_back::QUEUE;
+    pub(crate) const READER_BYTES: u64 = QUEUE_OVERHEAD * 2 * read_back::QUEUE_BYTES;
 
     pub(crate) fn new(budget: u64) -> Arc<Self> {
         Arc::new(Self {
@@ -87,7 +88,7 @@ impl Memory {
         })
     }
 
-    /// Returns what tells of every change that may end somebody's wait.
+    /// Returns a receiver of every change that may end somebody's wait.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -117,9 +118,9 @@ impl Memory {
         charge
     }
 
-    /// Returns how much a repair may hold. Half of what batches may take; a single object
-    /// may take what there is for batches and for their encoding, as nothing else is held
-    /// then.
+    /// Returns the memory that a repair may hold: half of the batches' share. A single
+    /// object may take the share of batches and of their encoding, as nothing else is
+    /// held then.
     pub(crate) fn room_of_repairs(&self) -> Room {
         Room {
             for_all: self.budget / 2,
@@ -127,12 +128,12 @@ impl Memory {
         }
     }
 
-    /// Returns true where nothing more may be read.
+    /// Returns true if nothing more may be read.
     pub(crate) fn is_full(&self) -> bool {
         self.total() >= self.budget
     }
 
-    /// Returns true where a partition's batch is the one to be sealed to make room.
+    /// Returns true if a partition's batch is the one to be sealed to make room.
     pub(crate) fn is_largest(&self, partition: i32) -> bool {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.open
@@ -153,8 +154,8 @@ impl Memory {
         let before = used.total();
         change(&mut used);
         let after = used.total();
-        metrics::gauge!("ticklake_open_batches").set(used.open.len() as f64);
-        metrics::gauge!("ticklake_buffered_bytes").set(after as f64);
+        metrics::OPEN_BATCHES.set(used.open.len() as f64);
+        metrics::BUFFERED_BYTES.set(after as f64);
         (before, after)
     }
 
@@ -243,13 +244,13 @@ mod tests {
         memory.set_open(0, 0);
         tokio::time::timeout(std::time::Duration::from_secs(5), wait)
             .await
-            .expect("alone, and told so");
+            .expect("alone, and it knows");
     }
 
     #[test]
     fn queues_and_batches_stay_within_the_limit() {
         for (limit, partitions) in [
-            (LEAST, 1),
+            (MIN_LIMIT_BYTES, 1),
             (256 << 20, 12),
             (1 << 30, 100),
             (512 << 20, 464),
@@ -261,7 +262,8 @@ mod tests {
                 fetch,
             } = Shares::of(limit, partitions).expect("enough");
             assert!(
-                2 * batches + QUEUED * (queue * partitions + fetch) + BASE <= limit,
+                2 * batches + QUEUE_OVERHEAD * (queue * partitions + fetch) + PROCESS_BYTES
+                    <= limit,
                 "{limit} {partitions}"
             );
         }

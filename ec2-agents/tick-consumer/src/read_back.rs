@@ -1,24 +1,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{Kafka, KafkaContext};
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use kafka_native::PartitionQueue;
+use agent::{KafkaContext, KafkaSettings};
+use kafka_native::{PartitionQueue, QueueError};
 use lake::Record;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::log_error::LogError;
+
 /// How long to wait for the brokers, or for the next record, before a read is given up,
 /// to be tried again.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Time between two looks at what else the client has to say.
-const LOOK: Duration = Duration::from_millis(500);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time between two polls of the client while no record comes.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Bounds the client's queue and each of its fetches; the queue may hold one fetch more.
-pub(crate) const QUEUE: u64 = 512 << 10;
+pub(crate) const QUEUE_BYTES: u64 = 512 << 10;
 
 type Client = BaseConsumer<KafkaContext>;
 
@@ -43,46 +44,37 @@ impl LogRange {
     /// # Errors
     /// The brokers do not answer, or the log ends before the range does.
     pub(crate) fn open(
-        kafka: &Kafka,
+        kafka: &KafkaSettings,
         partition: i32,
         (first, last): (i64, i64),
         is_lenient: bool,
-    ) -> Result<Self> {
+    ) -> Result<Self, LogError> {
         let topic = &kafka.topic;
-        let mut client = kafka.client_config();
-        // A consumer has to name a group; one that only assigns never joins it, and
-        // commits nothing.
-        client
-            .set("group.id", "ticklake-read-back")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true");
-        client
-            .set("auto.offset.reset", "error")
-            .set("queued.max.messages.kbytes", (QUEUE >> 10).to_string());
-        client
-            .set("fetch.message.max.bytes", QUEUE.to_string())
-            .set("fetch.queue.backoff.ms", "5");
-        let client: Client = client
-            .create_with_context(KafkaContext::default())
-            .context("kafka.options")?;
-        kafka.sign_in(&client);
         let place = format!("partition {partition} of topic {topic:?}");
+        let client: Client = client_config(kafka)
+            .create_with_context(KafkaContext::default())
+            .map_err(LogError::kafka("kafka.options"))?;
+        kafka.sign_in(&client);
         let (start, end) = client
-            .fetch_watermarks(topic, partition, PATIENCE)
-            .with_context(|| format!("cannot read the bounds of {place}"))?;
-        ensure!(
-            end > last,
-            "{place} ends at {end}, and offset {last} was read before"
-        );
+            .fetch_watermarks(topic, partition, READ_TIMEOUT)
+            .map_err(LogError::kafka(format!(
+                "cannot read the bounds of {place}"
+            )))?;
+        if end <= last {
+            return Err(LogError::Short { place, end, last });
+        }
         let client = Arc::new(client);
         // Split off before it is assigned, as the consumer's own.
         let queue = PartitionQueue::split(&client, topic, partition)
-            .with_context(|| format!("{place} has no queue"))?;
+            .ok_or("it has no queue")
+            .map_err(LogError::kafka(format!("cannot read {place}")))?;
         let next = first.max(start);
         if next <= last {
             let mut assignment = TopicPartitionList::new();
-            assignment.add_partition_offset(topic, partition, Offset::Offset(next))?;
-            client.assign(&assignment)?;
+            assignment
+                .add_partition_offset(topic, partition, Offset::Offset(next))
+                .and_then(|()| client.assign(&assignment))
+                .map_err(LogError::kafka(format!("cannot read {place}")))?;
         }
         Ok(Self {
             queue,
@@ -108,68 +100,33 @@ impl LogRange {
     /// meanwhile, or `each` fails.
     pub(crate) async fn read(
         &mut self,
-        mut each: impl FnMut(&Record<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        let Self {
-            queue,
-            client,
-            place,
-            next,
-            last,
-            is_lenient,
-            ..
-        } = self;
-        let deadline = Instant::now() + PATIENCE;
-        while *next <= *last {
-            // A poll renews tokens, and tells why a connection failed.
-            match client.poll(Duration::ZERO) {
-                Some(Err(error)) if *is_lenient => {
-                    warn!(place, %error, "cannot read again, the client goes on trying")
-                }
-                Some(Err(error)) => {
-                    return Err(anyhow!(error)
-                        .context(format!("cannot read offset {next} of {place} again")));
-                }
-                Some(Ok(_)) | None => {}
-            }
+        mut each: impl FnMut(&Record<'_>) -> Result<(), LogError>,
+    ) -> Result<bool, LogError> {
+        let deadline = Instant::now() + READ_TIMEOUT;
+        while self.next <= self.last {
+            self.poll()?;
             if Instant::now() > deadline {
-                ensure!(
-                    *is_lenient,
-                    "no record of {place} from offset {next} on within {} s",
-                    PATIENCE.as_secs()
-                );
-                return Ok(false);
+                if self.is_lenient {
+                    return Ok(false);
+                }
+                return Err(LogError::Silent {
+                    place: self.place.clone(),
+                    next: self.next,
+                    seconds: READ_TIMEOUT.as_secs(),
+                });
             }
-            let Ok(messages) = tokio::time::timeout(LOOK, queue.recv()).await else {
+            let Ok(messages) = tokio::time::timeout(POLL_INTERVAL, self.queue.recv()).await else {
                 continue;
             };
-            let mut has_records = false;
+            let begun_at = self.next;
             for message in messages.iter() {
                 let message = match message {
-                    Ok(message) if message.offset() <= *last => message,
+                    Ok(message) if message.offset() <= self.last => message,
                     // The log does not have the rest of the range.
                     Ok(_) => return Ok(false),
-                    Err(error)
-                        if error.code == RDKafkaErrorCode::PartitionEOF
-                            && (error.offset > *last || *is_lenient) =>
-                    {
-                        return Ok(false);
-                    }
-                    // A new leader may know of a lower end for a while.
-                    Err(error) if error.code == RDKafkaErrorCode::PartitionEOF => {
-                        bail!(
-                            "{place} may be read up to offset {}, and offset {last} was read before",
-                            error.offset
-                        )
-                    }
-                    Err(error) if *is_lenient => {
-                        warn!(place, %error, "cannot read again, and goes on behind it");
-                        continue;
-                    }
-                    Err(error) => {
-                        return Err(anyhow!(error)
-                            .context(format!("cannot read offset {next} of {place} again")));
-                    }
+                    Err(error) if self.is_end(&error)? => return Ok(false),
+                    // A lenient reader goes on behind it.
+                    Err(_) => continue,
                 };
                 let headers = message.headers();
                 each(&Record {
@@ -179,15 +136,69 @@ impl LogRange {
                     value: message.value(),
                     headers: &headers,
                 })?;
-                *next = message.offset() + 1;
-                has_records = true;
+                self.next = message.offset() + 1;
             }
-            if has_records {
+            if self.next > begun_at {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+
+    /// Polls the client, which renews tokens and reports why a connection failed.
+    fn poll(&self) -> Result<(), LogError> {
+        let (place, next) = (&self.place, self.next);
+        match self.client.poll(Duration::ZERO) {
+            Some(Err(error)) if self.is_lenient => {
+                warn!(place, %error, "cannot read again, the client goes on trying");
+                Ok(())
+            }
+            Some(Err(error)) => Err(LogError::kafka(format!(
+                "cannot read offset {next} of {place} again"
+            ))(error)),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    /// Returns true if an error among the messages is the end of the range, and false if
+    /// a lenient reader may pass over it.
+    fn is_end(&self, error: &QueueError) -> Result<bool, LogError> {
+        let (place, next, last) = (&self.place, self.next, self.last);
+        match error.code {
+            RDKafkaErrorCode::PartitionEOF if error.offset > last || self.is_lenient => Ok(true),
+            RDKafkaErrorCode::PartitionEOF => Err(LogError::Short {
+                place: place.clone(),
+                end: error.offset,
+                last,
+            }),
+            _ if self.is_lenient => {
+                warn!(place, %error, "cannot read again, and goes on behind it");
+                Ok(false)
+            }
+            _ => Err(LogError::kafka(format!(
+                "cannot read offset {next} of {place} again"
+            ))(error)),
+        }
+    }
+}
+
+/// Returns the configuration of a client that reads a range and is in no group.
+fn client_config(kafka: &KafkaSettings) -> ClientConfig {
+    let mut client = kafka.client_config();
+    client
+        // A consumer has to name a group; one that only assigns never joins it, and
+        // commits nothing.
+        .set("group.id", "ticklake-read-back")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set(
+            "queued.max.messages.kbytes",
+            (QUEUE_BYTES >> 10).to_string(),
+        )
+        .set("fetch.message.max.bytes", QUEUE_BYTES.to_string())
+        .set("fetch.queue.backoff.ms", "5");
+    client
 }
 
 /// Reads the records of an offset range from the log once more. Blocks, on a thread of
@@ -197,16 +208,22 @@ impl LogRange {
 /// it was before the first record was read.
 ///
 /// # Errors
-/// As for [`LogRange`].
+/// As for [`LogRange::open`] and [`LogRange::read`].
 pub(crate) fn read_back(
-    kafka: &Kafka,
+    kafka: &KafkaSettings,
     partition: i32,
     range: (i64, i64),
-    mut each: impl FnMut(&Record<'_>) -> Result<()>,
-) -> Result<i64> {
+    mut each: impl FnMut(&Record<'_>),
+) -> Result<i64, LogError> {
     let mut log = LogRange::open(kafka, partition, range, false)?;
     Handle::current().block_on(async {
-        while log.read(&mut each).await? {}
+        while log
+            .read(|record| {
+                each(record);
+                Ok(())
+            })
+            .await?
+        {}
         Ok(log.start())
     })
 }

@@ -1,29 +1,30 @@
 //! Batches that their consumer left incomplete, completed within this one's memory.
 //!
-//! One repair reads at a time in a process, and what it holds is charged to [`Memory`]:
+//! One repair reads at a time in a process, and its memory is charged to [`Memory`]:
 //! readers pause, and batches are sealed early, until there is room for it. It waits for
 //! that room while it holds its turn. Nobody who waits for the turn holds memory: a
-//! partition asks for it before it reads anything, and drops what it has when its batch
+//! partition asks for it before it reads anything, and drops its records if its batch
 //! turns out to be another's ([`crate::landing::Landing::seal`]). So those who hold
 //! memory go on and give it back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agent::Kafka;
-use anyhow::{Context as _, Result};
+use agent::KafkaSettings;
 use lake::{How, Manifest, Object, Repair};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
+use crate::log_error::LogError;
 use crate::memory::{Charge, Memory};
 use crate::read_back::LogRange;
 
-/// What all partitions of a process share to read the log once more.
+/// The parts that all partitions of a process share to read the log once more.
 #[derive(Clone)]
 pub(crate) struct Repairs {
-    kafka: Kafka,
+    kafka: KafkaSettings,
     memory: Arc<Memory>,
     repairing: Arc<Semaphore>,
     looking: Arc<Semaphore>,
@@ -34,7 +35,7 @@ pub(crate) struct Repairs {
 pub(crate) enum Effort {
     /// Every object whole, or an error.
     Whole,
-    /// With what can be read and used; the rest is given up.
+    /// With the records that can be read and used; the rest is given up.
     Readable,
     /// Nothing is read, and all is given up.
     Nothing,
@@ -50,7 +51,7 @@ pub(crate) struct Made {
 }
 
 impl Repairs {
-    pub(crate) fn new(kafka: &Kafka, memory: &Arc<Memory>) -> Self {
+    pub(crate) fn new(kafka: &KafkaSettings, memory: &Arc<Memory>) -> Self {
         let (repairing, looking) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         Self {
             kafka: kafka.clone(),
@@ -64,15 +65,15 @@ impl Repairs {
     /// there is room for, one at least.
     ///
     /// # Errors
-    /// The log cannot be read, or does not give what the manifest has; or this version
-    /// cannot make the objects.
+    /// The log cannot be read, or lacks records of the manifest; or this version cannot
+    /// make the objects.
     pub(crate) async fn make(
         &self,
         manifest: &Arc<Manifest>,
         missing: &[usize],
         effort: Effort,
-    ) -> Result<Made> {
-        let turn = Arc::clone(&self.repairing).acquire_owned().await?;
+    ) -> Result<Made, LogError> {
+        let turn = turn(&self.repairing).await?;
         let (this, manifest, missing) = (self.clone(), Arc::clone(manifest), missing.to_vec());
         on_a_thread("repair", async move {
             let made = this.read_and_make(manifest, &missing, effort).await;
@@ -87,7 +88,7 @@ impl Repairs {
         manifest: Arc<Manifest>,
         missing: &[usize],
         effort: Effort,
-    ) -> Result<Made> {
+    ) -> Result<Made, LogError> {
         let (first, last) = (manifest.first, manifest.last);
         let mut charge = self.memory.charge(0);
         let mut how = How {
@@ -99,14 +100,14 @@ impl Repairs {
         let repair = match range {
             None => Repair::new(manifest, missing, how),
             Some(range) => {
-                charge.set(Memory::OF_A_READER);
+                charge.set(Memory::READER_BYTES);
                 charge.wait_for_room().await;
                 let partition = manifest.partition;
                 let mut log = LogRange::open(&self.kafka, partition, range, how.gives_up)?;
                 how.log_start = log.start();
                 let mut repair = Repair::new(manifest, missing, how);
                 while !repair.is_over() && log.read(|record| Ok(repair.push(record)?)).await? {
-                    charge.set(Memory::OF_A_READER + repair.held());
+                    charge.set(Memory::READER_BYTES + repair.held());
                     charge.wait_for_room().await;
                     // Here it ends if nobody waits for it any more.
                     tokio::task::yield_now().await;
@@ -140,11 +141,11 @@ impl Repairs {
         &self,
         partition: i32,
         (first, last): (i64, i64),
-    ) -> Result<bool> {
-        let turn = Arc::clone(&self.looking).acquire_owned().await?;
+    ) -> Result<bool, LogError> {
+        let turn = turn(&self.looking).await?;
         let this = self.clone();
         on_a_thread("look at the log", async move {
-            let _charge = this.memory.charge(Memory::OF_A_READER);
+            let _charge = this.memory.charge(Memory::READER_BYTES);
             let mut log = LogRange::open(&this.kafka, partition, (first, last), false)?;
             let mut found = false;
             while !found
@@ -164,40 +165,43 @@ impl Repairs {
     }
 }
 
-/// Runs what blocks and computes on a thread of its own, which ends with it. It ends
-/// early, and gives back what it holds, when nobody waits for it any more.
+/// Runs blocking work on a thread of its own, which ends with it. It ends early, and
+/// frees its memory, if nobody waits for it any more.
 ///
 /// glibc keeps freed memory for the threads that share an arena, and hands the arena of a
 /// thread that ended to the next one. The runtime's threads for blocking calls stay, each
 /// with an arena, and each would keep as much as a repair takes.
 async fn on_a_thread<T: Send + 'static>(
     what: &'static str,
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    let (runtime, given_up, (done, outcome)) = (
-        Handle::current(),
-        CancellationToken::new(),
-        oneshot::channel(),
-    );
+    work: impl Future<Output = Result<T, LogError>> + Send + 'static,
+) -> Result<T, LogError> {
+    let runtime = Handle::current();
+    let given_up = CancellationToken::new();
     let _guard = given_up.clone().drop_guard();
+    let (done, outcome) = oneshot::channel();
+    let work = work.in_current_span();
     std::thread::Builder::new()
         .name(what.to_owned())
         .spawn(move || {
             let worked = runtime.block_on(given_up.run_until_cancelled(work));
             // Nobody waits for it any more, or it is taken.
             let _ = worked.map(|worked| done.send(worked));
-        })?;
-    // A fault of ours, which another attempt would meet again
-    // (`crate::landing::is_final`).
-    outcome
-        .await
-        .with_context(|| format!("the {what} panicked; this is a fault in tick-consumer"))?
+        })
+        .map_err(LogError::kafka(format!("cannot start the {what}")))?;
+    outcome.await.map_err(|_| LogError::Panicked(what))?
+}
+
+/// Waits for its turn.
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, LogError> {
+    // The semaphore is never closed.
+    let turn = Arc::clone(turns).acquire_owned().await;
+    turn.map_err(LogError::kafka("cannot wait for the log"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landing::is_final;
+    use crate::retry::Retryable as _;
 
     /// It was tried again for ever, as if Kafka were away.
     #[tokio::test]
@@ -206,13 +210,15 @@ mod tests {
             .await
             .expect_err("a panic");
         assert!(
-            is_final(&panicked) && panicked.to_string().contains("the repair panicked"),
-            "{panicked:#}"
+            !panicked.is_retryable() && panicked.to_string().contains("the repair panicked"),
+            "{panicked}"
         );
-        let failed = on_a_thread::<()>("repair", async { anyhow::bail!("no record within 20 s") })
-            .await
-            .expect_err("an error");
-        assert!(!is_final(&failed), "{failed:#}");
+        let failed = on_a_thread::<()>("repair", async {
+            Err(LogError::kafka("cannot read")("no answer"))
+        })
+        .await
+        .expect_err("an error");
+        assert!(failed.is_retryable(), "{failed}");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! librdkafka settings that the consumer makes itself and `kafka.options` must not.
 
-const FROM_THE_LAKE: &str = "the lake's manifests decide where reading goes on (exactly once), not Kafka's committed offsets";
+const FROM_THE_LAKE: &str = "the lake's manifests decide where reading goes on (exactly once), \
+                             not Kafka's committed offsets";
 const FROM_MEMORY: &str = "it follows from memory.limit";
 
 /// Their names, each with the reason or the setting to use instead.
@@ -64,7 +65,8 @@ mod tests {
 
     fn config(options: &str) -> Config {
         let yaml = format!(
-            "{{kafka: {{brokers: b, options: {options}}}, lake: {{bucket: l}}, group: {{instance_id: i}}}}"
+            "{{kafka: {{brokers: b, options: {options}}}, lake: {{bucket: l}}, \
+             group: {{instance_id: i}}}}"
         );
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), yaml).expect("written");
@@ -97,7 +99,7 @@ mod tests {
     fn no_setting_of_the_consumer_is_left_to_kafka_options() {
         let config = config("{}");
         let (own, base) = (
-            crate::group::client_config(&config, &Shares::of(1 << 30, 1).expect("enough")),
+            crate::client_config::client_config(&config, &Shares::of(1 << 30, 1).expect("enough")),
             config.kafka.client_config(),
         );
         let keys = |client: &ClientConfig| {

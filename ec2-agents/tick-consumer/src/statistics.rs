@@ -1,5 +1,5 @@
-//! What librdkafka's statistics say of who answers and of how far the log was read. They
-//! come without a request of their own, and know of every connection.
+//! librdkafka's statistics: who answers, and how far the log was read. They come without
+//! a request of their own, and know of every connection.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use serde::Deserialize;
 
 /// Time between two statistics. A thousand partitions make 0.75 MB of them, which a debug
 /// build reads in 20 ms.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// For how long Kafka has been silent, and where its logs end. Nobody stands here whose
-/// silence is not known: who cannot be reached goes on being silent since whenever that
-/// was.
+/// For how long Kafka has been silent, and the ends of its logs. A broker is absent if
+/// its silence is not known: a broker that cannot be reached stays silent since its last
+/// answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     /// The group's coordinator, while the consumer is a member.
     pub(crate) group: Option<Duration>,
     /// The broker of each partition of the topic.
     pub(crate) partitions: HashMap<i32, Duration>,
-    /// Where what may be read of a partition ends, if all of it has been taken. Offsets
-    /// below that no message had belong to transaction markers and aborted records.
+    /// The end of the readable log of a partition, if all of it has been taken. Offsets
+    /// below it without a message belong to transaction markers and aborted records.
     pub(crate) ends: HashMap<i32, i64>,
 }
 
@@ -56,7 +56,7 @@ struct Partition {
     fetchq_cnt: i64,
     /// The next offset to be fetched.
     next_offset: i64,
-    /// The last stable offset: what may be read ends there.
+    /// The last stable offset: the end of the readable log.
     ls_offset: i64,
 }
 

@@ -6,13 +6,13 @@ use crate::statistics::Heard;
 
 /// After so long without an answer Kafka is taken to be away. Heartbeats go every 3 s and
 /// fetches twice a second, so that some answers may get lost.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// How the consumer does its work. `/ready` and the gauges of `/metrics` show it.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     state: Mutex<State>,
-    told: OnceLock<()>,
+    is_reported: OnceLock<()>,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +28,7 @@ struct Partition {
     stage: Stage,
     /// When its broker answered last.
     answered: Instant,
-    /// Where what may be read of the log ends, if all of it was taken when the statistics
-    /// were made.
+    /// The end of the readable log, if all of it was taken at the time of the statistics.
     end: Option<i64>,
     progress: Option<Progress>,
     landed: Option<Landed>,
@@ -37,7 +36,7 @@ struct Partition {
 
 #[derive(Debug)]
 enum Stage {
-    /// The task finds out where to go on.
+    /// The task looks for the next offset to land.
     Starting,
     Reading,
     /// The task has stopped at a fault, and tries again now and then.
@@ -58,7 +57,7 @@ pub(crate) struct Landed {
     pub(crate) delay_seconds: Option<f64>,
 }
 
-/// How one partition is. What is not known is not there.
+/// The state of one partition. Unknown values are absent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) partition: i32,
@@ -139,10 +138,10 @@ impl Status {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let is_settled = self.told.get().is_none() && state.is_settled();
+        let is_settled = self.is_reported.get().is_none() && state.is_settled();
         drop(state);
         if is_settled {
-            self.told.get_or_init(agent::tell_ready);
+            self.is_reported.get_or_init(agent::tell_ready);
         }
     }
 
@@ -167,7 +166,7 @@ impl State {
         let mut problems = Vec::new();
         match self.group.map(|answered| now - answered) {
             None => problems.push("not in the group".to_owned()),
-            Some(silence) if silence > SILENCE => problems.push(format!(
+            Some(silence) if silence > MAX_SILENCE => problems.push(format!(
                 "no answer from the group for {} s",
                 silence.as_secs()
             )),
@@ -205,7 +204,7 @@ impl State {
 
 impl Partition {
     fn is_heard(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.answered) <= SILENCE
+        now.saturating_duration_since(self.answered) <= MAX_SILENCE
     }
 }
 
@@ -218,8 +217,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Notes that the task finds out where to go on. A parked partition stays parked
-    /// until it is read.
+    /// Notes that the task looks for the next offset to land. A parked partition stays
+    /// parked until it is read.
     pub(crate) fn starting(&self) {
         self.change(|state| {
             if matches!(state.stage, Stage::Reading) {
@@ -241,7 +240,7 @@ impl Place {
         self.change(|state| state.stage = Stage::Parked(fault.to_owned()));
     }
 
-    /// Returns where what may be read of the log ends, if all of it has been taken.
+    /// Returns the end of the readable log, if all of it has been taken.
     pub(crate) fn end(&self) -> Option<i64> {
         self.status.state().partitions.get(&self.partition)?.end
     }

@@ -1,25 +1,23 @@
-//! What becomes of Kafka's history, on a real broker: retention, transactions, topics
-//! made anew, offsets that somebody set, consumers that were taken for dead.
+//! Kafka's history, on a real broker: retention, transactions, recreated topics, offsets
+//! that somebody set, consumers that were taken for dead.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bench::kafka_proxy::{KafkaProxy, replace};
-use bench::{Bench, PATIENCE};
-use lake::{Batch, Format, Record, Routing, Rules};
+use bench::{Bench, PATIENCE, TICK};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::Producer as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
+use serde_json::json;
 
 mod bench;
 
-const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
-
-/// Lets retention take what stands before an offset.
+/// Lets retention take the records before an offset.
 async fn delete_before(bench: &Bench, topic: &str, offset: i64) {
     let mut before = TopicPartitionList::new();
     before
@@ -42,8 +40,9 @@ async fn land(bench: &Bench, name: &str, topic: &str, upto: i64) {
     let process = bench
         .start(name, &["--topic", topic, "--max-age", "200ms"])
         .await;
-    let last = format!("\"last\":{},", upto - 1);
-    bench.wait_for(name, &last).await;
+    bench
+        .wait_for_event(name, "batch_sealed", json!({"last": upto - 1}))
+        .await;
     bench.stop(process, name).await;
 }
 
@@ -64,7 +63,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     delete_before(&bench, "kept", 9).await;
     land(&bench, "kept-2", "kept", 12).await;
     assert!(
-        bench.said("kept-2").contains("OFFSETS ARE LOST"),
+        bench.has_logged("kept-2", "offsets_lost"),
         "{}",
         bench.said("kept-2")
     );
@@ -77,52 +76,34 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     );
     assert_eq!(
         partition["gaps"],
-        serde_json::json!({"before the log's start": 2, "lost to retention": 3}),
+        json!({"before the log's start": 2, "lost to retention": 3}),
         "{report:#}"
     );
 
     // A consumer registered a batch and died; before the next one came retention took a
     // part of it.
     bench.kafka.create_topic("cut", 1).await.expect("a topic");
-    let rules = Rules {
-        routing: Routing::default(),
-        max_record_bytes: 1 << 20,
-        skip_tombstones: false,
-    };
-    let mut batch = Batch::new("cut", 0, 0, rules);
-    for offset in 0..5 {
+    for _ in 0..5 {
         bench.produce_to("cut", 0, TICK).await;
-        batch.push(
-            &Record {
-                offset,
-                timestamp_ms: Some(0),
-                value: Some(TICK),
-                ..Record::default()
-            },
-            Instant::now(),
-        );
     }
-    let (mut manifest, _) = batch
-        .seal(Format::Json, "", "the-dead-one")
-        .expect("a manifest");
-    manifest.topic_id = bench.topic_id("cut").await;
+    let manifest = bench.manifest("cut", &[TICK; 5]).await;
     bench.put_manifest(&manifest).await;
     delete_before(&bench, "cut", 3).await;
     bench.produce_to("cut", 0, TICK).await;
     land(&bench, "cut", "cut", 6).await;
     assert!(
-        bench.said("cut").contains("completing a batch"),
+        bench.has_logged("cut", "batch_incomplete"),
         "{}",
         bench.said("cut")
     );
     let report = bench.expect_whole().await;
     assert_eq!(
         report["partitions"][0]["gaps"],
-        serde_json::json!({"lost to retention": 3}),
+        json!({"lost to retention": 3}),
         "{report:#}"
     );
 
-    // The topic is made anew, with as many records as before.
+    // The topic is recreated, with as many records as before.
     let admin = bench.kafka.admin().expect("an admin");
     admin
         .delete_topics(&["kept"], &AdminOptions::new())
@@ -136,7 +117,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     let said = bench.parked("recreated", &["--topic", "kept"]).await;
     assert!(
         said.contains(
-            "topic \\\"kept\\\" was deleted and made anew since offset 12 of partition 0 was landed"
+            "topic \\\"kept\\\" was deleted and recreated since offset 12 of partition 0 was landed"
         ),
         "{said}"
     );
@@ -145,7 +126,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         "{said}"
     );
 
-    // The log ends before what has landed.
+    // The log ends before the landed offsets.
     bench.kafka.create_topic("short", 1).await.expect("a topic");
     bench.produce_to("short", 0, TICK).await;
     let id = bench.topic_id("short").await;
@@ -160,7 +141,9 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
         ))
         .await;
     let said = bench.parked("short", &["--topic", "short"]).await;
-    assert!(said.contains("the log of partition 0 of topic \\\"short\\\" ends at 1, and 100 offsets of it have landed"), "{said}");
+    let wanted = "the log of partition 0 of topic \\\"short\\\" ends at 1, \
+                  and 100 offsets of it have landed";
+    assert!(said.contains(wanted), "{said}");
 
     // A later version was here.
     bench.kafka.create_topic("later", 1).await.expect("a topic");
@@ -194,8 +177,7 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     bench.end().await;
 }
 
-/// The reader is not at its start, where it compares the lake with the log, but in
-/// mid-stream.
+/// The reader is in mid-stream: only at its start it compares the lake with the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
@@ -219,7 +201,7 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     assert_eq!(offsets, [0, 1, 2, 3, 4, 12, 13, 14]);
     bench.stop(process, "consumer").await;
     assert!(
-        bench.said("consumer").contains("OFFSETS ARE LOST"),
+        bench.has_logged("consumer", "offsets_lost"),
         "{}",
         bench.said("consumer")
     );
@@ -232,7 +214,7 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
     );
     assert_eq!(
         partition["gaps"],
-        serde_json::json!({"lost to retention": 7}),
+        json!({"lost to retention": 7}),
         "{report:#}"
     );
     bench.end().await;
@@ -242,19 +224,11 @@ async fn what_retention_takes_before_a_running_reader_comes_to_it_is_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     for commit in [true, false, true, false] {
         producer.begin_transaction().expect("begun");
         for _ in 0..3 {
-            let record = FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK);
-            producer.send(record, PATIENCE).await.expect("sent");
+            bench::send_tick(&producer).await;
         }
         match commit {
             true => producer.commit_transaction(PATIENCE).expect("committed"),
@@ -269,7 +243,11 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     // A start in the middle of a hole.
     let process = bench.start("second", &["--max-age", "300ms"]).await;
     bench
-        .wait_for("second", "\"reading\",\"partition\":0,\"next\":11")
+        .wait_for_event(
+            "second",
+            "partition_reading",
+            json!({"partition": 0, "next": 11}),
+        )
         .await;
     for _ in 0..2 {
         bench.produce(0, TICK).await;
@@ -277,7 +255,7 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
     let lake = bench.landed(8).await;
     bench.stop(process, "second").await;
     assert!(
-        !bench.said("second").contains("OFFSETS ARE LOST"),
+        !bench.has_logged("second", "offsets_lost"),
         "{}",
         bench.said("second")
     );
@@ -297,21 +275,16 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
         (&8.into(), &10.into(), &17.into()),
         "{report:#}"
     );
-    assert_eq!(partition["gaps"], serde_json::json!({}), "{report:#}");
+    assert_eq!(partition["gaps"], json!({}), "{report:#}");
     bench.end().await;
 }
 
-/// The marker at the end of the log is no record, and its offset stayed behind what had
-/// landed: "no data lands", for ever.
+/// The marker at the end of the log is not a record, and its offset stayed after the
+/// landed ones: "no data lands", for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let arguments = ["--max-age", "300ms", "--listen", &address];
     let is_level = |metrics: &str| {
@@ -321,15 +294,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     let mut process = bench.start("first", &arguments).await;
     for transaction in 1..=2 {
         producer.begin_transaction().expect("begun");
-        producer
-            .send(
-                FutureRecord::<(), _>::to("ticks")
-                    .partition(0)
-                    .payload(TICK),
-                PATIENCE,
-            )
-            .await
-            .expect("sent");
+        bench::send_tick(&producer).await;
         producer.commit_transaction(PATIENCE).expect("committed");
         bench.landed(transaction).await;
         let landed = format!(
@@ -344,19 +309,13 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     bench.stop(process, "first").await;
     // A start right before a marker.
     process = bench.start("second", &arguments).await;
-    bench.wait_for("second", "\"reading\"").await;
+    bench
+        .wait_for_event("second", "partition_reading", json!({}))
+        .await;
     bench.get_until(&address, "/metrics", is_level).await;
     // A transaction that is open is behind.
     producer.begin_transaction().expect("begun");
-    producer
-        .send(
-            FutureRecord::<(), _>::to("ticks")
-                .partition(0)
-                .payload(TICK),
-            PATIENCE,
-        )
-        .await
-        .expect("sent");
+    bench::send_tick(&producer).await;
     bench
         .get_until(&address, "/metrics", |metrics| {
             metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")
@@ -385,13 +344,13 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
         .start("zombie", &["--max-age", "10s", "--config", &config])
         .await;
     bench
-        .wait_for("zombie", "\"reading\",\"partition\":3,")
+        .wait_for_event("zombie", "partition_reading", json!({"partition": 3}))
         .await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 50).await;
         bench.produce_mark(partition, "zombie").await;
     }
-    // In the middle of the stream: it has read what it has not landed.
+    // In the middle of the stream: it has read records that it has not landed.
     bench.processes.signal(zombie, Signal::STOP).await;
     let second = bench
         .start("second", &["--max-age", "100ms", "--config", &config])
@@ -399,10 +358,7 @@ async fn a_zombie_overwrites_and_repeats_nothing() {
     bench.landed(204).await;
     bench.processes.signal(zombie, Signal::CONT).await;
     bench
-        .wait_for(
-            "zombie",
-            "another consumer landed these offsets; this batch is dropped",
-        )
+        .wait_for_event("zombie", "batch_overtaken", json!({}))
         .await;
     for partition in 0..4 {
         bench.produce_ticks(partition, 20).await;
@@ -434,28 +390,33 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
             arguments
         };
         let first = bench.start("first", &member("first")).await;
-        bench.wait_for("first", "\"reading\"").await;
+        bench
+            .wait_for_event("first", "partition_reading", json!({}))
+            .await;
         let second = bench.start("second", &member("second")).await;
-        bench.wait_for("second", "\"reading\"").await;
+        bench
+            .wait_for_event("second", "partition_reading", json!({}))
+            .await;
         for partition in 0..4 {
             bench.produce_ticks(partition, 5).await;
         }
         rows += 20;
         bench.landed(rows).await;
         assert!(
-            bench.said("first").contains("batch sealed")
-                && bench.said("second").contains("batch sealed"),
+            bench.has_logged("first", "batch_sealed") && bench.has_logged("second", "batch_sealed"),
             "{group}: not shared"
         );
         bench.stop(first, "first").await;
         if group == "static" {
             // It keeps its partitions over a restart: the other one does not get them
             // within two heartbeats.
-            let assigned = |name: &str| bench.said(name).matches("\"partition assigned\"").count();
+            let assigned = |name: &str| bench.events(name, "partition_assigned", &json!({})).len();
             let before = assigned("second");
             tokio::time::sleep(Duration::from_secs(7)).await;
             let again = bench.start("first", &member("first")).await;
-            bench.wait_for("first", "\"reading\"").await;
+            bench
+                .wait_for_event("first", "partition_reading", json!({}))
+                .await;
             for partition in 0..4 {
                 bench.produce_ticks(partition, 5).await;
             }
@@ -468,7 +429,7 @@ async fn both_group_protocols_and_static_members_share_the_partitions() {
                 bench.said("second")
             );
             assert!(
-                !bench.said("second").contains("partitions revoked"),
+                !bench.has_logged("second", "partitions_revoked"),
                 "{}",
                 bench.said("second")
             );
@@ -490,9 +451,9 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
         .set("group.id", "tick-consumer")
         .create()
         .expect("a client");
-    for (offset, name, said) in [
-        (3, "behind", "behind what has landed"),
-        (900, "ahead", "ahead of what has landed"),
+    for (offset, name, event) in [
+        (3, "behind", "commit_behind"),
+        (900, "ahead", "commit_ahead"),
     ] {
         let mut offsets = TopicPartitionList::new();
         offsets
@@ -502,7 +463,7 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
             .commit(&offsets, CommitMode::Sync)
             .expect("committed");
         let process = bench.start(name, &["--max-age", "200ms"]).await;
-        bench.wait_for(name, said).await;
+        bench.wait_for_event(name, event, json!({})).await;
         bench.stop(process, name).await;
     }
     let process = bench
@@ -511,7 +472,9 @@ async fn offsets_that_somebody_set_or_deleted_change_nothing_but_are_told() {
             &["--max-age", "200ms", "--group", "one-without-offsets"],
         )
         .await;
-    bench.wait_for("expired", "expired or deleted").await;
+    bench
+        .wait_for_event("expired", "commit_missing", json!({}))
+        .await;
     bench.produce_ticks(0, 5).await;
     bench.landed(10).await;
     bench.stop(process, "expired").await;
@@ -580,7 +543,7 @@ async fn a_broker_that_hangs_is_noticed_under_both_group_protocols() {
             &address,
         ];
         let process = bench.start(protocol, &arguments).await;
-        bench.wait_for(protocol, "serving").await;
+        bench.wait_for_event(protocol, "serving", json!({})).await;
         bench
             .get_until(&address, "/metrics", |metrics| {
                 metrics.contains("ticklake_lag_records{partition=\"0\"} 0\n")

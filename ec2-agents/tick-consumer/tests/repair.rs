@@ -8,17 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bench::kafka_proxy::{KafkaProxy, find};
-use bench::{Bench, PATIENCE};
-use lake::{Batch, Format, Manifest, Record, Routing, Rules};
+use bench::{Bench, PATIENCE, TICK};
 use local::KafkaKind;
-use rdkafka::ClientConfig;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{FutureRecord, Producer as _};
 use serde_json::json;
 
 mod bench;
-
-const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 
 /// Produces records whose headers have names that are not UTF-8, as Kafka allows.
 async fn produce_with_headers(bench: &Bench, topic: &str, values: &[&[u8]]) {
@@ -36,31 +32,6 @@ async fn produce_with_headers(bench: &Bench, topic: &str, values: &[&[u8]]) {
             .map_err(|(error, _)| error)
             .expect("a delivery");
     }
-}
-
-/// Returns the manifest that a consumer would have registered for these values.
-async fn manifest(bench: &Bench, topic: &str, values: &[&[u8]]) -> Manifest {
-    let rules = Rules {
-        routing: Routing::default(),
-        max_record_bytes: 1 << 20,
-        skip_tombstones: false,
-    };
-    let mut batch = Batch::new(topic, 0, 0, rules);
-    for (offset, value) in (0..).zip(values) {
-        batch.push(
-            &Record {
-                offset,
-                timestamp_ms: Some(0),
-                value: Some(value),
-                ..Record::default()
-            },
-            Instant::now(),
-        );
-    }
-    batch
-        .seal(Format::Json, &bench.topic_id(topic).await, "the-dead-one")
-        .expect("a manifest")
-        .0
 }
 
 fn headers() -> serde_json::Value {
@@ -123,16 +94,18 @@ async fn incomplete_batches_with_header_names_that_are_not_utf_8_are_completed_b
     for topic in ["consumed", "skipped"] {
         bench.kafka.create_topic(topic, 1).await.expect("a topic");
         produce_with_headers(&bench, topic, &[&values[..], &[TICK, TICK]].concat()).await;
-        let manifest = manifest(&bench, topic, &values).await;
+        let manifest = bench.manifest(topic, &values).await;
         bench.put_manifest(&manifest).await;
     }
     let process = bench
         .start("consumer", &["--topic", "consumed", "--max-age", "200ms"])
         .await;
-    bench.wait_for("consumer", "\"last\":4,").await;
+    bench
+        .wait_for_event("consumer", "batch_sealed", json!({"last": 4}))
+        .await;
     bench.stop(process, "consumer").await;
     assert!(
-        bench.said("consumer").contains("completing a batch"),
+        bench.has_logged("consumer", "batch_incomplete"),
         "{}",
         bench.said("consumer")
     );
@@ -190,7 +163,7 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
     for value in [TICK, b"poison", TICK] {
         bench.produce(0, value).await;
     }
-    let manifest = manifest(&bench, "ticks", &[TICK; 3]).await;
+    let manifest = bench.manifest("ticks", &[TICK; 3]).await;
     bench.put_manifest(&manifest).await;
     let said = bench.parked("parked", &[]).await;
     assert!(
@@ -214,7 +187,9 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
     );
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
     bench.produce(0, TICK).await;
-    bench.wait_for("consumer", "\"last\":3,").await;
+    bench
+        .wait_for_event("consumer", "batch_sealed", json!({"last": 3}))
+        .await;
     bench.stop(process, "consumer").await;
     let report = bench.expect_whole().await;
     let partition = &report["partitions"][0];
@@ -231,23 +206,10 @@ async fn skip_gets_past_a_batch_that_cannot_be_repaired_and_says_how_much_of_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() {
     let bench = Bench::with_partitions(KafkaKind::Apache, 1).await;
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bench.kafka.brokers())
-        .set("transactional.id", "t")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    let producer = bench.transactional();
     producer.begin_transaction().expect("begun");
     for _ in 0..2 {
-        producer
-            .send(
-                FutureRecord::<(), _>::to("ticks")
-                    .partition(0)
-                    .payload(TICK),
-                PATIENCE,
-            )
-            .await
-            .expect("sent");
+        bench::send_tick(&producer).await;
     }
     producer.commit_transaction(PATIENCE).expect("committed");
     // The transaction's marker comes when it likes, and stands at offset 2.
@@ -262,18 +224,13 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
         assert!(Instant::now() < deadline, "no marker");
     }
     bench.produce(0, TICK).await;
-    let manifest = manifest(&bench, "ticks", &[TICK; 4]).await;
+    let manifest = bench.manifest("ticks", &[TICK; 4]).await;
     bench.put_manifest(&manifest).await;
     let process = bench.start("consumer", &["--max-age", "200ms"]).await;
-    bench
-        .wait_for(
-            "consumer",
-            "offset 2 is in the batch from 0 to 3, and the log did not give it",
-        )
-        .await;
-    bench
-        .wait_for("consumer", "cannot read back, trying again")
-        .await;
+    let refused =
+        "offset 2 is in the batch from 0 to 3, and the log did not give it when it was read again";
+    let fields = json!({"operation": "read back", "error": refused});
+    bench.wait_for_event("consumer", "retrying", fields).await;
     let lake = bench.landed(0).await;
     assert_eq!(lake.objects.len(), 0, "{:?}", lake.objects.keys());
     bench.stop(process, "consumer").await;
@@ -292,7 +249,7 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
 /// Gives the batch that begins at `offset` and has `text` in it a form that does not
 /// exist, once.
 fn damage(answer: &mut [u8], offset: i64, text: &[u8], has_damaged: &AtomicBool) {
-    // Where a batch says in which form it is, and the form that all are in.
+    // The place of a batch's form, and the form of all of them.
     const MAGIC: (usize, u8) = (16, 2);
     let Some(place) = find(answer, text).first().copied() else {
         return;
@@ -347,14 +304,12 @@ async fn lands_after_damage(symbols: &[&str]) {
     }
     let landed = 2 + symbols.len();
     bench
-        .wait_for("consumer", &format!("\"last\":{},", landed - 1))
+        .wait_for_event("consumer", "batch_sealed", json!({"last": landed - 1}))
         .await;
     bench.stop(process, "consumer").await;
     assert!(has_damaged.load(Ordering::SeqCst), "nothing was damaged");
     assert!(
-        bench
-            .said("consumer")
-            .contains("cannot read, the client goes on trying"),
+        bench.has_logged("consumer", "read_failed"),
         "{}",
         bench.said("consumer")
     );

@@ -8,9 +8,9 @@ use crate::Config;
 
 /// Sends ticks from a CSV file or a synthetic market to Kafka.
 ///
-/// Settings come from a YAML file or SSM parameter, are overridden by environment
-/// variables (TICK_PRODUCER_KAFKA__BROKERS for kafka.brokers; also from a .env file in
-/// the working directory), and those by flags.
+/// Settings come from a YAML file or SSM parameter. Environment variables override them
+/// (TICK_PRODUCER_KAFKA__BROKERS for kafka.brokers; also from a .env file in the working
+/// directory). Flags override both.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about)]
 pub struct Cli {
@@ -23,12 +23,12 @@ pub struct Cli {
     settings: Settings,
 }
 
-/// What to do.
+/// The subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Send ticks until the source ends, or SIGTERM or SIGINT (the default)
     Run,
-    /// Validate the configuration, look at the source and try the connection to Kafka
+    /// Validate the configuration, open the source and try the connection to Kafka
     Check,
 }
 
@@ -40,8 +40,7 @@ struct Settings {
     /// kafka.brokers: bootstrap brokers, host:port[,host:port…]
     #[arg(long, global = true)]
     brokers: Option<String>,
-    /// kafka.topic: topic of ticks, whose name does not begin with _ or . [default:
-    /// ticks]
+    /// kafka.topic: topic of the ticks, not beginning with _ or . [default: ticks]
     #[arg(long, global = true)]
     topic: Option<String>,
     /// source: csv or synthetic [default: csv]
@@ -50,17 +49,17 @@ struct Settings {
     /// csv.path: the CSV file
     #[arg(long, global = true, value_name = "FILE")]
     csv: Option<String>,
-    /// csv.date_order: dmy or mdy, for dates such as 08/01/2010 in a file that can't tell
+    /// csv.date_order: dmy or mdy, if the order of dates such as 08/01/2010 is not clear
     #[arg(long, global = true)]
     date_order: Option<String>,
     /// csv.rejects: file for rows that are not valid ticks, or too large for Kafka
     /// [default: data.rejects.csv beside data.csv]
     #[arg(long, global = true, value_name = "FILE")]
     rejects: Option<String>,
-    /// csv.strict: stop at the first row that is no tick
+    /// csv.strict: stop at the first row that is not a valid tick
     #[arg(long, global = true)]
     strict: bool,
-    /// synthetic.rows: ticks to make [default: until SIGTERM]
+    /// synthetic.rows: number of ticks [default: until SIGTERM]
     #[arg(long, global = true)]
     rows: Option<u64>,
     /// synthetic.symbols: comma-separated symbols
@@ -69,10 +68,10 @@ struct Settings {
     /// synthetic.seed: seed of the random walk [default: 42]
     #[arg(long, global = true)]
     seed: Option<u64>,
-    /// send.rate: ticks per second [default: as fast as it goes]
+    /// send.rate: ticks per second [default: as fast as possible]
     #[arg(long, global = true)]
     rate: Option<f64>,
-    /// send.loop: begin anew at the end of the file
+    /// send.loop: start again at the end of the file
     #[arg(long = "loop", global = true)]
     repeat: bool,
     /// send.event_time: original or now [default: original]
@@ -84,7 +83,7 @@ struct Settings {
 }
 
 impl Cli {
-    /// Returns what to do.
+    /// Returns the subcommand.
     pub fn command(&self) -> Command {
         self.command.unwrap_or(Command::Run)
     }
@@ -92,7 +91,7 @@ impl Cli {
     /// Returns the configuration of all layers.
     ///
     /// # Errors
-    /// Names the layer and the setting at fault.
+    /// A setting is wrong; the error names it and its layer.
     pub fn config(&self) -> Result<Config> {
         let flags = &self.settings;
         let mut config: Config = Layers::new(flags.config.as_ref(), "TICK_PRODUCER")?

@@ -1,31 +1,30 @@
 use std::path::PathBuf;
 
-use agent::Kafka;
+use agent::KafkaSettings;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tick::Symbol;
 
-/// The producer's configuration: what `producer.yaml`, the environment and the flags add
-/// up to.
+/// The producer's configuration from `producer.yaml`, the environment and the flags.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the ticks go.
-    pub kafka: Kafka,
-    /// Where the ticks come from.
+    /// The destination of the ticks.
+    pub kafka: KafkaSettings,
+    /// The source of the ticks.
     #[serde(default, deserialize_with = "agent::word")]
     pub source: SourceKind,
     /// The CSV source.
     #[serde(default)]
-    pub csv: Csv,
+    pub csv: CsvSettings,
     /// The synthetic source.
     #[serde(default)]
-    pub synthetic: Synthetic,
-    /// How ticks are sent.
+    pub synthetic: SyntheticSettings,
+    /// The settings for sending.
     #[serde(default)]
-    pub send: Send,
+    pub send: SendSettings,
 }
 
-/// Where ticks come from.
+/// The kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
@@ -39,17 +38,17 @@ pub enum SourceKind {
 /// The `csv` section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Csv {
+pub struct CsvSettings {
     /// The file.
     pub path: Option<PathBuf>,
-    /// Order of day and month in dates such as 08/01/2010; needed only where the file
-    /// itself can't tell.
+    /// Order of day and month in dates such as 08/01/2010. Needed only if the file does
+    /// not show it.
     #[serde(deserialize_with = "agent::optional_word")]
     pub date_order: Option<Order>,
-    /// Where rows go that are no ticks; by default beside the file, `data.rejects.csv`
-    /// for `data.csv`.
+    /// The file for rows that are not valid ticks. By default it is beside the CSV file:
+    /// `data.rejects.csv` for `data.csv`.
     pub rejects: Option<PathBuf>,
-    /// Stop at the first row that is no tick.
+    /// Stop at the first row that is not a valid tick.
     pub strict: bool,
 }
 
@@ -66,16 +65,16 @@ pub enum Order {
 /// The `synthetic` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Synthetic {
-    /// Ticks to make; without it, until SIGTERM.
+pub struct SyntheticSettings {
+    /// Number of ticks; without it, until SIGTERM.
     pub rows: Option<u64>,
-    /// Symbols to make ticks of, in turn.
+    /// Symbols of the ticks, in turn.
     pub symbols: Symbols,
-    /// Seed of the random walk: the same one gives the same prices.
+    /// Seed of the random walk. The same seed gives the same prices.
     pub seed: u64,
 }
 
-impl Default for Synthetic {
+impl Default for SyntheticSettings {
     fn default() -> Self {
         let symbols = [
             "HSI", "NYA", "IXIC", "N225", "GDAXI", "SSMI", "TWII", "J203",
@@ -123,13 +122,13 @@ impl<'de> Deserialize<'de> for Symbols {
 /// The `send` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Send {
-    /// Ticks per second; without it, as fast as it goes.
+pub struct SendSettings {
+    /// Ticks per second; without it, as fast as possible.
     pub rate: Option<f64>,
-    /// Begin anew at the end of the file, until SIGTERM.
+    /// Start again at the end of the file, until SIGTERM.
     #[serde(rename = "loop")]
     pub repeat: bool,
-    /// Which event time ticks get.
+    /// The event time of the ticks.
     #[serde(deserialize_with = "agent::word")]
     pub event_time: EventTimes,
     /// Compression of the record batches.
@@ -137,7 +136,7 @@ pub struct Send {
     pub compression: Compression,
 }
 
-impl Default for Send {
+impl Default for SendSettings {
     fn default() -> Self {
         Self {
             rate: None,
@@ -148,11 +147,11 @@ impl Default for Send {
     }
 }
 
-/// Which event time ticks get.
+/// The event time of the ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventTimes {
-    /// The source's.
+    /// The source's event time.
     Original,
     /// The time of sending.
     Now,
@@ -185,17 +184,21 @@ impl Compression {
 }
 
 impl Config {
-    /// Returns the configuration where its settings agree with each other.
+    /// Returns the configuration if its settings agree with each other.
     ///
     /// # Errors
-    /// Names the settings that do not.
+    /// Settings contradict each other; the error names them.
     pub fn validated(self) -> Result<Self, String> {
         match (self.source, &self.csv.path, self.synthetic.rows) {
             (SourceKind::Csv, None, _) => {
-                return Err("csv.path: missing, wanted the CSV file to send; write --csv FILE, or --source synthetic".to_owned());
+                return Err("csv.path: missing, wanted the CSV file to send; \
+                     write --csv FILE, or --source synthetic"
+                    .to_owned());
             }
             (SourceKind::Csv, Some(_), Some(_)) => {
-                return Err("synthetic.rows and csv.path exclude each other; write --source synthetic for synthetic ticks".to_owned());
+                return Err("synthetic.rows and csv.path exclude each other; \
+                     write --source synthetic for synthetic ticks"
+                    .to_owned());
             }
             (SourceKind::Synthetic, Some(_), _) => {
                 return Err(

@@ -17,18 +17,20 @@ use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command};
 pub use config::{
-    Compression, Config, Csv, EventTimes, Order, Send, SourceKind, Symbols, Synthetic,
+    Compression, Config, CsvSettings, EventTimes, Order, SendSettings, SourceKind, Symbols,
+    SyntheticSettings,
 };
 use progress::Progress;
 use rejects::Rejects;
 pub use report::Report;
-use sender::{Handed, Sender};
+use sender::{SendOutcome, Sender};
 use source::{Item, Reason, RejectedRow, Source};
 
-/// Validates the source and the connection that [`run`] needs, and says what it found.
+/// Validates the source and the connection that [`run`] needs, and prints the result.
 ///
 /// # Errors
-/// Names the setting, its value and the remedy.
+/// The source or Kafka cannot be used; the error names the setting, its value and the
+/// remedy.
 pub fn check(config: &Config) -> Result<()> {
     let source = Source::open(config)?;
     println!("source  {}", source.name());
@@ -41,13 +43,13 @@ pub fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Sends the source's ticks until it ends or `shutdown` is cancelled, then waits for what
-/// is on its way.
+/// Sends the source's ticks until it ends or `shutdown` is cancelled, then waits for the
+/// outstanding acknowledgements.
 ///
 /// # Errors
-/// The source or Kafka cannot be reached at the start, the source cannot be read on, a
-/// rejected row cannot be kept, or a row is rejected and `csv.strict` is set. Whatever
-/// stops it, the ticks before it are sent and counted first.
+/// The source or Kafka cannot be reached at the start, reading the source fails later, a
+/// rejected row cannot be kept, or a row is rejected and `csv.strict` is set. In each
+/// case the ticks before it are sent and counted first.
 pub fn run(config: &Config, shutdown: &CancellationToken) -> Result<Report> {
     let source = Source::open(config)?;
     config.kafka.check_topic()?;
@@ -81,7 +83,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Hands every tick of the source over.
+    /// Sends every tick of the source.
     fn send_all(&mut self) -> Result<()> {
         while !self.shutdown.is_cancelled() {
             let Some(item) = self.source.next()? else {
@@ -114,8 +116,8 @@ impl Run<'_> {
             tick.event_time = EventTime::now();
         }
         match self.sender.send(&tick, self.shutdown)? {
-            Handed::Over => self.sent += 1,
-            Handed::TooLarge { bytes, limit } => {
+            SendOutcome::Queued => self.sent += 1,
+            SendOutcome::TooLarge { bytes, limit } => {
                 let reason = Reason::TooLarge { bytes, limit };
                 let message = reason.to_string();
                 let row = self
@@ -132,17 +134,18 @@ impl Run<'_> {
         self.report.rows_rejected += 1;
         if self.config.csv.strict {
             bail!(
-                "{}\n  csv.strict is set: stopped at the first row that is rejected",
+                "{}\n  csv.strict is set: stopped at the first rejected row",
                 row.message(self.source.name())
             );
         }
         self.rejects.keep(row)
     }
 
-    /// Waits for what is on its way, and returns the report; with it the error that ended
-    /// the source, if one did.
+    /// Waits for the outstanding acknowledgements and returns the report. If an error
+    /// ended the source, returns that error with the report in its text.
     fn finish(mut self, sent: Result<()>) -> Result<Report> {
-        let (position, count) = (self.source.position(), self.sent);
+        let position = self.source.position();
+        let count = self.sent;
         self.sender.finish(self.shutdown, |outstanding| {
             self.progress.update(position, count, outstanding)
         });

@@ -1,4 +1,4 @@
-//! `tick-producer`: parse, open the source, send until it ends or until told to stop.
+//! `tick-producer`: parse, open the source, send until its end or a signal.
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ fn start() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let config = cli.config()?;
     agent::start_logs()?;
-    // The runtime serves the signals; sending itself blocks on librdkafka's queue.
+    // The runtime is for the signals. Sending blocks on librdkafka's queue.
     let runtime = tokio::runtime::Runtime::new()?;
     let shutdown = runtime.block_on(async { agent::shutdown_signal() })?;
     match cli.command() {

@@ -6,12 +6,10 @@ use tracing::info;
 
 use crate::source::Source;
 
-/// Time between two plain lines.
-const PLAIN: Duration = Duration::from_secs(5);
-/// Time between two drawings of the bar; also spares the clock on the way of every tick.
-const BAR: Duration = Duration::from_millis(100);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A bar on a terminal, plain log lines otherwise.
+/// The progress of a run: a bar on a terminal, otherwise log lines.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     due: Instant,
@@ -23,7 +21,7 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}";
             match source.length() {
-                // The template is a constant; a wrong one would only show the default
+                // The template is a constant. A wrong one would only give the default
                 // style.
                 Some(length) => ProgressBar::new(length).with_style(
                     ProgressStyle::with_template(template)
@@ -32,26 +30,31 @@ impl Progress {
                 None => ProgressBar::new_spinner(),
             }
         });
-        let due = Instant::now() + if bar.is_some() { Duration::ZERO } else { PLAIN };
+        let due = Instant::now()
+            + if bar.is_some() {
+                Duration::ZERO
+            } else {
+                LINE_INTERVAL
+            };
         Self { bar, due, calls: 0 }
     }
 
     pub(crate) fn update(&mut self, position: u64, sent: u64, outstanding: u64) {
-        // The clock is looked at for every 64th tick, or at every call while ticks wait
-        // for Kafka.
+        // Reading the clock for every tick would be slow. Every 64th call is enough, but
+        // not while ticks wait for Kafka: then calls are rare.
         self.calls = self.calls.wrapping_add(1);
         if !self.calls.is_multiple_of(64) && outstanding == 0 || Instant::now() < self.due {
             return;
         }
         match &self.bar {
             Some(bar) => {
-                bar.set_message(format!("{sent} ticks, {outstanding} on their way"));
+                bar.set_message(format!("{sent} ticks, {outstanding} not acknowledged yet"));
                 bar.set_position(position);
-                self.due = Instant::now() + BAR;
+                self.due = Instant::now() + BAR_INTERVAL;
             }
             None => {
                 info!(sent, outstanding, "sending");
-                self.due = Instant::now() + PLAIN;
+                self.due = Instant::now() + LINE_INTERVAL;
             }
         }
     }

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 use crate::config::Config;
 use crate::source::{RejectedRow, Source};
 
-/// Rows whose reason is shown; the file keeps all.
-const SHOWN: u64 = 10;
+/// Maximum number of printed rejections; the file keeps all.
+const MAX_SHOWN_ROWS: u64 = 10;
 
-/// Keeps rejected rows below their header, unchanged: once they are corrected, the file
-/// can be sent.
+/// Keeps rejected rows below their header, unchanged, so that the file can be sent once
+/// they are corrected.
 pub(crate) struct Rejects {
     path: PathBuf,
     source: String,
@@ -44,9 +44,9 @@ impl Rejects {
         }
     }
 
-    /// Keeps a row. The file is made anew at the first one.
+    /// Keeps a row. The first one replaces an existing file.
     pub(crate) fn keep(&mut self, row: &RejectedRow) -> Result<()> {
-        if self.count < SHOWN {
+        if self.count < MAX_SHOWN_ROWS {
             eprintln!("rejected: {}", row.message(&self.source));
         }
         self.count += 1;
@@ -71,15 +71,15 @@ impl Rejects {
         Ok(())
     }
 
-    /// Returns the file, where there are rejected rows.
+    /// Returns the file if there are rejected rows.
     pub(crate) fn finish(self) -> Result<Option<PathBuf>> {
         let Some(mut file) = self.file else {
             return Ok(None);
         };
         file.flush()
             .with_context(|| format!("{}: cannot keep the rejected rows", self.path.display()))?;
-        if self.count > SHOWN {
-            eprintln!("rejected: … and {} more", self.count - SHOWN);
+        if self.count > MAX_SHOWN_ROWS {
+            eprintln!("rejected: … and {} more", self.count - MAX_SHOWN_ROWS);
         }
         Ok(Some(self.path))
     }

@@ -8,13 +8,13 @@ use wording::grouped;
 
 use crate::sender::Sender;
 
-/// What became of a run. Every row read is sent, rejected, skipped, failed or
+/// The result of a run. Every row read is sent, rejected, skipped, failed or
 /// unacknowledged.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The source's name.
     pub source: String,
-    /// Rows read, the header left out.
+    /// Rows read, without the header.
     pub rows_read: u64,
     /// Blank rows.
     pub rows_skipped: u64,
@@ -24,13 +24,13 @@ pub struct Report {
     pub rows_sent: u64,
     /// Ticks that Kafka refused, or did not acknowledge within the delivery timeout.
     pub delivery_failures: u64,
-    /// Ticks that were on their way when the producer was told to stop.
+    /// Ticks without an answer from Kafka when the producer stopped.
     pub unacknowledged: u64,
-    /// The first failures' reasons.
+    /// The reasons of the first failures.
     pub failures: Vec<String>,
-    /// Where the rejected rows are kept.
+    /// The file with the rejected rows.
     pub rejects_file: Option<PathBuf>,
-    /// From the first row to the last acknowledgement.
+    /// Time from the first row to the last acknowledgement.
     pub seconds: f64,
 }
 
@@ -56,24 +56,22 @@ impl Report {
         self.seconds = elapsed.as_secs_f64();
     }
 
-    /// Returns an error where the exit code has to say that something is amiss.
+    /// Returns an error if the exit code has to report a failure.
     ///
     /// # Errors
     /// Ticks were not delivered, or no row could be used.
     pub fn verdict(&self) -> Result<()> {
         if self.delivery_failures + self.unacknowledged > 0 {
-            let (failed, open) = (
+            bail!(
+                "{} ticks were not delivered, {} not acknowledged before the end\n  {}",
                 grouped(self.delivery_failures),
                 grouped(self.unacknowledged),
-            );
-            bail!(
-                "{failed} ticks were not delivered, {open} not acknowledged before the end\n  {}",
                 self.failures.join("\n  ")
             );
         }
         if self.rows_rejected > 0 && self.rows_sent == 0 {
             bail!(
-                "none of the {} rows could be used",
+                "none of the {} rows is a valid tick",
                 grouped(self.rows_rejected)
             );
         }

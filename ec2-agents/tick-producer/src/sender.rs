@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,8 +5,6 @@ use std::time::{Duration, Instant};
 use agent::KafkaContext;
 use anyhow::{Context as _, Result};
 use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -16,36 +13,37 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
-/// Failures whose reason is kept.
-const REASONS: usize = 5;
+/// Maximum number of kept failure reasons.
+const MAX_KEPT_REASONS: usize = 5;
 /// librdkafka's default of `message.max.bytes`.
-const MESSAGE_LIMIT: usize = 1_000_000;
-/// librdkafka settings that the producer makes itself, each with the reason or the
-/// setting to use instead.
+const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_000_000;
+/// librdkafka options that the producer sets itself, each with the reason or the setting
+/// to use instead.
 pub(crate) const RESERVED_OPTIONS: [(&str, &str); 8] = [
-    ("enable.idempotence", ONCE),
-    ("acks", ONCE),
-    ("request.required.acks", ONCE),
+    ("enable.idempotence", ONCE_AND_IN_ORDER),
+    ("acks", ONCE_AND_IN_ORDER),
+    ("request.required.acks", ONCE_AND_IN_ORDER),
     ("compression.type", "use send.compression"),
     ("compression.codec", "use send.compression"),
     (
         "delivery.report.only.error",
-        "the producer counts what Kafka has acknowledged, and waits for all of it",
+        "the producer counts the acknowledgements of Kafka, and waits for all of them",
     ),
     (
         "partitioner",
-        "a symbol's ticks go where Java clients send them, so that they stay in order",
+        "a symbol's ticks go to the same partition as from Java clients, \
+         so that they stay in order",
     ),
     (
         "allow.auto.create.topics",
-        "a topic that is missing is an error, and is never created",
+        "a missing topic is an error; the producer never creates one",
     ),
 ];
-const ONCE: &str = "the producer relies on it to send each tick once and in order";
-/// How long what is on its way may take after SIGTERM.
-const GRACE: Duration = Duration::from_secs(20);
+const ONCE_AND_IN_ORDER: &str = "the producer relies on it to send each tick once and in order";
+/// Limit of the wait for acknowledgements after SIGTERM.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 
-/// Counts what Kafka answers.
+/// Counts Kafka's answers.
 #[derive(Default)]
 struct Deliveries {
     acknowledged: AtomicU64,
@@ -59,19 +57,7 @@ struct Delivery {
 }
 
 impl ClientContext for Delivery {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = KafkaContext::ENABLE_REFRESH_OAUTH_TOKEN;
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.context.generate_oauth_token(config)
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
+    agent::shared_callbacks!(context);
 }
 
 impl ProducerContext for Delivery {
@@ -90,7 +76,7 @@ impl ProducerContext for Delivery {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 let reason = error.to_string();
-                if reasons.len() < REASONS && !reasons.contains(&reason) {
+                if reasons.len() < MAX_KEPT_REASONS && !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
             }
@@ -98,25 +84,25 @@ impl ProducerContext for Delivery {
     }
 }
 
-/// Sends ticks and knows what became of them.
+/// Sends ticks and counts Kafka's answers.
 pub(crate) struct Sender {
     producer: ThreadedProducer<Delivery>,
     deliveries: Arc<Deliveries>,
     topic: String,
-    /// Most bytes of a message, key and value.
+    /// Maximum bytes of a message, key and value.
     message_limit: usize,
     sent: u64,
 }
 
-/// The answer to a tick that was handed over.
-pub(crate) enum Handed {
-    /// librdkafka has it.
-    Over,
-    /// Its message is too large for librdkafka, which has refused it.
+/// librdkafka's answer to a tick.
+pub(crate) enum SendOutcome {
+    /// The tick is in its queue.
+    Queued,
+    /// It refused the tick, as its message is too large.
     TooLarge {
         /// Bytes of the message.
         bytes: usize,
-        /// Most bytes of a message.
+        /// Maximum bytes of a message.
         limit: usize,
     },
 }
@@ -126,12 +112,12 @@ impl Sender {
         let deliveries = Arc::new(Deliveries::default());
         let mut client = config.kafka.client_config();
         client
-            // acks=all and at most five requests in flight come with it: no duplicates
-            // and no reordering by retries.
+            // It brings acks=all and at most five requests in flight, so retries neither
+            // duplicate nor reorder.
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", config.send.compression.name())
-            // Java clients send a key to the same partition.
+            // With this, a key gets the same partition as from Java clients.
             .set("partitioner", "murmur2_random")
             .set("allow.auto.create.topics", "false");
         if ["linger.ms", "queue.buffering.max.ms"]
@@ -143,7 +129,7 @@ impl Sender {
         let message_limit = client
             .get("message.max.bytes")
             .and_then(|bytes| bytes.parse().ok())
-            .unwrap_or(MESSAGE_LIMIT);
+            .unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
         let producer = client
             .create_with_context(Delivery {
                 deliveries: Arc::clone(&deliveries),
@@ -159,11 +145,15 @@ impl Sender {
         })
     }
 
-    /// Hands a tick to librdkafka; waits while its queue is full, until `shutdown`.
+    /// Gives a tick to librdkafka. Waits while its queue is full, until `shutdown`.
     ///
     /// # Errors
-    /// librdkafka refuses the tick for another reason than its size.
-    pub(crate) fn send(&mut self, tick: &Tick, shutdown: &CancellationToken) -> Result<Handed> {
+    /// librdkafka refuses the tick for a reason other than its size.
+    pub(crate) fn send(
+        &mut self,
+        tick: &Tick,
+        shutdown: &CancellationToken,
+    ) -> Result<SendOutcome> {
         let value = tick.to_json();
         let mut record = BaseRecord::to(&self.topic)
             .key(tick.symbol.as_str())
@@ -172,10 +162,10 @@ impl Sender {
             match self.producer.send(record) {
                 Ok(()) => {
                     self.sent += 1;
-                    return Ok(Handed::Over);
+                    return Ok(SendOutcome::Queued);
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                    return Ok(Handed::TooLarge {
+                    return Ok(SendOutcome::TooLarge {
                         bytes: tick.symbol.as_str().len() + value.len(),
                         limit: self.message_limit,
                     });
@@ -187,9 +177,9 @@ impl Sender {
                     record = back;
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                    // Never acknowledged: counted as such.
+                    // It counts as sent, but not as acknowledged.
                     self.sent += 1;
-                    return Ok(Handed::Over);
+                    return Ok(SendOutcome::Queued);
                 }
                 Err((error, _)) => {
                     return Err(error).with_context(|| {
@@ -203,29 +193,28 @@ impl Sender {
         }
     }
 
-    /// Waits until every tick is acknowledged or has failed; after `shutdown` for 20 s at
-    /// most. Calls `progress` now and then.
+    /// Waits until every tick is acknowledged or has failed, but at most 20 s after
+    /// `shutdown`. Calls `progress` from time to time.
     pub(crate) fn finish(&self, shutdown: &CancellationToken, mut progress: impl FnMut(u64)) {
         let mut give_up = None;
         while self.outstanding() > 0 && give_up.is_none_or(|at| Instant::now() < at) {
-            // A timeout is no error here: the loop asks again.
+            // A timeout is not an error, as the loop flushes again.
             let _ = self.producer.flush(Duration::from_millis(200));
             progress(self.outstanding());
             if shutdown.is_cancelled() {
-                give_up.get_or_insert(Instant::now() + GRACE);
+                give_up.get_or_insert(Instant::now() + SHUTDOWN_GRACE);
             }
         }
     }
 
-    /// Returns the ticks that are sent and neither acknowledged nor failed.
+    /// Returns the number of ticks that are sent and neither acknowledged nor failed.
     pub(crate) fn outstanding(&self) -> u64 {
         let answered = self.deliveries.acknowledged.load(Ordering::Relaxed)
             + self.deliveries.failed.load(Ordering::Relaxed);
         self.sent - answered.min(self.sent)
     }
 
-    /// Returns how many ticks were acknowledged and how many failed, with the first
-    /// reasons.
+    /// Returns the numbers of acknowledged and of failed ticks, with the first reasons.
     pub(crate) fn outcome(&self) -> (u64, u64, Vec<String>) {
         let Deliveries {
             acknowledged,

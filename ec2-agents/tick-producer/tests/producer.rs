@@ -1,5 +1,5 @@
-//! The producer as a process, against librdkafka's mock cluster: bad input, bad settings,
-//! outages, signals.
+//! Runs the producer as a process against librdkafka's mock cluster: bad input, bad
+//! settings, outages, signals.
 
 #![allow(clippy::expect_used, reason = "a test says what it expected")]
 
@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
 const ROW: &str = "HSI,2010-01-08,1,2,0.5,1.5,1.5,10,0.2\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Bench {
     folder: TempDir,
@@ -26,7 +26,7 @@ struct Bench {
 
 struct Outcome {
     succeeded: bool,
-    said: String,
+    output: String,
 }
 
 impl Bench {
@@ -78,13 +78,13 @@ impl Bench {
             .start("tick-producer", &mut command, &log)
             .await
             .expect("a process");
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.processes.wait(process))
+        let ended = tokio::time::timeout(STEP_TIMEOUT, self.processes.wait(process))
             .await
             .expect("an end within 60 s")
             .expect("a status");
         Outcome {
             succeeded: ended.success(),
-            said: read(&log),
+            output: read(&log),
         }
     }
 
@@ -100,7 +100,7 @@ impl Bench {
     async fn wait_for_ticks(&self) {
         let client = self.client();
         let arrived = tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + STEP_TIMEOUT;
             while count(&client) == 0 {
                 assert!(Instant::now() < deadline, "no tick has arrived");
                 std::thread::sleep(Duration::from_millis(20));
@@ -109,7 +109,7 @@ impl Bench {
         arrived.await.expect("ticks");
     }
 
-    /// Returns what is in the topic, keys and values, in the order of each partition.
+    /// Returns the keys and values in the topic, in the order of each partition.
     async fn received(&self) -> Vec<(String, Value)> {
         let client = self.client();
         tokio::task::spawn_blocking(move || {
@@ -120,10 +120,11 @@ impl Bench {
                     .expect("an offset");
             }
             client.assign(&from_the_start).expect("assigned");
-            let (mut received, wanted) = (Vec::new(), count(&client));
+            let mut received = Vec::new();
+            let wanted = count(&client);
             while (received.len() as i64) < wanted {
                 let message = client
-                    .poll(PATIENCE)
+                    .poll(STEP_TIMEOUT)
                     .expect("a message in time")
                     .expect("a message");
                 let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
@@ -135,7 +136,7 @@ impl Bench {
             received
         })
         .await
-        .expect("what was received")
+        .expect("records")
     }
 
     /// Returns the event times in the topic.
@@ -158,12 +159,12 @@ impl Bench {
     }
 }
 
-/// Returns how many records the topic has.
+/// Returns the number of records in the topic.
 fn count(client: &BaseConsumer) -> i64 {
     (0..4)
         .map(|partition| {
             client
-                .fetch_watermarks("ticks", partition, PATIENCE)
+                .fetch_watermarks("ticks", partition, STEP_TIMEOUT)
                 .expect("watermarks")
                 .1
         })
@@ -176,33 +177,36 @@ fn read(path: &Path) -> String {
 
 impl Outcome {
     #[track_caller]
-    fn says(self, succeeded: bool, parts: &[&str]) {
-        assert_eq!(self.succeeded, succeeded, "{}", self.said);
+    fn expect_output(self, succeeded: bool, parts: &[&str]) {
+        assert_eq!(self.succeeded, succeeded, "{}", self.output);
         for part in parts {
             assert!(
-                self.said.contains(part),
+                self.output.contains(part),
                 "wanted {part:?} in:\n{}",
-                self.said
+                self.output
             );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_are_no_ticks_are_counted_shown_and_kept() {
+async fn invalid_rows_are_counted_printed_and_kept() {
     let bench = Bench::new().await;
     let mut csv = format!("\u{feff}{}", HEADER.replace('\n', "\r\n"));
     csv.push_str(&ROW.replace('\n', "\r\n"));
     csv.push_str("\r\n,,,,,,,,\r\n");
-    csv.push_str("HSI,2010-01-09,1,2\r\nHSI,2010-01-10,1,2,0.5,null,1.5,10,0.2\r\nHSI,2010-01-11,1,2,0.5,abc,1.5,10,0.2\r\n");
+    csv.push_str("HSI,2010-01-09,1,2\r\n");
+    csv.push_str("HSI,2010-01-10,1,2,0.5,null,1.5,10,0.2\r\n");
+    csv.push_str("HSI,2010-01-11,1,2,0.5,abc,1.5,10,0.2\r\n");
     csv.push_str("HSI,2010-01-12,null,null,null,1.5,1.5,null,null");
-    bench.send(&csv, &[]).await.says(
+    bench.send(&csv, &[]).await.expect_output(
         true,
         &[
             "rejected: line 5 of data.csv: got 4 fields, wanted 9 as in the header",
             "rejected: line 6 of data.csv, column Close: got \"null\", wanted a number",
             "rejected: line 7 of data.csv, column Close: got \"abc\", wanted a number",
-            "7 rows of data.csv → 2 ticks sent, 3 rejected (kept in data.rejects.csv), 2 blank rows skipped",
+            "7 rows of data.csv → 2 ticks sent, 3 rejected (kept in data.rejects.csv), \
+             2 blank rows skipped",
         ],
     );
     let kept = read(&bench.path("data.rejects.csv"));
@@ -227,18 +231,18 @@ async fn rows_that_are_no_ticks_are_counted_shown_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_ten_rejected_rows_are_shown() {
+async fn the_first_ten_rejected_rows_are_printed() {
     let bench = Bench::new().await;
     let outcome = bench
         .send(&format!("{HEADER}{ROW}{}", "x\n".repeat(12)), &[])
         .await;
     assert_eq!(
-        outcome.said.matches("rejected: line").count(),
+        outcome.output.matches("rejected: line").count(),
         10,
         "{}",
-        outcome.said
+        outcome.output
     );
-    outcome.says(
+    outcome.expect_output(
         true,
         &["rejected: … and 2 more", "1 ticks sent, 12 rejected"],
     );
@@ -260,14 +264,17 @@ async fn a_row_too_large_for_kafka_is_rejected_and_the_others_are_sent() {
         row(&"x".repeat(2_000)),
         row("b")
     );
-    bench.send(&csv, &["--config", "producer.yaml"]).await.says(
-        true,
-        &[
-            "rejected: line 1,002 of data.csv: got a message of 2,085 bytes, ",
-            "wanted at most 1,000 (message.max.bytes in kafka.options)",
-            "1,002 rows of data.csv → 1,001 ticks sent, 1 rejected (kept in data.rejects.csv)",
-        ],
-    );
+    bench
+        .send(&csv, &["--config", "producer.yaml"])
+        .await
+        .expect_output(
+            true,
+            &[
+                "rejected: line 1,002 of data.csv: got a message of 2,085 bytes, ",
+                "wanted at most 1,000 (message.max.bytes in kafka.options)",
+                "1,002 rows of data.csv → 1,001 ticks sent, 1 rejected (kept in data.rejects.csv)",
+            ],
+        );
     assert_eq!(
         read(&bench.path("data.rejects.csv"))
             .lines()
@@ -277,9 +284,9 @@ async fn a_row_too_large_for_kafka_is_rejected_and_the_others_are_sent() {
     );
 }
 
-/// It waited for ever for acknowledgements that it had told librdkafka to keep to itself.
+/// The producer waited for ever for acknowledgements that librdkafka did not report.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_cannot_be_made_to_wait_for_reports_that_never_come() {
+async fn no_option_makes_a_run_wait_for_reports_that_never_come() {
     let bench = Bench::new().await;
     std::fs::write(
         bench.path("producer.yaml"),
@@ -289,26 +296,36 @@ async fn a_run_cannot_be_made_to_wait_for_reports_that_never_come() {
     bench
         .send(&format!("{HEADER}{ROW}"), &["--config", "producer.yaml"])
         .await
-        .says(false, &["kafka.options: delivery.report.only.error cannot be set here: the producer counts what Kafka has acknowledged"]);
+        .expect_output(
+            false,
+            &[
+                "kafka.options: delivery.report.only.error cannot be set here: \
+                 the producer counts the acknowledgements of Kafka",
+            ],
+        );
 }
 
-/// The rows before it were queued, and went with the process without a word.
+/// The rows before it were queued and were lost with the process, without a message.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_before_a_full_disk_are_sent_and_counted() {
     let bench = Bench::new().await;
-    // More than what a buffer holds back.
+    // More than a buffer holds.
     let csv = format!(
         "{HEADER}{}{}{ROW}",
         ROW.repeat(1_000),
         format!("HSI,2010-01-09,{}\n", "x".repeat(1_000)).repeat(100)
     );
-    bench.send(&csv, &["--rejects", "/dev/full"]).await.says(
-        false,
-        &[
-            "rows of data.csv → 1,000 ticks sent, ",
-            "/dev/full: cannot keep the rejected rows; name another file with --rejects: No space left",
-        ],
-    );
+    bench
+        .send(&csv, &["--rejects", "/dev/full"])
+        .await
+        .expect_output(
+            false,
+            &[
+                "rows of data.csv → 1,000 ticks sent, ",
+                "/dev/full: cannot keep the rejected rows; \
+             name another file with --rejects: No space left",
+            ],
+        );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,7 +334,7 @@ async fn strict_stops_at_the_first_bad_row() {
     let outcome = bench
         .send(&format!("{HEADER}{ROW}x\n{ROW}"), &["--strict"])
         .await;
-    outcome.says(
+    outcome.expect_output(
         false,
         &[
             "line 3 of data.csv: got 1 fields, wanted 9",
@@ -332,30 +349,33 @@ async fn strict_stops_at_the_first_bad_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_cannot_be_used_are_named() {
     let bench = Bench::new().await;
-    bench.run(&["--csv", "nowhere.csv"]).await.says(
+    bench.run(&["--csv", "nowhere.csv"]).await.expect_output(
         false,
         &["error: nowhere.csv: cannot open the CSV file: No such file"],
     );
-    bench.send("", &[]).await.says(
+    bench.send("", &[]).await.expect_output(
         false,
         &["error: data.csv: the file is empty; wanted a header such as"],
     );
     bench
         .send(HEADER, &[])
         .await
-        .says(false, &["data.csv has a header but no rows"]);
-    bench.send("Date,Close\n2010-01-08,1\n", &[]).await.says(
-        false,
-        &["the header has no column for the symbol", "got Date,Close"],
-    );
+        .expect_output(false, &["data.csv has a header but no rows"]);
+    bench
+        .send("Date,Close\n2010-01-08,1\n", &[])
+        .await
+        .expect_output(
+            false,
+            &["the header has no column for the symbol", "got Date,Close"],
+        );
     bench
         .send(&format!("{HEADER}x\n"), &[])
         .await
-        .says(false, &["none of the 1 rows could be used"]);
+        .expect_output(false, &["none of the 1 rows is a valid tick"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_date_order_is_told_by_the_file_or_asked_for() {
+async fn a_date_order_comes_from_the_file_or_the_setting() {
     let bench = Bench::new().await;
     let csv = |dates: &[&str]| {
         format!(
@@ -367,10 +387,10 @@ async fn a_date_order_is_told_by_the_file_or_asked_for() {
         )
     };
     let ambiguous = csv(&["08/01/2010", "09/01/2010"]);
-    bench.send(&ambiguous, &[]).await.says(
+    bench.send(&ambiguous, &[]).await.expect_output(
         false,
         &[
-            "the dates read both as day/month/year and as month/day/year, all 2",
+            "all 2 dates are valid both as day/month/year and as month/day/year",
             "--date-order dmy or --date-order mdy",
         ],
     );
@@ -378,17 +398,17 @@ async fn a_date_order_is_told_by_the_file_or_asked_for() {
     bench
         .send(&ambiguous, &["--date-order", "mdy"])
         .await
-        .says(true, &["2 ticks sent, 0 rejected"]);
+        .expect_output(true, &["2 ticks sent, 0 rejected"]);
     let mut sent = vec!["2010-08-01T00:00:00Z", "2010-09-01T00:00:00Z"];
     assert_eq!(bench.event_times().await, sent);
     bench
         .send(&ambiguous, &["--date-order", "dmy"])
         .await
-        .says(true, &["2 ticks sent, 0 rejected"]);
+        .expect_output(true, &["2 ticks sent, 0 rejected"]);
     bench
         .send(&csv(&["10/01/2010", "13/01/2010"]), &[])
         .await
-        .says(true, &["2 ticks sent, 0 rejected"]);
+        .expect_output(true, &["2 ticks sent, 0 rejected"]);
     sent.extend([
         "2010-01-08T00:00:00Z",
         "2010-01-09T00:00:00Z",
@@ -400,9 +420,9 @@ async fn a_date_order_is_told_by_the_file_or_asked_for() {
     bench
         .send(&csv(&["08/13/2010", "13/01/2010"]), &[])
         .await
-        .says(
+        .expect_output(
             false,
-            &["1 dates read only as day/month/year and 1 only as month/day/year"],
+            &["1 dates are valid only as day/month/year and 1 only as month/day/year"],
         );
 }
 
@@ -413,7 +433,7 @@ async fn settings_that_cannot_be_used_name_setting_and_remedy() {
     bench
         .run(&["--config", "producer.yaml", "--csv", "x"])
         .await
-        .says(
+        .expect_output(
             false,
             &[
                 "producer.yaml: ",
@@ -429,25 +449,35 @@ async fn settings_that_cannot_be_used_name_setting_and_remedy() {
     bench
         .run(&["--config", "producer.yaml", "--csv", "x"])
         .await
-        .says(false, &["kafka.options: acks cannot be set here: the producer relies on it to send each tick once"]);
+        .expect_output(
+            false,
+            &["kafka.options: acks cannot be set here: \
+                 the producer relies on it to send each tick once"],
+        );
     bench
         .run(&[])
         .await
-        .says(false, &["csv.path: missing", "--csv FILE"]);
+        .expect_output(false, &["csv.path: missing", "--csv FILE"]);
     bench
         .run(&["--source", "synthetic", "--csv", "x"])
         .await
-        .says(
+        .expect_output(
             false,
             &["csv.path and source: synthetic exclude each other"],
         );
     bench
         .run(&["--csv", "x", "--rate", "fast"])
         .await
-        .says(false, &["--rate"]);
+        .expect_output(false, &["--rate"]);
     let mut command = bench.command(&["--csv", "x"]);
     command.env("TICK_PRODUCER_SEND__COMPRESSION", "snappy");
-    bench.run_command(command).await.says(false, &["environment variable TICK_PRODUCER_SEND__COMPRESSION: send.compression: unknown variant `snappy`, expected one of `none`, `gzip`"]);
+    bench.run_command(command).await.expect_output(
+        false,
+        &[
+            "environment variable TICK_PRODUCER_SEND__COMPRESSION: send.compression: \
+             unknown variant `snappy`, expected one of `none`, `gzip`",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -455,10 +485,12 @@ async fn a_dotenv_file_sets_the_environment_and_a_flag_overrides_it() {
     let bench = Bench::new().await;
     std::fs::write(
         bench.path(".env"),
-        "TICK_PRODUCER_KAFKA__TOPIC=tickz\nTICK_PRODUCER_SOURCE=synthetic\nTICK_PRODUCER_SYNTHETIC__ROWS=5\n",
+        "TICK_PRODUCER_KAFKA__TOPIC=tickz\n\
+         TICK_PRODUCER_SOURCE=synthetic\n\
+         TICK_PRODUCER_SYNTHETIC__ROWS=5\n",
     )
     .expect("a file");
-    bench.run(&[]).await.says(
+    bench.run(&[]).await.expect_output(
         false,
         &[
             "topic \"tickz\" does not exist",
@@ -469,15 +501,15 @@ async fn a_dotenv_file_sets_the_environment_and_a_flag_overrides_it() {
     bench
         .run(&["--topic", "ticks", "--symbols", "A,B"])
         .await
-        .says(true, &["5 rows of synthetic ticks → 5 ticks sent"]);
+        .expect_output(true, &["5 rows of synthetic ticks → 5 ticks sent"]);
     bench
         .run(&["--topic", "ticks", "check"])
         .await
-        .says(true, &["ok"]);
+        .expect_output(true, &["ok"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kafka_that_is_not_there_is_an_error_within_15_s() {
+async fn an_unreachable_kafka_is_an_error_within_15_s() {
     let bench = Bench::new().await;
     let started = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tick-producer"));
@@ -487,7 +519,7 @@ async fn kafka_that_is_not_there_is_an_error_within_15_s() {
         "--source",
         "synthetic",
     ]);
-    bench.run_command(command).await.says(
+    bench.run_command(command).await.expect_output(
         false,
         &[
             "cannot reach Kafka at 127.0.0.1:1",
@@ -511,15 +543,15 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
     bench.kafka.switch(false).expect("switched off");
     tokio::time::sleep(Duration::from_secs(7)).await;
     bench.kafka.switch(true).expect("switched on");
-    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process))
+    let status = tokio::time::timeout(STEP_TIMEOUT, bench.processes.wait(process))
         .await
         .expect("an end")
         .expect("a status");
     Outcome {
         succeeded: status.success(),
-        said: read(&log),
+        output: read(&log),
     }
-    .says(
+    .expect_output(
         true,
         &[
             "Kafka is in trouble",
@@ -532,7 +564,7 @@ async fn an_outage_of_kafka_delays_ticks_and_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
+async fn undelivered_ticks_are_counted_and_decide_the_exit_code() {
     let bench = Bench::new().await;
     std::fs::write(
         bench.path("producer.yaml"),
@@ -559,15 +591,15 @@ async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
         .expect("a process");
     bench.wait_for_ticks().await;
     bench.kafka.switch(false).expect("switched off");
-    let status = tokio::time::timeout(Duration::from_secs(60), bench.processes.wait(process))
+    let status = tokio::time::timeout(STEP_TIMEOUT, bench.processes.wait(process))
         .await
         .expect("an end")
         .expect("a status");
     let outcome = Outcome {
         succeeded: status.success(),
-        said: read(&log),
+        output: read(&log),
     };
-    outcome.says(
+    outcome.expect_output(
         false,
         &[
             " failed, ",
@@ -576,10 +608,8 @@ async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
         ],
     );
     let figures = bench.summary();
-    let (sent, failed) = (
-        figures["rows_sent"].as_u64().expect("a number"),
-        figures["delivery_failures"].as_u64().expect("a number"),
-    );
+    let sent = figures["rows_sent"].as_u64().expect("a number");
+    let failed = figures["delivery_failures"].as_u64().expect("a number");
     assert!(
         sent > 0 && failed > 0 && sent + failed == 1_000,
         "{figures}"
@@ -587,7 +617,7 @@ async fn ticks_that_are_not_delivered_are_counted_and_make_the_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_flushes_what_was_read() {
+async fn sigterm_flushes_the_rows_that_were_read() {
     let bench = Bench::new().await;
     std::fs::write(bench.path("data.csv"), format!("{HEADER}{ROW}")).expect("a file");
     let log = bench.path("term");
@@ -614,7 +644,8 @@ async fn sigterm_flushes_what_was_read() {
         .expect("an end")
         .expect("a status");
     assert!(status.success(), "{}", read(&log));
-    let (figures, received) = (bench.summary(), bench.received().await.len() as u64);
+    let figures = bench.summary();
+    let received = bench.received().await.len() as u64;
     assert!(
         received > 0 && figures["rows_read"] == received && figures["rows_sent"] == received,
         "{received} received: {figures}"

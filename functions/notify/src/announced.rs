@@ -8,9 +8,9 @@ use wording::count;
 pub(crate) struct Announced {
     /// The object, as its event names it.
     pub(crate) created: ObjectCreated,
-    /// What its metadata says; `None` where the object is gone, unreadable or not ours.
+    /// Its metadata; `None` if the object is gone, unreadable or not ours.
     pub(crate) metadata: Option<ObjectMetadata>,
-    /// Whether its records are no ticks.
+    /// Whether its records are dead letters.
     pub(crate) is_dead_letter: bool,
     /// The lake partition in its key.
     pub(crate) lake_partition: Option<LakePartition>,
@@ -19,7 +19,7 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    /// Returns the object with what its mail needs.
+    /// Returns the object with the facts that its mail needs.
     pub(crate) fn new(created: ObjectCreated, metadata: Option<ObjectMetadata>) -> Self {
         let key = created.object.key.as_str();
         let is_dead_letter = key.starts_with(ObjectKey::DEAD_LETTERS);
@@ -65,7 +65,7 @@ impl Announced {
 
 /// Longest part of a key that a mail shows, in bytes; S3 ends keys at 1,024, but control
 /// characters grow when they are made visible.
-const SHOWN: usize = 1100;
+const MAX_SHOWN_BYTES: usize = 1100;
 
 /// Returns a part of a key as a mail shows it on one line: S3 allows line breaks and
 /// other control characters in keys.
@@ -77,7 +77,7 @@ pub(crate) fn printable(text: &str) -> String {
         } else {
             shown.push(c);
         }
-        if shown.len() > SHOWN {
+        if shown.len() > MAX_SHOWN_BYTES {
             shown.push('…');
             break;
         }

@@ -9,17 +9,19 @@ use wording::count;
 use crate::announced::{Announced, printable};
 
 /// Files of one lake partition that a mail lists; the others are counted.
-const LISTED: usize = 50;
-/// Kinds of reasons that a mail lists, and the longest, in characters.
-const REASONS: (usize, usize) = (10, 60);
-/// What SNS takes as a message, attributes included:
+const MAX_LISTED_FILES: usize = 50;
+/// Kinds of reasons that a mail lists.
+const MAX_LISTED_REASONS: usize = 10;
+/// The longest of them, in characters.
+const MAX_REASON_CHARS: usize = 60;
+/// The size limit of SNS for a message, attributes included:
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
-const BYTES: usize = 256 * 1024;
-/// Left for what stands above and below the partitions, and for names and types of the
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// Left for the text above and below the partitions, and for names and types of the
 /// attributes.
-const FRAME: usize = 8 * 1024;
-/// A subject is shorter than that: the same page.
-const SUBJECT: usize = 100;
+const FRAME_BYTES: usize = 8 * 1024;
+/// The length limit of SNS for a subject: the same page.
+const MAX_SUBJECT_CHARS: usize = 99;
 
 /// One mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +30,13 @@ pub struct Digest {
     pub subject: String,
     /// Plain text.
     pub body: String,
-    /// What subscribers can filter by.
+    /// The attributes that subscribers can filter by.
     pub attributes: Vec<Attribute>,
     /// The objects that the body tells of, each once.
     pub objects: Vec<ObjectVersion>,
 }
 
-/// A message attribute; an array where the mail tells of several values.
+/// A message attribute; an array if the mail has several values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// Its name.
@@ -61,7 +63,7 @@ impl Attribute {
     }
 }
 
-/// The files of one folder, and what a mail says of them.
+/// The files of one folder, and their text in a mail.
 struct Folder {
     prefix: String,
     text: String,
@@ -69,8 +71,8 @@ struct Folder {
 }
 
 impl Digest {
-    /// Returns the mails that tell of these objects, data first; `table` is what a query
-    /// names.
+    /// Returns the mails that announce these objects, data first; `table` is the table in
+    /// their query.
     pub(crate) fn compose(announced: Vec<Announced>, table: &str) -> Vec<Self> {
         let mut folders: BTreeMap<(bool, String, String), Vec<Announced>> = BTreeMap::new();
         for entry in announced {
@@ -100,7 +102,7 @@ impl Digest {
                 Some(mail) if bytes <= room => mail.push(folder),
                 _ => {
                     mails.push(vec![folder]);
-                    room = BYTES - FRAME;
+                    room = MAX_MESSAGE_BYTES - FRAME_BYTES;
                 }
             }
             room = room.saturating_sub(bytes);
@@ -146,7 +148,7 @@ impl Digest {
             values: all.iter().map(|entry| values(entry)).collect(),
         };
         Self {
-            subject: subject.chars().take(SUBJECT - 1).collect(),
+            subject: subject.chars().take(MAX_SUBJECT_CHARS).collect(),
             body,
             attributes: vec![
                 Attribute {
@@ -219,17 +221,17 @@ fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Fold
     if !reasons.is_empty() {
         let mut most: Vec<(&str, u64)> = reasons.into_iter().collect();
         most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let others = most.len().saturating_sub(REASONS.0);
+        let others = most.len().saturating_sub(MAX_LISTED_REASONS);
         let mut said: Vec<String> = most
             .into_iter()
-            .take(REASONS.0)
+            .take(MAX_LISTED_REASONS)
             .map(|(reason, count)| {
                 format!(
                     "{} × {}",
                     wording::grouped(count),
                     printable(reason)
                         .chars()
-                        .take(REASONS.1)
+                        .take(MAX_REASON_CHARS)
                         .collect::<String>()
                 )
             })
@@ -251,8 +253,7 @@ fn write_folders(body: &mut String, folders: &[Folder], dead_letters: bool) {
     }
 }
 
-/// Says what lies in a folder. A listed file is indented, and stands above the URL of its
-/// folder.
+/// Lists the files of a folder. A listed file is indented, above the URL of its folder.
 fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
     let mut text = String::new();
     let all: Vec<&Announced> = entries.iter().collect();
@@ -271,10 +272,14 @@ fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
         &mut text,
         format_args!("{title}    {files}    {rows}    {}", size(&all)),
     );
-    for entry in entries.iter().take(LISTED) {
+    for entry in entries.iter().take(MAX_LISTED_FILES) {
         line(&mut text, format_args!("  {}", entry.line));
     }
-    if let Some(more) = entries.len().checked_sub(LISTED).filter(|more| *more > 0) {
+    if let Some(more) = entries
+        .len()
+        .checked_sub(MAX_LISTED_FILES)
+        .filter(|more| *more > 0)
+    {
         line(
             &mut text,
             format_args!("  … and {}", count(more as u64, "more file")),
@@ -299,7 +304,7 @@ fn line(body: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(body, "{text}");
 }
 
-/// Rows of all entries, or `None` where one is unknown.
+/// Rows of all entries, or `None` if one is unknown.
 fn rows(entries: &[&Announced]) -> Option<u64> {
     entries.iter().try_fold(0_u64, |sum, entry| {
         Some(sum.saturating_add(entry.metadata.as_ref()?.rows))
@@ -320,8 +325,7 @@ fn size(entries: &[&Announced]) -> String {
     .to_string()
 }
 
-/// A date alone where the time of day is midnight, as daily data has it; seconds
-/// otherwise.
+/// A date alone if the time of day is midnight, as in daily data; seconds otherwise.
 fn moment(time: EventTime) -> String {
     let text = time.to_lake_text();
     if text.ends_with("00:00:00.000000") {
@@ -384,6 +388,14 @@ mod tests {
             .collect()
     }
 
+    fn mail(digest: &Digest) -> String {
+        let attributes: String = attributes(digest)
+            .into_iter()
+            .map(|(name, data_type, value)| format!("{name} ({data_type}): {value}\n"))
+            .collect();
+        format!("Subject: {}\n{attributes}\n{}", digest.subject, digest.body)
+    }
+
     fn bytes(digest: &Digest) -> usize {
         let attributes = digest.attributes.iter().map(|attribute| {
             attribute.name.len() + attribute.data_type().len() + attribute.value().len()
@@ -411,47 +423,7 @@ mod tests {
             "ticklake.ticks",
         );
         assert_eq!(digests.len(), 1);
-        assert_eq!(
-            digests[0].subject,
-            "[ticklake] 2 new files, 5,693 ticks, 3 dead letters"
-        );
-        assert_eq!(
-            digests[0].body,
-            "2 new files in ticks/, 5,693 ticks, 30.0 KiB\n\
-             Ticks from 1986-12-31 to 2010-01-11 09:30:00 (UTC)\n\
-             \n\
-             dt=2026-11-21/hr=05    2 files    5,693 ticks    30.0 KiB\n  \
-               ticks-0-00000000000000000000-00000000000000001422.parquet    1,423 ticks    15.0 KiB\n  \
-               ticks-0-00000000000000001423-00000000000000005692.parquet    4,270 ticks    15.0 KiB\n\
-             Query them:  SELECT * FROM ticklake.ticks WHERE dt = '2026-11-21' AND hr = '05'\n\
-             s3://lake/ticks/dt=2026-11-21/hr=05/\n\
-             \n\
-             Warning: not usable as ticks, kept in dead-letter/ with the reason: 3 records\n\
-             Reasons: 2 × field price, 1 × not a JSON object\n\
-             \n\
-             dt=2026-11-21/hr=05    1 file    3 records    15.0 KiB\n  \
-               ticks-0-00000000000000001423-00000000000000005692.json.gz    3 records    15.0 KiB\n\
-             s3://lake/dead-letter/dt=2026-11-21/hr=05/\n\
-             \n\
-             Times are UTC. A file may be announced again after a retry.\n"
-        );
-        assert_eq!(
-            attributes(&digests[0]),
-            [
-                (
-                    "prefix",
-                    "String.Array",
-                    r#"["dead-letter/dt=2026-11-21/hr=05/","ticks/dt=2026-11-21/hr=05/"]"#
-                        .to_owned()
-                ),
-                ("format", "String.Array", r#"["json","parquet"]"#.to_owned()),
-                (
-                    "kind",
-                    "String.Array",
-                    r#"["data","dead-letter"]"#.to_owned()
-                ),
-            ]
-        );
+        insta::assert_snapshot!(mail(&digests[0]));
     }
 
     #[test]

@@ -12,11 +12,10 @@ use tracing::warn;
 
 use crate::Digest;
 
-/// What follows each attempt to publish. Two functions run at a time
+/// The wait after each attempt to publish. Two functions run at a time
 /// (`MaximumConcurrency` of the queue in template.yaml), and each waits so long after an
-/// attempt before it makes another or ends: never more than a mail a second, whatever
-/// arrives (G7).
-const HOLD: Duration = Duration::from_secs(2);
+/// attempt before it makes another or ends: never more than a mail a second (G7).
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Publishes digests to the topic.
 pub(crate) struct Publisher {
@@ -40,8 +39,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes a digest. What may pass (throttling, 5xx, no answer) is tried again
-    /// until `until`; a first attempt is always made.
+    /// Publishes a digest. After an error that may pass (throttling, 5xx, no answer) it
+    /// tries again until `until`; a first attempt is always made.
     ///
     /// # Errors
     /// SNS refuses the digest, or the time is up.
@@ -49,14 +48,14 @@ impl Publisher {
         loop {
             self.hold().await;
             let attempt = self.attempt(digest).await;
-            let next = Instant::now() + HOLD;
+            let next = Instant::now() + PUBLISH_INTERVAL;
             *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
             let Err(error) = attempt else { return Ok(()) };
             let reason = self.explain(&error);
             if !may_pass(&error) || next >= until {
                 return Err(anyhow!(reason));
             }
-            warn!(reason, "cannot publish, trying again");
+            warn!(event = "retrying", reason, "cannot publish, trying again");
         }
     }
 
@@ -68,7 +67,7 @@ impl Publisher {
             .get_topic_attributes()
             .topic_arn(&self.topic_arn)
             .send();
-        let error = match timeout(HOLD, asked).await {
+        let error = match timeout(PUBLISH_INTERVAL, asked).await {
             Err(_) => "no answer".to_owned(),
             Ok(Err(error)) => aws_connect::brief(&error),
             Ok(Ok(answer)) => {
@@ -120,7 +119,8 @@ impl Publisher {
             .is_some_and(PublishError::is_not_found_exception)
         {
             return format!(
-                "the topic {topic} does not exist; deploy the stack again, the messages wait in their queue until then"
+                "the topic {topic} does not exist; deploy the stack again, the messages wait in \
+                 their queue until then"
             );
         }
         format!("Publish to {topic}: {}", aws_connect::brief(error))

@@ -8,16 +8,18 @@ use object_event::{Event, Message};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use crate::batch::{Batch, Sender};
+use crate::arrivals::{Arrivals, MessageSource};
 
 /// Most messages that SQS hands over, or takes to be deleted, in one call.
-const PER_CALL: usize = 10;
+const MAX_MESSAGES_PER_CALL: usize = 10;
 /// Calls in flight at a time. SQS answers a short poll from some of its servers only:
 /// that so many find nothing says that the queue is as good as empty.
-const CALLS: usize = 8;
-/// Messages, and bytes of mail, after which no more are fetched: the mails must go out,
-/// and the messages be deleted, before the deadline.
-const MOST: (usize, usize) = (2_000, 1 << 20);
+const MAX_CONCURRENT_CALLS: usize = 8;
+/// Messages after which no more are fetched: the mails must go out, and the messages be
+/// deleted, before the deadline.
+const MAX_FETCHED_MESSAGES: usize = 2_000;
+/// Bytes of mail after which no more are fetched, for the same reason.
+const MAX_FETCHED_MAIL_BYTES: usize = 1 << 20;
 
 /// The function's own queue.
 pub(crate) struct Queue {
@@ -40,20 +42,24 @@ impl Queue {
         }
     }
 
-    /// Fetches what waits in the queue into a batch, until nothing is left, the batch is
-    /// large enough, or the time is up.
-    pub(crate) async fn drain(&self, batch: &mut Batch, until: Instant) {
+    /// Fetches the waiting messages of the queue and adds them, until nothing is left,
+    /// there is enough, or the time is up.
+    pub(crate) async fn drain(&self, arrivals: &mut Arrivals, until: Instant) {
         let mut fetched = 0;
-        while fetched < MOST.0 && batch.bytes() < MOST.1 && Instant::now() < until {
-            // No call is broken off: what its answer would have brought stays invisible.
-            let answers = futures::future::join_all((0..CALLS).map(|_| self.receive())).await;
+        while fetched < MAX_FETCHED_MESSAGES
+            && arrivals.bytes() < MAX_FETCHED_MAIL_BYTES
+            && Instant::now() < until
+        {
+            // No call is interrupted: the messages of its answer would stay invisible.
+            let answers =
+                futures::future::join_all((0..MAX_CONCURRENT_CALLS).map(|_| self.receive())).await;
             let (messages, errors): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-            let messages: Vec<(Sender, Message<Event>)> =
+            let messages: Vec<(MessageSource, Message<Event>)> =
                 messages.into_iter().flatten().flatten().collect();
-            for (sender, message) in &messages {
+            for (source, message) in &messages {
                 // One that is no event stays in the queue, and comes to the dead-letter
                 // queue after its last receive.
-                let _ = batch.add(sender.clone(), message);
+                let _ = arrivals.add(source.clone(), message);
             }
             if let Some(Err(error)) = errors.into_iter().next() {
                 warn!(
@@ -69,14 +75,14 @@ impl Queue {
         }
     }
 
-    async fn receive(&self) -> Result<Vec<(Sender, Message<Event>)>> {
+    async fn receive(&self) -> Result<Vec<(MessageSource, Message<Event>)>> {
         // They stay invisible for the queue's own time, which is beyond the function's
         // deadline: nobody else announces them meanwhile.
         let receive = self
             .once
             .receive_message()
             .queue_url(&self.url)
-            .max_number_of_messages(PER_CALL as i32)
+            .max_number_of_messages(MAX_MESSAGES_PER_CALL as i32)
             .wait_time_seconds(0);
         let answer = receive.send().await;
         let answer = answer
@@ -90,9 +96,9 @@ impl Queue {
                 let read = Message::new(
                     message.message_id,
                     message.body.as_deref().unwrap_or_default(),
-                    Batch::read,
+                    Arrivals::read,
                 );
-                Some((Sender::Queue(message.receipt_handle?), read))
+                Some((MessageSource::Queue(message.receipt_handle?), read))
             });
         Ok(messages.collect())
     }
@@ -105,9 +111,9 @@ impl Queue {
         until: Instant,
     ) -> u64 {
         let receipts: Vec<&str> = receipts.into_iter().collect();
-        let calls = futures::stream::iter(receipts.chunks(PER_CALL))
+        let calls = futures::stream::iter(receipts.chunks(MAX_MESSAGES_PER_CALL))
             .map(|chunk| self.delete_some(chunk))
-            .buffer_unordered(CALLS);
+            .buffer_unordered(MAX_CONCURRENT_CALLS);
         let deleted = calls
             .take_until(Box::pin(sleep_until(until)))
             .fold(0, async |sum, deleted| sum + deleted)

@@ -1,7 +1,7 @@
 use anyhow::Result;
 use function::required;
 
-/// What the template tells the function through its environment.
+/// The template's settings for the function, from its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// ARN of the SNS topic that subscribers hear.

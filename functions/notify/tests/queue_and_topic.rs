@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use function::{Deadline, EventFunction as _};
-use local::{FunctionProcess, Ministack, Processes, Repository, Tools, wait_until};
+use local::{FunctionProcess, Ministack, Processes, wait_until};
 use notify::{Notify, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,11 +25,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes)
-            .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
+        let processes = Processes::default();
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
             .expect("ministack");
         let (sns, sqs) = (
@@ -94,11 +91,11 @@ fn event(key: &str) -> Value {
 }
 
 fn batch(body: &Value) -> Value {
-    json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body.to_string(), "attributes": {}}]})
+    let body = body.to_string();
+    json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body, "attributes": {}}]})
 }
 
-/// G7: what the function has fetched from its queue itself is deleted only after its
-/// mail.
+/// G7: messages that the function has fetched itself are deleted only after their mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetched_message_whose_mail_could_not_be_published_stays_in_the_queue() {
     let bench = Bench::new().await;

@@ -8,10 +8,10 @@ use metrics::histogram;
 use tracing::warn;
 
 use crate::Settings;
-use crate::handling::{CrawlerSeen, Told};
+use crate::handling::{Answer, CrawlerSeen};
 
-/// Most partitions that one BatchGetPartition takes.
-const PER_CALL: usize = 1000;
+/// Glue's limit of partitions in one BatchGetPartition.
+const MAX_PARTITIONS_PER_CALL: usize = 1000;
 
 /// The Glue catalog and the crawler that fills it.
 pub(crate) struct Catalog {
@@ -24,8 +24,8 @@ impl Catalog {
         Self { glue, settings }
     }
 
-    /// Returns what the crawler does.
-    pub(crate) async fn crawler(&self) -> Result<Told> {
+    /// Returns the crawler's state.
+    pub(crate) async fn crawler(&self) -> Result<Answer> {
         let name = &self.settings.crawler;
         let answer = self.glue.get_crawler().name(name).send().await;
         let answer = answer
@@ -39,10 +39,10 @@ impl Catalog {
         if let Some(reason) = failure {
             warn!(
                 crawler = name,
-                reason, "the last crawl failed; another is started where objects wait for it"
+                reason, "the last crawl failed; another starts if objects wait for it"
             );
         }
-        Ok(Told::Crawler(seen(crawler)))
+        Ok(Answer::Crawler(seen(crawler)))
     }
 
     /// Returns those of the partitions that the table has. A table that does not exist
@@ -62,12 +62,12 @@ impl Catalog {
             .map(values)
             .collect::<Result<Vec<_>, _>>()?;
         let mut known = BTreeSet::new();
-        for chunk in keys.chunks(PER_CALL) {
-            let mut left = chunk.to_vec();
-            // What Glue has not come to is asked again, while it comes to anything.
-            while !left.is_empty() {
-                let (found, unprocessed) = self.some_known(left).await?;
-                left = if found.is_empty() {
+        for chunk in keys.chunks(MAX_PARTITIONS_PER_CALL) {
+            let mut remaining = chunk.to_vec();
+            // Ask for the unprocessed keys again, as long as Glue finds any.
+            while !remaining.is_empty() {
+                let (found, unprocessed) = self.some_known(remaining).await?;
+                remaining = if found.is_empty() {
                     Vec::new()
                 } else {
                     unprocessed
@@ -115,17 +115,17 @@ impl Catalog {
         }
     }
 
-    /// Asks for a crawl.
-    pub(crate) async fn start_crawl(&self) -> Result<Told> {
+    /// Asks Glue for a crawl.
+    pub(crate) async fn start_crawl(&self) -> Result<Answer> {
         let crawler = &self.settings.crawler;
         match self.glue.start_crawler().name(crawler).send().await {
-            Ok(_) => Ok(Told::Started),
+            Ok(_) => Ok(Answer::Started),
             Err(error)
                 if error
                     .as_service_error()
                     .is_some_and(|error| error.is_crawler_running_exception()) =>
             {
-                Ok(Told::AlreadyRunning)
+                Ok(Answer::AlreadyRunning)
             }
             Err(error) => Err(anyhow::anyhow!(aws_connect::brief(&error)))
                 .with_context(|| format!("StartCrawler {crawler}")),
@@ -133,7 +133,7 @@ impl Catalog {
     }
 }
 
-/// Returns what matters of a crawler.
+/// Returns the part of a crawler's state that decides.
 fn seen(crawler: &Crawler) -> CrawlerSeen {
     let last = crawler
         .last_crawl()
@@ -147,7 +147,7 @@ fn seen(crawler: &Crawler) -> CrawlerSeen {
     }
 }
 
-/// Returns why the last crawl failed, where it did.
+/// Returns the reason why the last crawl failed, if it did.
 fn failure(crawler: &Crawler) -> Option<&str> {
     let last = crawler
         .last_crawl()
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_crawl_that_failed_has_a_reason() {
+    fn only_a_failed_crawl_has_a_reason() {
         let reason = |status| failure(&crawler(status, CrawlerState::Ready)).map(str::to_owned);
         assert_eq!(
             reason(LastCrawlStatus::Failed).as_deref(),

@@ -1,20 +1,20 @@
-//! What becomes of a batch, as a state machine without I/O: it says what to ask Glue and
-//! S3, is told the answer, and ends with an [`Outcome`].
+//! Decides about a batch, as a state machine without I/O. It asks questions about Glue
+//! and S3, takes the answers, and ends with an [`Outcome`].
 //!
-//! The order of the questions keeps G6. The crawler's state is asked *before* the
-//! catalog: a crawl that had ended by then has added its partitions, so what the catalog
-//! does not know afterwards was not covered by it; a crawl that was running then starts
-//! no other. Had the catalog been asked first, a crawl could end in between, and the next
-//! one would be started for what is covered already. Two functions that both find the
-//! crawler ready both call StartCrawler; Glue starts one crawl and answers the other
-//! CrawlerRunningException.
+//! The order of the questions keeps G6. It asks for the crawler's state *before* the
+//! catalog. A crawl that had ended by then has added its partitions, so it did not cover
+//! the partitions that the catalog still does not have. While a crawl is running, no
+//! other is started. If it asked for the catalog first, a crawl could end in between, and
+//! the next crawl would be for partitions that are already covered. If two functions both
+//! find the crawler ready, both call StartCrawler; Glue starts one crawl and answers the
+//! other call with CrawlerRunningException.
 //!
-//! Some objects no crawl ever covers. One that was deleted before its crawl: if its
-//! message comes a second time, S3 is asked whether the object is still there, and the
-//! message of one that is gone is acknowledged. One that the crawler makes no partition
-//! of, such as a file of somebody else: a crawl that began after its message and
-//! succeeded has passed it over, and no other is started for it. Its message still waits:
-//! for a crawl that is started by hand or for other objects, or for the dead-letter
+//! No crawl ever covers some objects. One kind was deleted before its crawl. If the
+//! message comes a second time, S3 is asked whether the object is present; if it is gone,
+//! the message is acknowledged. The other kind gets no partition from the crawler, such
+//! as a foreign file. If a crawl began after the message and succeeded, it has passed the
+//! object over, and no other is started for it. The message still waits: for a crawl that
+//! somebody starts by hand or that is due for other objects, or for the dead-letter
 //! queue.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,80 +25,80 @@ use object_event::ObjectVersion;
 
 use crate::want::{Want, Wanted};
 
-/// What a crawl is due for.
+/// The objects for which a crawl is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrawlOn {
-    /// An object in a partition that the catalog does not know: for the typed table,
-    /// whose columns never change.
+    /// Objects in a partition that the catalog does not have. For the typed table, whose
+    /// columns never change.
     NewPartition,
-    /// Every object that no successful crawl has begun after: for an inferred table,
-    /// whose files may bring new columns.
+    /// Objects that came after the start of the last successful crawl. For an inferred
+    /// table, whose files may bring new columns.
     EveryFile,
 }
 
-/// What Glue says of the crawler.
+/// The crawler's state, as Glue reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CrawlerSeen {
-    /// Whether it runs, or is stopping: StartCrawler would be refused.
+    /// Whether it is running or stopping, so that Glue would refuse StartCrawler.
     pub(crate) is_running: bool,
-    /// When its last crawl began, if that has succeeded.
+    /// The start of its last crawl, if that crawl succeeded.
     pub(crate) succeeded: Option<SystemTime>,
 }
 
-/// What to ask next.
+/// The next question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// The crawler's state.
     Crawler,
-    /// Which of these partitions the catalog has.
+    /// Which of these partitions does the catalog have?
     Partitions(BTreeSet<LakePartition>),
-    /// Which of these objects are gone.
+    /// Which of these objects are gone?
     Objects(BTreeSet<ObjectVersion>),
-    /// To start the crawler.
+    /// Start the crawler.
     Start,
     /// Nothing more.
     Nothing,
 }
 
-/// What the answer was.
+/// The answer to an [`Ask`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Answer {
     /// The crawler's state.
     Crawler(CrawlerSeen),
-    /// Those of the partitions that the catalog has.
+    /// The partitions that the catalog has.
     Partitions(BTreeSet<LakePartition>),
-    /// Those of the objects that are gone.
+    /// The objects that are gone.
     Gone(BTreeSet<ObjectVersion>),
     /// A crawl has started.
     Started,
-    /// One was running already; it may have listed the bucket before the object came.
+    /// A crawl was already running; it may have listed the bucket before the object came.
     AlreadyRunning,
     /// No answer, or an error.
     Failed,
 }
 
-/// What was done about a crawl.
+/// The decision about a crawl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crawl {
     /// None was due.
     NotDue,
-    /// None was due: a crawl has succeeded that began after what waits, and has not
-    /// covered it.
+    /// None was due: a crawl began after the messages that wait, succeeded, and did not
+    /// cover their objects.
     PassedOver,
     /// One was due, but one is running.
     Running,
     /// One has started.
     Started,
-    /// Glue did not answer, or with an error.
+    /// Glue did not answer, or answered with an error.
     Failed,
 }
 
-/// What becomes of the messages.
+/// The decision about the messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The messages that wait, by their place in the batch.
     pub(crate) deferred: Vec<usize>,
-    /// What was done about a crawl.
+    /// The decision about a crawl.
     pub(crate) crawl: Crawl,
 }
 
@@ -116,22 +116,21 @@ pub(crate) struct Handling {
 }
 
 impl Handling {
-    /// Begins to handle what messages want, by their place in the batch; `known` are the
-    /// partitions that the catalog is known to have.
+    /// Begins to handle messages, by their place in the batch. `known` are the partitions
+    /// that are known to be in the catalog.
     pub(crate) fn new(
         crawl_on: CrawlOn,
         wants: BTreeMap<usize, Want>,
         known: BTreeSet<LakePartition>,
     ) -> Self {
-        let (gone, ask) = (BTreeSet::new(), Ask::Nothing);
         let mut handling = Self {
             crawl_on,
             wants,
             known,
-            gone,
+            gone: BTreeSet::new(),
             succeeded: None,
             is_running: false,
-            ask,
+            ask: Ask::Nothing,
             crawl: Crawl::NotDue,
         };
         if handling.waiting().next().is_some() {
@@ -140,38 +139,39 @@ impl Handling {
         handling
     }
 
-    /// Returns what to ask next.
+    /// Returns the next question.
     pub(crate) fn ask(&self) -> &Ask {
         &self.ask
     }
 
-    /// Takes the answer to what was asked.
-    pub(crate) fn told(&mut self, told: Told) {
-        self.ask = match (std::mem::replace(&mut self.ask, Ask::Nothing), told) {
-            (Ask::Crawler, Told::Crawler(seen)) => {
-                (self.is_running, self.succeeded) = (seen.is_running, seen.succeeded);
+    /// Takes the answer to the last question.
+    pub(crate) fn answered(&mut self, answer: Answer) {
+        self.ask = match (std::mem::replace(&mut self.ask, Ask::Nothing), answer) {
+            (Ask::Crawler, Answer::Crawler(seen)) => {
+                self.is_running = seen.is_running;
+                self.succeeded = seen.succeeded;
                 match self.crawl_on {
                     CrawlOn::NewPartition => Ask::Partitions(self.unknown()),
-                    CrawlOn::EveryFile => self.look(),
+                    CrawlOn::EveryFile => self.ask_for_returned_objects(),
                 }
             }
-            (Ask::Partitions(_), Told::Partitions(found)) => {
+            (Ask::Partitions(_), Answer::Partitions(found)) => {
                 self.known.extend(found);
-                self.look()
+                self.ask_for_returned_objects()
             }
-            (Ask::Objects(_), Told::Gone(gone)) => {
+            (Ask::Objects(_), Answer::Gone(gone)) => {
                 self.gone = gone;
                 self.start()
             }
-            (Ask::Start, Told::Started) => self.end(Crawl::Started),
-            (Ask::Start, Told::AlreadyRunning) => self.end(Crawl::Running),
-            // What is not known to be covered waits; no crawl is started blindly.
+            (Ask::Start, Answer::Started) => self.end(Crawl::Started),
+            (Ask::Start, Answer::AlreadyRunning) => self.end(Crawl::Running),
+            // Objects wait unless they are known to be covered. No crawl starts blindly.
             _ => self.end(Crawl::Failed),
         };
     }
 
-    /// Returns what becomes of the messages: whatever waits for an object that is neither
-    /// covered nor gone waits on (G5).
+    /// Returns the decision about the messages. A message with an object that is neither
+    /// covered nor gone still waits (G5).
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome {
             deferred: self.waiting().map(|(place, _)| place).collect(),
@@ -184,14 +184,14 @@ impl Handling {
         &self.gone
     }
 
-    /// Returns what the messages want, by their place in the batch.
+    /// Returns the wants of the messages, by their place in the batch.
     pub(crate) fn wants(&self) -> &BTreeMap<usize, Want> {
         &self.wants
     }
 
-    /// Asks for the objects whose message has come back, unless no crawl could be started
-    /// for them anyway.
-    fn look(&mut self) -> Ask {
+    /// Asks for the objects whose message has come back, unless a running crawl prevents
+    /// another one anyway.
+    fn ask_for_returned_objects(&mut self) -> Ask {
         let returned = self
             .waiting()
             .filter(|(_, want)| !self.is_running && want.receives > 1)
@@ -234,7 +234,7 @@ impl Handling {
 
     fn is_settled(&self, wanted: &Wanted) -> bool {
         let is_covered = match self.crawl_on {
-            // No partition of the table could ever cover an object outside of the lake's
+            // No partition of the table could ever cover an object outside the lake's
             // folders.
             CrawlOn::NewPartition => wanted
                 .partition
@@ -247,8 +247,8 @@ impl Handling {
         is_covered || self.gone.contains(&wanted.object)
     }
 
-    /// By the time of the message, not of the object: a message that is sent again asks
-    /// for a crawl again.
+    /// Compares the time of the message, not of the object: a message that is sent again
+    /// asks for a crawl again.
     fn is_passed_over(&self, want: &Want) -> bool {
         want.sent
             .zip(self.succeeded)
@@ -313,17 +313,27 @@ mod tests {
         )
     }
 
-    fn seen(is_running: bool, succeeded: u64) -> Told {
-        Told::Crawler(CrawlerSeen {
+    fn seen(is_running: bool, succeeded: u64) -> Answer {
+        Answer::Crawler(CrawlerSeen {
             is_running,
             succeeded: at(succeeded),
         })
     }
 
-    const READY: Told = Told::Crawler(CrawlerSeen {
+    const READY: Answer = Answer::Crawler(CrawlerSeen {
         is_running: false,
         succeeded: None,
     });
+
+    /// Expects no further question, and this outcome.
+    #[track_caller]
+    fn expect_end(handling: &Handling, deferred: &[usize], crawl: Crawl) {
+        let deferred = deferred.to_vec();
+        assert_eq!(
+            (handling.ask(), handling.outcome()),
+            (&Ask::Nothing, Outcome { deferred, crawl })
+        );
+    }
 
     #[test]
     fn known_partitions_ask_nothing() {
@@ -332,14 +342,7 @@ mod tests {
             &[want(&["05"], 1), want(&[], 1)],
             &["05"],
         );
-        assert_eq!(handling.ask(), &Ask::Nothing);
-        assert_eq!(
-            handling.outcome(),
-            Outcome {
-                deferred: vec![],
-                crawl: Crawl::NotDue
-            }
-        );
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
@@ -352,76 +355,53 @@ mod tests {
         ];
         let mut handling = begin(CrawlOn::NewPartition, &wants, &["05"]);
         assert_eq!(handling.ask(), &Ask::Crawler);
-        handling.told(READY);
+        handling.answered(READY);
         assert_eq!(
             handling.ask(),
             &Ask::Partitions(["06", "07", "08"].map(partition).into())
         );
-        handling.told(Told::Partitions([partition("07")].into()));
+        handling.answered(Answer::Partitions([partition("07")].into()));
         assert_eq!(handling.ask(), &Ask::Start);
-        handling.told(Told::Started);
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![1, 3],
-                    crawl: Crawl::Started
-                }
-            )
-        );
+        handling.answered(Answer::Started);
+        expect_end(&handling, &[1, 3], Crawl::Started);
     }
 
     #[test]
     fn a_running_crawl_starts_no_other_and_acknowledges_nothing() {
-        for told in [
+        for answers in [
             vec![
-                Told::Crawler(CrawlerSeen {
+                Answer::Crawler(CrawlerSeen {
                     is_running: true,
                     succeeded: None,
                 }),
-                Told::Partitions([].into()),
+                Answer::Partitions([].into()),
             ],
-            vec![READY, Told::Partitions([].into()), Told::AlreadyRunning],
+            vec![READY, Answer::Partitions([].into()), Answer::AlreadyRunning],
         ] {
             let mut handling = begin(CrawlOn::NewPartition, &[want(&["05"], 1)], &[]);
-            told.into_iter().for_each(|told| handling.told(told));
-            assert_eq!(
-                (handling.ask(), handling.outcome()),
-                (
-                    &Ask::Nothing,
-                    Outcome {
-                        deferred: vec![0],
-                        crawl: Crawl::Running
-                    }
-                )
-            );
+            answers
+                .into_iter()
+                .for_each(|answer| handling.answered(answer));
+            expect_end(&handling, &[0], Crawl::Running);
         }
     }
 
     #[test]
-    fn what_glue_does_not_say_is_not_covered() {
-        for told in [
-            vec![Told::Failed],
-            vec![READY, Told::Failed],
-            vec![READY, Told::Partitions([].into()), Told::Failed],
+    fn an_object_is_not_covered_if_glue_does_not_answer() {
+        for answers in [
+            vec![Answer::Failed],
+            vec![READY, Answer::Failed],
+            vec![READY, Answer::Partitions([].into()), Answer::Failed],
         ] {
             let mut handling = begin(
                 CrawlOn::NewPartition,
                 &[want(&["05"], 1), want(&["06"], 1)],
                 &["06"],
             );
-            told.into_iter().for_each(|told| handling.told(told));
-            assert_eq!(
-                (handling.ask(), handling.outcome()),
-                (
-                    &Ask::Nothing,
-                    Outcome {
-                        deferred: vec![0],
-                        crawl: Crawl::Failed
-                    }
-                )
-            );
+            answers
+                .into_iter()
+                .for_each(|answer| handling.answered(answer));
+            expect_end(&handling, &[0], Crawl::Failed);
         }
     }
 
@@ -429,23 +409,14 @@ mod tests {
     fn every_file_is_covered_by_a_successful_crawl_that_began_after_it() {
         let wants = vec![want(&["05"], 10), want(&["05"], 20), want(&["05"], 30)];
         let mut handling = begin(CrawlOn::EveryFile, &wants, &["05"]);
-        handling.told(seen(false, 20));
+        handling.answered(seen(false, 20));
         assert_eq!(
             (handling.ask(), handling.outcome().deferred),
             (&Ask::Start, vec![1, 2])
         );
         let mut handling = begin(CrawlOn::EveryFile, &wants, &[]);
-        handling.told(seen(true, 31));
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![],
-                    crawl: Crawl::NotDue
-                }
-            )
-        );
+        handling.answered(seen(true, 31));
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
@@ -454,7 +425,7 @@ mod tests {
             receives: 2,
             ..want(&[hr], 1)
         };
-        // One whose message is new is not asked for, nor one that is covered.
+        // No question for an object with a new message, nor for a covered one.
         let wants = vec![
             returned("05"),
             returned("06"),
@@ -462,13 +433,13 @@ mod tests {
             returned("08"),
         ];
         let mut handling = begin(CrawlOn::NewPartition, &wants, &[]);
-        handling.told(READY);
-        handling.told(Told::Partitions([partition("08")].into()));
+        handling.answered(READY);
+        handling.answered(Answer::Partitions([partition("08")].into()));
         assert_eq!(
             handling.ask(),
             &Ask::Objects(["05", "06"].map(object).into())
         );
-        handling.told(Told::Gone([object("05")].into()));
+        handling.answered(Answer::Gone([object("05")].into()));
         assert_eq!(
             (handling.ask(), handling.outcome().deferred),
             (&Ask::Start, vec![1, 2]),
@@ -477,29 +448,20 @@ mod tests {
         let mut handling = begin(CrawlOn::NewPartition, &wants[..1], &[]);
         [
             READY,
-            Told::Partitions([].into()),
-            Told::Gone([object("05")].into()),
+            Answer::Partitions([].into()),
+            Answer::Gone([object("05")].into()),
         ]
         .into_iter()
-        .for_each(|told| handling.told(told));
-        assert_eq!(
-            (handling.ask(), handling.outcome()),
-            (
-                &Ask::Nothing,
-                Outcome {
-                    deferred: vec![],
-                    crawl: Crawl::NotDue
-                }
-            )
-        );
+        .for_each(|answer| handling.answered(answer));
+        expect_end(&handling, &[], Crawl::NotDue);
     }
 
     #[test]
     fn no_second_crawl_is_started_for_an_object_that_a_crawl_has_passed_over() {
         for (succeeded, wanted) in [(9, Ask::Start), (10, Ask::Start), (11, Ask::Nothing)] {
             let mut handling = begin(CrawlOn::NewPartition, &[want(&["05"], 10)], &[]);
-            handling.told(seen(false, succeeded));
-            handling.told(Told::Partitions([].into()));
+            handling.answered(seen(false, succeeded));
+            handling.answered(Answer::Partitions([].into()));
             assert_eq!(
                 (handling.ask(), handling.outcome().deferred),
                 (&wanted, vec![0]),
@@ -511,9 +473,9 @@ mod tests {
             &[want(&["05"], 10), want(&["06"], 12)],
             &[],
         );
-        [seen(false, 11), Told::Partitions([].into())]
+        [seen(false, 11), Answer::Partitions([].into())]
             .into_iter()
-            .for_each(|told| handling.told(told));
+            .for_each(|answer| handling.answered(answer));
         assert_eq!(
             (handling.ask(), handling.outcome().deferred),
             (&Ask::Start, vec![0, 1]),

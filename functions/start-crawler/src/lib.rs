@@ -1,9 +1,8 @@
-//! Starts the Glue crawler when the catalog does not cover an object that was created.
+//! Starts the Glue crawler if the catalog does not cover an object that was created.
 //!
-//! A message is acknowledged once the catalog covers its objects, or they are gone; until
+//! A message is acknowledged once the catalog covers its objects, or they are gone. Until
 //! then it is returned as failed and comes back after the queue's visibility timeout
-//! (G5). Objects in known partitions start nothing, and a batch starts at most one crawl
-//! (G6).
+//! (G5). Objects in known partitions start no crawl, and a batch starts at most one (G6).
 
 mod catalog;
 mod handling;
@@ -31,19 +30,19 @@ use tracing::{info, warn};
 
 use catalog::Catalog;
 pub use handling::CrawlOn;
-use handling::{Ask, Crawl, Handling, Outcome, Told};
+use handling::{Answer, Ask, Crawl, Handling, Outcome};
 use known::Known;
 use presence::Presence;
 pub use settings::Settings;
 use want::Want;
 
-/// Left between Glue's last chance to answer and the deadline.
-const MARGIN: Duration = Duration::from_secs(2);
-/// Left when S3 is no longer asked for objects: enough to start a crawl, retries
-/// included.
-const LOOKED: Duration = Duration::from_secs(14);
+/// Time before the deadline at which the function stops waiting for Glue.
+const GLUE_MARGIN: Duration = Duration::from_secs(2);
+/// Time before the deadline at which the function stops asking S3. It is enough to start
+/// a crawl, retries included.
+const S3_MARGIN: Duration = Duration::from_secs(14);
 
-/// The function: what it needs to handle one invocation after another.
+/// The function, with everything that one invocation leaves for the next.
 pub struct StartCrawler {
     catalog: Catalog,
     presence: Presence,
@@ -64,8 +63,8 @@ impl StartCrawler {
         }
     }
 
-    /// Carries out what the state machine asks for.
-    async fn answer(&self, ask: &Ask, deadline: Deadline) -> Result<Option<Told>> {
+    /// Answers a question of the state machine.
+    async fn answer(&self, ask: &Ask, deadline: Deadline) -> Result<Option<Answer>> {
         let asked = Instant::now();
         Ok(Some(match ask {
             Ask::Crawler => self.catalog.crawler().await?,
@@ -75,10 +74,10 @@ impl StartCrawler {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .learn(found.iter().copied(), asked);
-                Told::Partitions(found)
+                Answer::Partitions(found)
             }
             Ask::Objects(objects) => {
-                Told::Gone(self.presence.gone(objects, deadline.minus(LOOKED)).await)
+                Answer::Gone(self.presence.gone(objects, deadline.minus(S3_MARGIN)).await)
             }
             Ask::Start => self.catalog.start_crawl().await?,
             Ask::Nothing => return Ok(None),
@@ -105,22 +104,22 @@ impl EventFunction for StartCrawler {
             .unwrap_or_else(PoisonError::into_inner)
             .fresh(Instant::now());
         let mut handling = Handling::new(self.crawl_on, wants, known);
-        let until = deadline.minus(MARGIN);
+        let until = deadline.minus(GLUE_MARGIN);
         let mut trouble = String::new();
         loop {
             let answer = timeout_at(until, self.answer(handling.ask(), deadline))
                 .await
                 .context("no answer from Glue before the deadline");
             match answer.and_then(|answer| answer) {
-                Ok(Some(told)) => handling.told(told),
+                Ok(Some(answer)) => handling.answered(answer),
                 Ok(None) => break,
                 Err(error) => {
                     trouble = format!("{error:#}");
                     warn!(
                         error = trouble,
-                        "the messages that are not known to be covered come back later"
+                        "messages come back later if their objects are not known to be covered"
                     );
-                    handling.told(Told::Failed);
+                    handling.answered(Answer::Failed);
                 }
             }
         }
@@ -152,9 +151,10 @@ impl EventFunction for StartCrawler {
     }
 }
 
-/// Logs and counts what became of the readable messages.
+/// Logs and counts the decisions about the readable messages.
 fn report(handling: &Handling, outcome: &Outcome) {
-    let (wants, deferred) = (handling.wants(), outcome.deferred.len());
+    let wants = handling.wants();
+    let deferred = outcome.deferred.len();
     let objects: usize = wants.values().map(|want| want.objects.len()).sum();
     let waiting = || {
         outcome
@@ -189,7 +189,8 @@ fn report(handling: &Handling, outcome: &Outcome) {
             let key = waiting().next().map(|wanted| wanted.object.key.as_str());
             warn!(
                 key,
-                "no crawl is started: one has succeeded since the message was sent, and has added no partition for the object"
+                "no crawl is started: one has succeeded since the message was sent, \
+                 and has added no partition for the object"
             );
             counter!("CrawlsSkipped", "Reason" => "passed-over").increment(1);
         }

@@ -1,9 +1,9 @@
-//! Drives [`Handling`] as it is against a model of SQS, Glue, S3 and two warm functions:
+//! Drives the real [`Handling`] against a model of SQS, Glue, S3 and two warm functions:
 //! random arrivals, repeats, crawl durations, failures, outages, crashes, deletions, and
-//! foreign files that no crawl covers. Whatever is acknowledged is covered or gone at
-//! that moment (G5), and every crawl that succeeds finds something new (G6), or is the
-//! first to succeed since the message of an object that no crawl covers. A failure names
-//! its seed, which makes it again.
+//! foreign files that no crawl covers. An acknowledged object is covered or gone at that
+//! moment (G5). Every successful crawl finds something new (G6), or is the first success
+//! since the message of an object that no crawl covers. A failure names its seed, which
+//! repeats it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -13,31 +13,32 @@ use lake::LakePartition;
 use object_event::ObjectVersion;
 use tokio::time::Instant;
 
-use crate::handling::{Ask, Crawl, CrawlOn, CrawlerSeen, Handling, Told};
+use crate::handling::{Answer, Ask, Crawl, CrawlOn, CrawlerSeen, Handling};
 use crate::known::Known;
 use crate::want::{Want, Wanted};
 
 const SEEDS: u64 = 300;
-/// The queue's settings in template.yaml: milliseconds, receives.
-const VISIBILITY: u64 = 300_000;
-const RECEIVES: u32 = 144;
+/// The queue's `VisibilityTimeout` in template.yaml.
+const VISIBILITY_TIMEOUT_MS: u64 = 300_000;
+/// The queue's `maxReceiveCount` in template.yaml.
+const MAX_RECEIVES: u32 = 144;
 
-/// What is broken on purpose.
+/// A defect that is built in on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bug {
     None,
-    /// Messages are acknowledged where a crawl is running, as if it covered them.
+    /// Acknowledges messages while a crawl is running, as if it covered them.
     AcknowledgeWhileRunning,
-    /// The catalog is asked before the crawler. It costs a crawl if the message has no
-    /// time, as an event that SQS has not brought; so does an object that no crawl
-    /// covers, and there is none, then.
+    /// Asks for the catalog before the crawler. That costs a crawl if the message has no
+    /// time, like an event that did not come through SQS. So would an object that no
+    /// crawl covers; the model has none with this defect.
     CatalogFirst,
-    /// The time of a message is not looked at: crawls are started for an object that a
-    /// crawl has passed over.
+    /// Ignores the time of a message, so crawls are started for an object that a crawl
+    /// has passed over.
     StartForever,
-    /// S3 is not asked whether an object is gone.
+    /// Does not ask S3 whether an object is gone.
     NeverLook,
-    /// An object that S3 says nothing of is taken for gone.
+    /// Takes an object for gone if S3 does not answer.
     SilenceIsGone,
 }
 
@@ -45,7 +46,7 @@ struct Object {
     partition: LakePartition,
     created: u64,
     deleted: Option<u64>,
-    /// Whether the crawler makes no partition of it.
+    /// Whether the crawler creates no partition for it.
     is_foreign: bool,
     is_crawled: bool,
 }
@@ -85,7 +86,7 @@ struct World {
     crawl: Option<RunningCrawl>,
     succeeded: Option<u64>,
     crawls: u64,
-    /// Glue answers nothing but errors until then.
+    /// Until then Glue answers with errors only.
     outage_until: u64,
     /// S3 never answers.
     is_s3_silent: bool,
@@ -105,14 +106,12 @@ impl World {
                 let partition =
                     LakePartition::parse("2026-11-21", &format!("{:02}", rng.i8(0..partitions)))
                         .expect("a partition");
-                let (created, fate) = (
-                    rng.u64(0..burst),
-                    if bug == Bug::CatalogFirst {
-                        u8::MAX
-                    } else {
-                        rng.u8(0..12)
-                    },
-                );
+                let created = rng.u64(0..burst);
+                let fate = if bug == Bug::CatalogFirst {
+                    u8::MAX
+                } else {
+                    rng.u8(0..12)
+                };
                 let deleted = (fate == 0).then(|| created + rng.u64(0..600_000));
                 Object {
                     partition,
@@ -165,7 +164,7 @@ impl World {
         self.epoch + Duration::from_millis(self.now)
     }
 
-    /// Runs until no message is left; returns what went wrong.
+    /// Runs until no message is left. The error describes the broken guarantee.
     fn run(&mut self) -> Result<(), String> {
         let mut functions = [(); 2].map(|()| Function {
             known: Known::default(),
@@ -250,7 +249,7 @@ impl World {
         let Some(crawl) = self.crawl.take_if(|crawl| crawl.ends <= self.now) else {
             return Ok(());
         };
-        // Glue tells of the last crawl only.
+        // Glue reports only the last crawl.
         let before =
             std::mem::replace(&mut self.succeeded, crawl.succeeds.then_some(crawl.started));
         if !crawl.succeeds {
@@ -272,8 +271,8 @@ impl World {
                 self.catalog.insert(object.partition);
             }
         }
-        // Every file: an object that came while a crawl was listing has to ask for one
-        // more, whether it was seen or not.
+        // With every-file, an object that came while a crawl was listing has to ask for
+        // another one, even if the crawl has seen it.
         if self.crawl_on == CrawlOn::EveryFile || self.catalog.len() > known {
             return Ok(());
         }
@@ -299,7 +298,7 @@ impl World {
             return Ok(());
         };
         if self.rng.u8(0..100) == 0 {
-            // The process dies; what it held comes back.
+            // The process dies; its messages come back.
             self.queue.append(batch);
             *function = Function {
                 known: Known::default(),
@@ -308,15 +307,15 @@ impl World {
             };
             return Ok(());
         }
-        let told = self.answer(handling.ask(), before);
-        if let (Ask::Partitions(_), Told::Partitions(found)) = (handling.ask(), &told) {
+        let answer = self.answer(handling.ask(), before);
+        if let (Ask::Partitions(_), Answer::Partitions(found)) = (handling.ask(), &answer) {
             function.known.learn(
                 found.iter().copied(),
                 self.epoch + Duration::from_millis(self.now),
             );
         }
         if handling.ask() != &Ask::Nothing {
-            handling.told(told);
+            handling.answered(answer);
             function.next = self.now + self.rng.u64(1..1_500);
             return Ok(());
         }
@@ -339,20 +338,21 @@ impl World {
     }
 
     fn receive(&mut self, function: &mut Function) {
-        let most = self.rng.usize(1..20);
+        let max_messages = self.rng.usize(1..20);
         let mut batch = Vec::new();
         let mut place = 0;
-        while place < self.queue.len() && batch.len() < most {
+        while place < self.queue.len() && batch.len() < max_messages {
             if self.queue[place].visible_at > self.now {
                 place += 1;
                 continue;
             }
             let mut queued = self.queue.swap_remove(place);
-            if queued.receives == RECEIVES {
+            if queued.receives == MAX_RECEIVES {
                 self.dead.insert(queued.object);
                 continue;
             }
-            (queued.visible_at, queued.receives) = (self.now + VISIBILITY, queued.receives + 1);
+            queued.visible_at = self.now + VISIBILITY_TIMEOUT_MS;
+            queued.receives += 1;
             batch.push(queued);
         }
         if !batch.is_empty() {
@@ -391,10 +391,10 @@ impl World {
         }
     }
 
-    fn answer(&mut self, ask: &Ask, before: &BTreeSet<LakePartition>) -> Told {
+    fn answer(&mut self, ask: &Ask, before: &BTreeSet<LakePartition>) -> Answer {
         if let Ask::Objects(objects) = ask {
             if self.is_s3_silent || self.rng.u8(0..20) == 0 {
-                return Told::Gone(if self.bug == Bug::SilenceIsGone {
+                return Answer::Gone(if self.bug == Bug::SilenceIsGone {
                     objects.clone()
                 } else {
                     BTreeSet::new()
@@ -406,13 +406,13 @@ impl World {
                     .parse()
                     .is_ok_and(|object| self.is_gone(object, self.now))
             };
-            return Told::Gone(objects.iter().filter(is_gone).cloned().collect());
+            return Answer::Gone(objects.iter().filter(is_gone).cloned().collect());
         }
         if self.now < self.outage_until || self.rng.u8(0..20) == 0 {
-            return Told::Failed;
+            return Answer::Failed;
         }
         match ask {
-            Ask::Crawler => Told::Crawler(CrawlerSeen {
+            Ask::Crawler => Answer::Crawler(CrawlerSeen {
                 is_running: self.crawl.is_some(),
                 succeeded: self.succeeded.map(at),
             }),
@@ -422,30 +422,30 @@ impl World {
                 } else {
                     &self.catalog
                 };
-                Told::Partitions(partitions & catalog)
+                Answer::Partitions(partitions & catalog)
             }
-            Ask::Start if self.crawl.is_some() => Told::AlreadyRunning,
+            Ask::Start if self.crawl.is_some() => Answer::AlreadyRunning,
             Ask::Start => {
-                let (lists_at, ends) = (
-                    self.now + self.rng.u64(1..20_000),
-                    self.now + self.rng.u64(20_000..180_000),
-                );
+                let lists_at = self.now + self.rng.u64(1..20_000);
+                let ends = self.now + self.rng.u64(20_000..180_000);
                 self.crawl = Some(RunningCrawl {
                     started: self.now,
                     lists_at,
                     ends,
                     succeeds: self.rng.u8(0..6) > 0,
                 });
-                Told::Started
+                Answer::Started
             }
-            Ask::Objects(_) | Ask::Nothing => Told::Failed,
+            Ask::Objects(_) | Ask::Nothing => Answer::Failed,
         }
     }
 }
 
 #[test]
 fn every_object_is_covered_or_gone_or_a_dead_letter_and_no_crawl_is_wasted() {
-    let (mut crawls, mut outage, mut foreign) = (0, 0, 0);
+    let mut crawls = 0;
+    let mut outage = 0;
+    let mut foreign = 0;
     for seed in 0..SEEDS {
         let mut world = World::new(seed, Bug::None);
         world
@@ -456,13 +456,11 @@ fn every_object_is_covered_or_gone_or_a_dead_letter_and_no_crawl_is_wasted() {
             .iter()
             .filter(|object| world.objects[**object].is_foreign)
             .count();
-        (crawls, outage, foreign) = (
-            crawls + world.crawls,
-            outage + world.dead.len() - of_foreign,
-            foreign + of_foreign,
-        );
+        crawls += world.crawls;
+        outage += world.dead.len() - of_foreign;
+        foreign += of_foreign;
     }
-    // A model in which nothing happens would prove nothing.
+    // A model in which nothing happens proves nothing.
     assert!(
         crawls > SEEDS && outage > 0 && foreign > 0,
         "{crawls} crawls, {outage} and {foreign} dead letters"
@@ -470,7 +468,7 @@ fn every_object_is_covered_or_gone_or_a_dead_letter_and_no_crawl_is_wasted() {
 }
 
 #[test]
-fn the_model_finds_what_is_broken_on_purpose() {
+fn the_model_finds_defects_built_in_on_purpose() {
     for (bug, wanted) in [
         (Bug::AcknowledgeWhileRunning, "neither covered nor gone"),
         (Bug::CatalogFirst, "has found nothing new"),

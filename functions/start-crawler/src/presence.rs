@@ -7,10 +7,10 @@ use object_event::ObjectVersion;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-/// Questions in flight at a time.
-const CALLS: usize = 32;
+/// Maximum number of calls in flight.
+const MAX_CALLS: usize = 32;
 
-/// Tells whether objects are still there.
+/// Finds out whether objects are still present.
 pub(crate) struct Presence {
     s3: Client,
 }
@@ -20,8 +20,8 @@ impl Presence {
         Self { s3 }
     }
 
-    /// Returns those of the objects that are gone. An object counts as present if S3
-    /// refuses to tell or does not answer in time.
+    /// Returns the objects that are gone. An object counts as present if S3 refuses or
+    /// does not answer in time.
     pub(crate) async fn gone(
         &self,
         objects: &BTreeSet<ObjectVersion>,
@@ -29,7 +29,7 @@ impl Presence {
     ) -> BTreeSet<ObjectVersion> {
         let asked = futures::stream::iter(objects)
             .map(|object| async move { (object, self.is_gone(object, until).await) });
-        let answers: Vec<_> = asked.buffer_unordered(CALLS).collect().await;
+        let answers: Vec<_> = asked.buffer_unordered(MAX_CALLS).collect().await;
         let mut gone = BTreeSet::new();
         let mut unknown = Vec::new();
         for (object, answer) in answers {
@@ -49,9 +49,10 @@ impl Presence {
         gone
     }
 
-    /// Asks for the key, not for the version: a crawler does not see a version below a
-    /// delete marker. By a listing, since without `s3:ListBucket` S3 answers a HEAD for a
-    /// missing key with 403, and with it the names below `ticks/` are all that it takes.
+    /// Asks for the key, not for the version, as a crawler does not see a version below a
+    /// delete marker. Uses a listing instead of a HEAD. Without `s3:ListBucket`, S3
+    /// answers a HEAD for a missing key with 403; with that permission a listing is
+    /// enough, and the function needs no right to read objects.
     async fn is_gone(&self, object: &ObjectVersion, until: Instant) -> Result<bool> {
         let ObjectVersion { bucket, key, .. } = object;
         let asked = self
@@ -67,7 +68,7 @@ impl Presence {
         let answer =
             answer.and_then(|answer| answer.map_err(|error| anyhow!(aws_connect::brief(&error))));
         let answer = answer.with_context(|| format!("ListObjectsV2 s3://{bucket}/{key}"))?;
-        // A key comes before all that it is a prefix of.
+        // A key is listed before all keys that it is a prefix of.
         Ok(answer.contents().first().and_then(|found| found.key()) != Some(key))
     }
 }

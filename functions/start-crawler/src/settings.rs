@@ -3,7 +3,7 @@ use function::required;
 
 use crate::CrawlOn;
 
-/// What the template tells the function through its environment.
+/// The settings that the template gives the function through its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Name of the Glue crawler to start.
@@ -12,7 +12,7 @@ pub struct Settings {
     pub database: String,
     /// The lake's table.
     pub table: String,
-    /// What a crawl is due for.
+    /// The objects for which a crawl is due.
     pub crawl_on: CrawlOn,
 }
 
@@ -20,7 +20,7 @@ impl Settings {
     /// Returns the settings in the environment.
     ///
     /// # Errors
-    /// Names the variable that is missing, empty or malformed.
+    /// A variable is missing, empty or malformed; the error names it.
     pub fn from_env() -> Result<Self> {
         let crawl_on = match required("CRAWL_ON")?.as_str() {
             "new-partition" => CrawlOn::NewPartition,

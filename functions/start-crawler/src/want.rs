@@ -3,30 +3,31 @@ use std::time::{Duration, SystemTime};
 use lake::{LakePartition, ObjectKey};
 use object_event::{Event, EventError, ObjectCreated, ObjectVersion};
 
-/// What the crawler looks at.
-const PREFIXES: [&str; 1] = [ObjectKey::DATA];
+/// The prefixes that the crawler crawls.
+const CRAWLED_PREFIXES: [&str; 1] = [ObjectKey::DATA];
 
-/// What a message asks of the catalog.
+/// The objects for which a message waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Want {
-    /// The objects that it must cover; none, where the message names none below `ticks/`.
+    /// The objects that the catalog must cover; empty if the message names none below
+    /// `ticks/`.
     pub(crate) objects: Vec<Wanted>,
-    /// What else the message names.
+    /// The other contents of the message.
     pub(crate) ignored: Vec<object_event::Ignored>,
-    /// When SQS had the message, if it came from there.
+    /// The time at which SQS got the message, if it came from there.
     pub(crate) sent: Option<SystemTime>,
-    /// How often SQS has handed the message over.
+    /// The number of times that SQS has delivered the message.
     pub(crate) receives: u32,
 }
 
 /// An object that the catalog must cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// Which object.
+    /// The object's version.
     pub(crate) object: ObjectVersion,
-    /// The lake partition in its key, where there is one.
+    /// The lake partition in its key, if there is one.
     pub(crate) partition: Option<LakePartition>,
-    /// When it was there at the latest.
+    /// A time at which the object was present.
     pub(crate) created_by: Option<SystemTime>,
 }
 
@@ -34,7 +35,7 @@ impl Want {
     /// Reads a message.
     pub(crate) fn read(text: &str) -> Result<Self, EventError> {
         function::panic_if_asked(text);
-        let event = Event::decode(text, &PREFIXES)?;
+        let event = Event::decode(text, &CRAWLED_PREFIXES)?;
         Ok(Self {
             objects: event.created.into_iter().map(Wanted::of).collect(),
             ignored: event.ignored,
@@ -43,9 +44,10 @@ impl Want {
         })
     }
 
-    /// Takes in what SQS says of the message: the objects were there when it was sent.
+    /// Adds SQS's attributes of the message. The objects were present when it was sent.
     pub(crate) fn received(mut self, sent: Option<SystemTime>, receives: u32) -> Self {
-        (self.sent, self.receives) = (sent, receives);
+        self.sent = sent;
+        self.receives = receives;
         for object in &mut self.objects {
             object.created_by = object.created_by.into_iter().chain(sent).min();
         }
@@ -75,12 +77,15 @@ mod tests {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
-    /// With every-file an object counts as covered by a crawl that began after it was
-    /// there.
+    /// With every-file, an object counts as covered by a crawl that began when the object
+    /// was present.
     #[test]
-    fn an_object_was_there_when_its_message_was_sent_or_a_second_after_its_event() {
+    fn an_object_is_present_when_its_message_was_sent_or_a_second_after_its_event() {
         let event = |time: &str| {
-            let event = r#"{"source": "aws.s3", "detail-type": "Object Created", TIME "detail": {"bucket": {"name": "b"}, "object": {"key": "ticks/a"}}}"#;
+            let event = concat!(
+                r#"{"source": "aws.s3", "detail-type": "Object Created", TIME "#,
+                r#""detail": {"bucket": {"name": "b"}, "object": {"key": "ticks/a"}}}"#,
+            );
             Want::read(&event.replace("TIME", time)).expect("an event")
         };
         // 1,795,237,201 s.

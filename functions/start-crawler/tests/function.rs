@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: objects that are gone, and its metrics.
+//! Runs the function as Lambda does: objects that are gone, and its metrics.
 
 #![allow(
     clippy::expect_used,
@@ -16,66 +16,51 @@ use tokio::net::TcpListener;
 
 mod bench;
 
-const NONE: [&str; 0] = [];
+const NO_MESSAGES: [&str; 0] = [];
 
 /// A deleted object cost a crawl every five minutes for twelve hours.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_gone_asks_for_no_second_crawl() {
     let bench = Bench::new().await;
     let s3 = aws_sdk_s3::Client::new(bench.ministack.aws.config());
-    // Its key begins with that of the one that is gone.
-    let (gone, there) = (
-        "ticks/dt=2026-11-21/hr=05/a",
-        "ticks/dt=2026-11-21/hr=05/a.parquet",
-    );
+    let gone = "ticks/dt=2026-11-21/hr=05/a";
+    // This key begins with the other one.
+    let present = "ticks/dt=2026-11-21/hr=05/a.parquet";
     s3.put_object()
         .bucket(BUCKET)
-        .key(there)
+        .key(present)
         .body(b"one".to_vec().into())
         .send()
         .await
         .expect("PutObject");
     let mut function = bench.start(&[]).await;
-    assert_eq!(
-        deferred(&mut function, &batch(2, &[(gone, None)])).await,
-        NONE,
-        "{}",
-        bench.said()
-    );
+    bench
+        .expect_deferred(&mut function, &batch(2, &[(gone, None)]), &NO_MESSAGES)
+        .await;
     assert!(
         !bench.is_crawling().await,
         "a crawl has started for an object that is gone: {}",
-        bench.said()
+        bench.log()
     );
-    let both = batch(2, &[(gone, None), (there, None)]);
-    assert_eq!(
-        deferred(&mut function, &both).await,
-        ["1"],
-        "{}",
-        bench.said()
-    );
+    let both = batch(2, &[(gone, None), (present, None)]);
+    bench.expect_deferred(&mut function, &both, &["1"]).await;
     assert!(
         bench.is_crawling().await,
-        "no crawl has started for an object that is there: {}",
-        bench.said()
+        "no crawl has started for an object that is present: {}",
+        bench.log()
     );
-    // That crawl covers nothing, as one does with a foreign file; what it has passed over
-    // asks for no other.
+    // Like a crawl of a foreign file, that crawl covers nothing. The object that it has
+    // passed over asks for no other crawl.
     wait_until("the crawl's end", Duration::from_secs(30), async || {
         Ok(!bench.is_crawling().await)
     })
     .await
     .expect("an end");
-    assert_eq!(
-        deferred(&mut function, &both).await,
-        ["1"],
-        "{}",
-        bench.said()
-    );
+    bench.expect_deferred(&mut function, &both, &["1"]).await;
     assert!(
         !bench.is_crawling().await,
         "a second crawl has started for an object that the first has passed over: {}",
-        bench.said()
+        bench.log()
     );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
@@ -119,21 +104,18 @@ async fn a_version_below_a_delete_marker_is_gone() {
         .await
         .expect("the version is there");
     let mut function = bench.start(&[]).await;
-    assert_eq!(
-        deferred(&mut function, &batch(2, &[(key, Some(version))])).await,
-        NONE,
-        "{}",
-        bench.said()
-    );
+    let objects = batch(2, &[(key, Some(version))]);
+    bench
+        .expect_deferred(&mut function, &objects, &NO_MESSAGES)
+        .await;
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// An S3 that takes the call and never answers is no reason to think that objects are
-/// gone. There are more of them than can be asked for at a time: the crawl is started
-/// before the deadline all the same.
+/// Objects count as present if S3 takes the call and never answers. There are more
+/// objects than calls at a time, but the crawl still starts before the deadline.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_s3_says_nothing_of_counts_as_present() {
+async fn an_object_counts_as_present_if_s3_does_not_answer() {
     let bench = Bench::new().await;
     let silent = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("an address"));
@@ -146,56 +128,53 @@ async fn an_object_that_s3_says_nothing_of_counts_as_present() {
         deferred(&mut function, &batch(2, &gone)).await.len(),
         400,
         "{}",
-        bench.said()
+        bench.log()
     );
     assert!(
         bench.is_crawling().await,
         "no crawl has started: {}",
-        bench.said()
+        bench.log()
     );
     assert!(
         bench
-            .said()
+            .log()
             .contains("cannot look for objects; they count as present"),
         "{}",
-        bench.said()
+        bench.log()
     );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// Nearly every object is there when its message comes for the first time: S3 is not
-/// asked for it.
+/// Nearly every object is present when its message comes for the first time, so S3 is not
+/// asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_is_not_looked_for_when_its_message_comes_for_the_first_time() {
     let bench = Bench::new().await;
     let mut function = bench.start(&[]).await;
-    assert_eq!(
-        deferred(
-            &mut function,
-            &batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)])
-        )
-        .await,
-        ["0"],
-        "{}",
-        bench.said()
-    );
+    let objects = batch(1, &[("ticks/dt=2026-11-21/hr=05/a.parquet", None)]);
+    bench.expect_deferred(&mut function, &objects, &["0"]).await;
     assert!(
         bench.is_crawling().await,
         "no crawl has started: {}",
-        bench.said()
+        bench.log()
     );
     function.stop().await.expect("a stop");
     bench.processes.stop_all().await;
 }
 
-/// A gauge was written again by each invocation of a warm environment, and the alarm
-/// stuck.
+/// Each invocation of a warm environment wrote the gauge again, and the alarm never
+/// ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (processes, log) = (Processes::default(), folder.path().join("function.log"));
-    let crawler = json!({"Crawler": {"Name": "ticks", "State": "READY", "LastCrawl": {"Status": "FAILED", "ErrorMessage": "no access"}}});
+    let processes = Processes::default();
+    let log = folder.path().join("function.log");
+    let crawler = json!({"Crawler": {
+        "Name": "ticks",
+        "State": "READY",
+        "LastCrawl": {"Status": "FAILED", "ErrorMessage": "no access"},
+    }});
     let aws = Aws::at(&scripted_glue(vec![("GetCrawler", crawler)]).await).await;
     let mut function = start(&processes, &aws, &[], &log).await;
     assert_eq!(
@@ -206,30 +185,31 @@ async fn a_failed_crawl_is_a_metric_only_of_the_invocation_that_asked_for_it() {
         .await,
         ["0"]
     );
-    // Outside of the lake's folders: nothing to ask Glue.
+    // Outside the lake's folders, so there is no question for Glue.
     assert_eq!(
         deferred(&mut function, &batch(1, &[("ticks/a.parquet", None)])).await,
-        NONE
+        NO_MESSAGES
     );
     function.stop().await.expect("a stop");
-    let said = std::fs::read_to_string(&log).expect("a log");
-    let lines = said
+    let output = std::fs::read_to_string(&log).expect("a log");
+    let lines = output
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let metrics: Vec<Value> = lines.filter(|line| line["Objects"] == 1).collect();
     assert_eq!(
         (metrics.len(), &metrics[0]["LastCrawlFailed"]),
         (2, &json!([1.0])),
-        "{said}"
+        "{output}"
     );
-    assert_eq!(metrics[1].get("LastCrawlFailed"), None, "{said}");
+    assert_eq!(metrics[1].get("LastCrawlFailed"), None, "{output}");
 }
 
-/// ministack puts into `UnprocessedKeys` only what it does not have.
+/// ministack's `UnprocessedKeys` are only the partitions that it does not have.
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_glue_has_not_come_to_are_asked_for_again() {
+async fn partitions_that_glue_did_not_process_are_asked_for_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (processes, log) = (Processes::default(), folder.path().join("function.log"));
+    let processes = Processes::default();
+    let log = folder.path().join("function.log");
     let hour = |hr: &str| json!({"Values": ["2026-11-21", hr]});
     let answers = vec![
         (
@@ -257,7 +237,7 @@ async fn partitions_that_glue_has_not_come_to_are_asked_for_again() {
         objects.iter().map(|key| (key.as_str(), None)).collect();
     let deferred = deferred(&mut function, &batch(1, &objects)).await;
     function.stop().await.expect("a stop");
-    let said = std::fs::read_to_string(&log).expect("a log");
-    assert_eq!(deferred, ["2"], "{said}");
-    assert!(said.contains(r#""crawl":"Started""#), "{said}");
+    let output = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(deferred, ["2"], "{output}");
+    assert!(output.contains(r#""crawl":"Started""#), "{output}");
 }

@@ -4,25 +4,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use local::{Build, Deployment, Ministack, Processes, Repository, Stack, Tools};
+use local::{
+    Build, Deployment, Ministack, Processes, Repository, Stack, StackOptions, Tools, arrivals,
+    sample,
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
 use super::measured::quantile;
+use crate::prepare;
 use crate::replay::FUNCTIONS;
-use crate::sample;
 use crate::steps::Steps;
 use crate::test::template::zipped;
-use crate::{demo, prepare};
 
-/// Messages in a batch.
-const BATCHES: [usize; 3] = [10, 100, 1000];
-/// Time between two objects while mails are measured.
-const PAUSE: Duration = Duration::from_millis(100);
-/// What `notify` waits behind a mail.
-const HOLD: f64 = 2.0;
-const PATIENCE: Duration = Duration::from_secs(60);
-const FOLDER: &str = "ticks/dt=2026-11-21/hr=05";
+/// Numbers of messages in a batch.
+const BATCH_SIZES: [usize; 3] = [10, 100, 1000];
+/// Time between two objects while the bench measures mails.
+const PUT_INTERVAL: Duration = Duration::from_millis(100);
+/// Time that `notify` waits after a mail.
+const NOTIFY_HOLD_SECONDS: f64 = 2.0;
+const MAIL_TIMEOUT: Duration = Duration::from_secs(60);
+const LAKE_FOLDER: &str = "ticks/dt=2026-11-21/hr=05";
 
 /// Options of `cargo xtask bench functions`.
 #[derive(Debug, Clone, Args)]
@@ -30,7 +32,7 @@ pub(crate) struct Options {
     /// Starts of each function
     #[arg(long, default_value_t = 50)]
     starts: u32,
-    /// Objects whose mails are waited for
+    /// Objects for whose mails the bench waits
     #[arg(long, default_value_t = 500)]
     objects: usize,
 }
@@ -55,10 +57,13 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             async {
                 Deployment::build(Build::Functions, repository, &tools, processes, &folder).await?;
                 let ministack = Ministack::start(&tools, processes, &folder).await?;
-                Ok((
-                    "stack ticklake".to_owned(),
-                    sample::deploy(ministack, repository, &tools, processes, &folder).await?,
-                ))
+                let options = StackOptions {
+                    folder: folder.clone(),
+                    parameters: sample::parameters(),
+                };
+                let stack =
+                    Stack::deploy(ministack, repository, &tools, processes, &options).await?;
+                Ok(("stack ticklake".to_owned(), stack))
             },
         )
         .await?;
@@ -75,7 +80,8 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         let starts = steps
             .step(function, &format!("{} starts", options.starts), async {
                 let mut seconds = bench.starts(function, options.starts).await?;
-                let (p50, p99) = (quantile(&mut seconds, 0.5)?, quantile(&mut seconds, 0.99)?);
+                let p50 = quantile(&mut seconds, 0.5)?;
+                let p99 = quantile(&mut seconds, 0.99)?;
                 let text = format!(
                     "zip {:.2} MB; start to first poll p50 {:.1} ms, p99 {:.1} ms",
                     bytes as f64 / 1e6,
@@ -87,32 +93,58 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             .await?;
         figures[function] = json!({"zip_bytes": bytes, "start_seconds": starts});
     }
+    let doing = format!(
+        "{} objects, one every {} ms",
+        options.objects,
+        PUT_INTERVAL.as_millis()
+    );
     let latency = steps
-        .step("mail", &format!("{} objects, one every {} ms", options.objects, PAUSE.as_millis()), async {
+        .step("mail", &doing, async {
             let mut seconds = bench.mails().await?;
-            let (p50, p99) = (quantile(&mut seconds, 0.5)?, quantile(&mut seconds, 0.99)?);
+            let p50 = quantile(&mut seconds, 0.5)?;
+            let p99 = quantile(&mut seconds, 0.99)?;
             let mails = bench.stack.mailbox.mails().len();
-            let text =
-                format!("object created → mail published p50 {p50:.2} s, p99 {p99:.2} s; {} objects in {mails} mails", seconds.len());
+            let text = format!(
+                "object created → mail published p50 {p50:.2} s, p99 {p99:.2} s; \
+                 {} objects in {mails} mails",
+                seconds.len()
+            );
             Ok((text, json!({"p50": p50, "p99": p99, "mails": mails})))
         })
         .await?;
     figures["created_to_mail_seconds"] = latency;
     for function in FUNCTIONS {
-        for size in BATCHES {
+        for size in BATCH_SIZES {
             let seconds = steps
-                .step("batch", &format!("{function} takes {size} messages"), async {
-                    let seconds = bench.batch(function, size).await?;
-                    let hold = if function == "notify" { HOLD } else { 0.0 };
-                    let rate = size as f64 / (seconds - hold);
-                    let held = if hold > 0.0 { format!(", {hold:.0} s of them held behind the mail") } else { String::new() };
-                    let text = format!(
-                        "{function}, {size} messages: {:.0} ms{held}; {} events a second",
-                        seconds * 1e3,
-                        wording::grouped(rate as u64)
-                    );
-                    Ok((text, json!({"seconds": seconds, "hold_seconds": hold, "events_a_second": rate})))
-                })
+                .step(
+                    "batch",
+                    &format!("{function} takes {size} messages"),
+                    async {
+                        let seconds = bench.batch(function, size).await?;
+                        let hold = if function == "notify" {
+                            NOTIFY_HOLD_SECONDS
+                        } else {
+                            0.0
+                        };
+                        let rate = size as f64 / (seconds - hold);
+                        let held = if hold > 0.0 {
+                            format!(", {hold:.0} s of them waiting after the mail")
+                        } else {
+                            String::new()
+                        };
+                        let text = format!(
+                            "{function}, {size} messages: {:.0} ms{held}; {} events a second",
+                            seconds * 1e3,
+                            wording::grouped(rate as u64)
+                        );
+                        let figures = json!({
+                            "seconds": seconds,
+                            "hold_seconds": hold,
+                            "events_a_second": rate,
+                        });
+                        Ok((text, figures))
+                    },
+                )
                 .await?;
             figures[function][format!("batch_{size}")] = seconds;
         }
@@ -124,7 +156,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
 }
 
 impl Bench<'_> {
-    /// Starts a function over and over; returns the seconds until its first poll.
+    /// Starts a function many times. Returns the seconds until each first poll.
     async fn starts(&self, function: &str, starts: u32) -> Result<Vec<f64>> {
         let log = self.folder.join(format!("{function}-start.log"));
         let mut seconds = Vec::new();
@@ -144,20 +176,20 @@ impl Bench<'_> {
         Ok(seconds)
     }
 
-    /// Puts objects; returns the seconds from each PUT's answer until SNS had the mail
-    /// that lists it.
+    /// Puts objects. Returns the seconds from each PUT's answer until SNS had the mail
+    /// that lists the object.
     async fn mails(&self) -> Result<Vec<f64>> {
         let bucket = self.stack.deployment.output("LakeBucket")?;
         let mut created: HashMap<String, i64> = HashMap::new();
-        let mut ticks = interval(PAUSE);
+        let mut ticks = interval(PUT_INTERVAL);
         for n in 0..self.objects {
             ticks.tick().await;
-            let key = format!("{FOLDER}/{n:05}.parquet");
+            let key = format!("{LAKE_FOLDER}/{n:05}.parquet");
             sample::put(&self.stack.ministack.aws, bucket, &key).await?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
             created.insert(format!("s3://{bucket}/{key}"), i64::try_from(now)?);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + MAIL_TIMEOUT;
         loop {
             let mails = self.stack.mailbox.mails();
             let mut published: HashMap<String, i64> = HashMap::new();
@@ -176,21 +208,21 @@ impl Bench<'_> {
             ensure!(
                 Instant::now() < deadline,
                 "{} of {} objects are in mails",
-                demo::listed(&mails).len(),
+                arrivals::listed(&mails).len(),
                 created.len()
             );
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Hands a warm function a batch of objects that exist, in a partition that the
-    /// catalog has; returns the seconds that it takes.
+    /// Invokes a warm function with a batch of existing objects in a partition that the
+    /// catalog has. Returns the seconds that it takes.
     async fn batch(&self, function: &str, size: usize) -> Result<f64> {
         let bucket = self.stack.deployment.output("LakeBucket")?;
         let event = |n: usize| {
             sample::event(
                 bucket,
-                &format!("{FOLDER}/{:05}.parquet", n % self.objects),
+                &format!("{LAKE_FOLDER}/{:05}.parquet", n % self.objects),
                 &format!("e{n}"),
                 None,
             )

@@ -1,24 +1,24 @@
 use anyhow::{Context as _, Result};
 use local::ProcessId;
 
-/// Ticks of the kernel's clock in a second, in which /proc counts CPU time.
-const CLOCK: f64 = 100.0;
+/// The unit of CPU time in /proc.
+const CLOCK_TICKS_PER_SECOND: f64 = 100.0;
 
-/// What a process has used so far.
+/// The resources that a process has used so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Used {
     /// Seconds of CPU, user and system.
     pub(crate) cpu_seconds: f64,
-    /// Most resident memory so far, in MiB.
+    /// Peak resident memory so far, in MiB.
     pub(crate) peak_mebibytes: f64,
 }
 
 impl Used {
-    /// Reads /proc; `None` where the process is gone.
+    /// Reads /proc. Returns `None` if the process is gone.
     pub(crate) fn by(process: ProcessId) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // Behind the name, which may contain anything: state is the first field, user and
-        // system time are the 12th and 13th.
+        // The fields follow the name, which may contain anything. The first one is the
+        // state; the 12th and 13th are user and system time.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -31,13 +31,13 @@ impl Used {
             .parse::<f64>()
             .ok()?;
         Some(Self {
-            cpu_seconds: (ticks(11)? + ticks(12)?) / CLOCK,
+            cpu_seconds: (ticks(11)? + ticks(12)?) / CLOCK_TICKS_PER_SECOND,
             peak_mebibytes: peak / 1024.0,
         })
     }
 }
 
-/// Returns the value below which a part of the values lies.
+/// Returns the value below which this part of the values is.
 pub(crate) fn quantile(values: &mut [f64], part: f64) -> Result<f64> {
     values.sort_by(f64::total_cmp);
     let place = ((values.len() as f64 * part).ceil() as usize).clamp(1, values.len().max(1)) - 1;

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what agents and functions cost and how fast they are, on this
-//! machine and in one run. Compare ratios, not runs.
+//! `cargo xtask bench`: cost and speed of agents and functions on this machine in one
+//! run. Compare ratios, not runs.
 
 mod functions;
 mod measured;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use local::Processes;
 
-/// What to measure.
+/// The subject of the measurement.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Bench {
     /// The consumer: CPU and rows a second by format, freshness, memory, recovery after

@@ -19,11 +19,12 @@ use crate::prepare;
 use crate::steps::Steps;
 
 const PARTITIONS: i32 = 4;
-const PATIENCE: Duration = Duration::from_secs(300);
-/// Ticks a second while freshness is measured, and for how long.
-const STEADY: (u64, Duration) = (10_000, Duration::from_secs(15));
-/// The group's own time to miss a member.
-const SESSION: Duration = Duration::from_secs(6);
+const STEP_TIMEOUT: Duration = Duration::from_secs(300);
+/// Rate of the stream on which freshness is measured.
+const STEADY_TICKS_PER_SECOND: u64 = 10_000;
+const STEADY_DURATION: Duration = Duration::from_secs(15);
+/// Time until the group notices that a member is gone.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Options of `cargo xtask bench sink`.
 #[derive(Debug, Clone, Args)]
@@ -31,11 +32,12 @@ pub(crate) struct Options {
     /// Ticks to land in each format
     #[arg(long, default_value_t = 4_000_000)]
     ticks: u64,
-    /// Another tick-consumer, of another commit for example: both land the topic in
+    /// Another tick-consumer, for example of another commit. Both land the topic in
     /// turns, and the ratio is printed
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// How often each consumer lands the topic in each format; its least CPU time counts
+    /// Number of times that each consumer lands the topic in each format; its lowest CPU
+    /// time counts
     #[arg(long, default_value_t = 1)]
     rounds: usize,
 }
@@ -116,7 +118,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await?;
     figures["bare_cpu_seconds_per_million"] = json!(bare);
     let own = repository.path("target/agents/tick-consumer");
-    // The consumers run in a folder of their own.
+    // The consumers run in another working directory.
     let other = options
         .against
         .as_ref()
@@ -138,8 +140,12 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
                     wording::grouped(rate as u64),
                     used.peak_mebibytes
                 );
-                let mut entry =
-                    json!({ "cpu_seconds_per_million": cost, "ratio_to_bare": cost / bare, "ticks_a_second": rate, "peak_mebibytes": used.peak_mebibytes });
+                let mut entry = json!({
+                    "cpu_seconds_per_million": cost,
+                    "ratio_to_bare": cost / bare,
+                    "ticks_a_second": rate,
+                    "peak_mebibytes": used.peak_mebibytes,
+                });
                 if let Some((other, _)) = best.get(1) {
                     let ratio = used.cpu_seconds / other.cpu_seconds;
                     text += &format!("; {ratio:.3} × the other's CPU");
@@ -150,14 +156,19 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
             .await?;
         figures[format] = entry;
     }
+    let doing = format!(
+        "{} ticks a second, max_age 250 ms, then kill -9",
+        wording::grouped(STEADY_TICKS_PER_SECOND)
+    );
     let (fresh, recovered) = steps
-        .step("steady", &format!("{} ticks a second, max_age 250 ms, then kill -9", wording::grouped(STEADY.0)), async {
+        .step("steady", &doing, async {
             let (fresh, recovered) = bench.steady().await?;
             let text = format!(
-                "produced → readable p50 {:.0} ms, p99 {:.0} ms; after kill -9 and {} s of session: {:.1} s",
+                "produced → readable p50 {:.0} ms, p99 {:.0} ms; \
+                 after kill -9 and {} s of session: {:.1} s",
                 fresh.0 * 1e3,
                 fresh.1 * 1e3,
-                SESSION.as_secs(),
+                SESSION_TIMEOUT.as_secs(),
                 recovered
             );
             Ok((text, (fresh, recovered)))
@@ -181,7 +192,7 @@ impl Bench<'_> {
         Ok(Arc::new(config.create()?))
     }
 
-    /// Fills the topic `ticks`; returns the bytes of all values.
+    /// Fills the topic `ticks`. Returns the bytes of all values.
     async fn fill(&self, ticks: u64) -> Result<u64> {
         self.kafka.create_topic("ticks", PARTITIONS).await?;
         let producer = self.producer()?;
@@ -192,7 +203,7 @@ impl Bench<'_> {
                 bytes += value.len() as u64;
                 send(&producer, "ticks", number, &value)?;
             }
-            producer.flush(PATIENCE)?;
+            producer.flush(STEP_TIMEOUT)?;
             anyhow::Ok(bytes)
         })
         .await?
@@ -209,11 +220,7 @@ impl Bench<'_> {
         let begun = Instant::now();
         let process = self
             .processes
-            .start(
-                "read loop",
-                &mut command,
-                &self.folder.join("read-loop.log"),
-            )
+            .start("read loop", &mut command, &self.log("read-loop"))
             .await?;
         let mut used = Used::default();
         loop {
@@ -224,7 +231,7 @@ impl Bench<'_> {
                     ensure!(
                         status?.success(),
                         "the read loop failed, see {}",
-                        self.folder.join("read-loop.log").display()
+                        self.log("read-loop").display()
                     );
                     return Ok((used, begun.elapsed().as_secs_f64()));
                 }
@@ -234,12 +241,15 @@ impl Bench<'_> {
                         .unwrap_or(used)
                 }
             }
-            ensure!(begun.elapsed() < PATIENCE, "the read loop takes too long");
+            ensure!(
+                begun.elapsed() < STEP_TIMEOUT,
+                "the read loop takes too long"
+            );
         }
     }
 
-    /// Lands the topic with each of the binaries in turns, so that a machine whose speed
-    /// drifts does not favour one. Returns each one's cheapest round.
+    /// Lands the topic with each binary in turns, so that a drift of the machine's speed
+    /// does not favour one. Returns the cheapest round of each.
     async fn best(
         &self,
         binaries: &[&Path],
@@ -289,17 +299,8 @@ impl Bench<'_> {
         self.folder.join(format!("{name}.log"))
     }
 
-    async fn bucket(&self, name: &str) -> Result<()> {
-        aws_sdk_s3::Client::new(self.ministack.aws.config())
-            .create_bucket()
-            .bucket(name)
-            .send()
-            .await?;
-        Ok(())
-    }
-
-    /// Lands the topic; returns what it took from the first read record to the last
-    /// landed one.
+    /// Lands the topic. Returns the resources and seconds from the first record that was
+    /// read to the last one that landed.
     async fn land(
         &self,
         binary: &Path,
@@ -307,7 +308,7 @@ impl Bench<'_> {
         format: &str,
         ticks: u64,
     ) -> Result<(Used, f64)> {
-        self.bucket(name).await?;
+        self.ministack.aws.create_bucket(name).await?;
         let arguments = [
             "--bucket",
             name,
@@ -319,38 +320,28 @@ impl Bench<'_> {
             "2s",
         ];
         let process = self.consumer(binary, name, "ticks", &arguments).await?;
-        wait(|| Ok(!lines(&self.log(name), "reading")?.is_empty())).await?;
+        wait(|| Ok(!lines(&self.log(name), "partition_reading")?.is_empty())).await?;
         let begun = Instant::now();
-        wait(|| {
-            let sealed = lines(&self.log(name), "batch sealed")?;
-            Ok(sealed
-                .iter()
-                .filter_map(|line| line["rows"].as_u64())
-                .sum::<u64>()
-                >= ticks)
-        })
-        .await?;
-        let (seconds, used) = (
-            begun.elapsed().as_secs_f64(),
-            Used::by(process).context("the consumer has ended")?,
-        );
+        wait(|| Ok(sealed_rows(&self.log(name))? >= ticks)).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let used = Used::by(process).context("the consumer has ended")?;
         self.processes
             .stop(process, Duration::from_secs(10))
             .await?;
         Ok((used, seconds))
     }
 
-    /// Lands a steady stream; returns freshness p50 and p99 of its records, and how long
-    /// after the session's end a killed consumer's partitions are landed again.
+    /// Lands a steady stream. Returns the freshness (p50, p99) of its records, and the
+    /// time from the session's end until a killed consumer's partitions land again.
     async fn steady(&self) -> Result<((f64, f64), f64)> {
         self.kafka.create_topic("steady", PARTITIONS).await?;
-        self.bucket("steady").await?;
+        self.ministack.aws.create_bucket("steady").await?;
         let config = self.folder.join("session.yaml");
         std::fs::write(
             &config,
             format!(
                 "kafka:\n  options:\n    session.timeout.ms: \"{}\"\n",
-                SESSION.as_millis()
+                SESSION_TIMEOUT.as_millis()
             ),
         )?;
         let config = config.display().to_string();
@@ -366,12 +357,14 @@ impl Bench<'_> {
         let first = self
             .consumer(&binary, "first", "steady", &arguments)
             .await?;
-        wait(|| Ok(lines(&self.log("first"), "reading")?.len() == PARTITIONS as usize)).await?;
+        wait(|| Ok(lines(&self.log("first"), "partition_reading")?.len() == PARTITIONS as usize))
+            .await?;
         let producer = self.producer()?;
         let produced = tokio::task::spawn_blocking(move || {
-            let (begun, mut number) = (std::time::Instant::now(), 0);
-            while begun.elapsed() < STEADY.1 {
-                let due = (begun.elapsed().as_secs_f64() * STEADY.0 as f64) as u64;
+            let begun = std::time::Instant::now();
+            let mut number = 0;
+            while begun.elapsed() < STEADY_DURATION {
+                let due = (begun.elapsed().as_secs_f64() * STEADY_TICKS_PER_SECOND as f64) as u64;
                 while number < due {
                     send(
                         &producer,
@@ -383,33 +376,21 @@ impl Bench<'_> {
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
-            producer.flush(PATIENCE)?;
+            producer.flush(STEP_TIMEOUT)?;
             anyhow::Ok(number)
         });
         let total = produced.await??;
-        let rows = |log: &Path| {
-            Ok::<_, anyhow::Error>(
-                lines(log, "batch sealed")?
-                    .iter()
-                    .filter_map(|line| line["rows"].as_u64())
-                    .sum::<u64>(),
-            )
-        };
-        wait(|| Ok(rows(&self.log("first"))? >= total)).await?;
+        wait(|| Ok(sealed_rows(&self.log("first"))? >= total)).await?;
         let mut fresh = Vec::new();
-        // Not the first batch of each partition: its records waited in the producer,
-        // which takes a second to connect.
-        for line in lines(&self.log("first"), "batch sealed")?.split_off(PARTITIONS as usize) {
-            let (freshness, open) = (
-                line["freshness_seconds"].as_f64(),
-                line["open_seconds"].as_f64(),
-            );
-            let (freshness, open) = (
-                freshness.context("no freshness")?,
-                open.context("no open_seconds")?,
-            );
-            // The first record waited the longest, the last one for the seal alone; those
-            // in between evenly in between.
+        // The first batch of each partition does not count: its records waited in the
+        // producer, which takes a second to connect.
+        for line in lines(&self.log("first"), "batch_sealed")?.split_off(PARTITIONS as usize) {
+            let freshness = line["freshness_seconds"]
+                .as_f64()
+                .context("no freshness_seconds")?;
+            let open = line["open_seconds"].as_f64().context("no open_seconds")?;
+            // The first record waited the longest, the last one only for the seal. The
+            // records between them are evenly spread.
             fresh.extend((0..20).map(|part| freshness - open * f64::from(part) / 20.0));
         }
         self.processes.signal(first, Signal::KILL).await;
@@ -425,14 +406,14 @@ impl Bench<'_> {
                     &tick(number, 1_700_000_000_000),
                 )
             })?;
-            Ok::<_, anyhow::Error>(producer.flush(PATIENCE)?)
+            Ok::<_, anyhow::Error>(producer.flush(STEP_TIMEOUT)?)
         })
         .await??;
         let second = self
             .consumer(&binary, "second", "steady", &arguments)
             .await?;
-        wait(|| Ok(rows(&self.log("second"))? >= 1_000)).await?;
-        let recovered = killed.elapsed().as_secs_f64() - SESSION.as_secs_f64();
+        wait(|| Ok(sealed_rows(&self.log("second"))? >= 1_000)).await?;
+        let recovered = killed.elapsed().as_secs_f64() - SESSION_TIMEOUT.as_secs_f64();
         self.processes.stop(second, Duration::from_secs(10)).await?;
         Ok((
             (quantile(&mut fresh, 0.5)?, quantile(&mut fresh, 0.99)?),
@@ -445,8 +426,12 @@ impl Bench<'_> {
 fn tick(number: u64, time: u64) -> String {
     let price = 10_000 + number * 7919 % 5_000;
     format!(
-        r#"{{"symbol":"SYM{:02}","event_time":{time},"price":{}.{:02},"volume":{},"open":{}.25,"high":{}.75,"low":{}.05,"close":{}.50,"venue":"XNYS"}}"#,
+        concat!(
+            r#"{{"symbol":"SYM{:02}","event_time":{},"price":{}.{:02},"volume":{},"#,
+            r#""open":{}.25,"high":{}.75,"low":{}.05,"close":{}.50,"venue":"XNYS"}}"#,
+        ),
         number % 50,
+        time,
         price / 100,
         price % 100,
         number % 1_000,
@@ -482,23 +467,29 @@ fn send(
     }
 }
 
-/// Returns a log's lines with this message.
-fn lines(log: &Path, message: &str) -> Result<Vec<Value>> {
+/// Returns a log's lines with this event.
+fn lines(log: &Path, event: &str) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let parsed = text
         .lines()
-        .filter(|line| line.contains(message))
+        .filter(|line| line.contains(event))
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(parsed.filter(|line| line["message"] == message).collect())
+    Ok(parsed.filter(|line| line["event"] == event).collect())
+}
+
+/// Returns the sum of the rows of all sealed batches in a consumer's log.
+fn sealed_rows(log: &Path) -> Result<u64> {
+    let sealed = lines(log, "batch_sealed")?;
+    Ok(sealed.iter().filter_map(|line| line["rows"].as_u64()).sum())
 }
 
 async fn wait(mut ready: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !ready()? {
         ensure!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < STEP_TIMEOUT,
             "took more than {} s",
-            PATIENCE.as_secs()
+            STEP_TIMEOUT.as_secs()
         );
         sleep(Duration::from_millis(20)).await;
     }

@@ -1,5 +1,5 @@
-//! Counts what is in a lake without any of ticklake's own code: which record numbers
-//! stand in its objects, and how often.
+//! Counts the record numbers in the objects of a lake, without any of ticklake's own
+//! code.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -12,16 +12,16 @@ use local::Aws;
 use parquet::file::reader::FileReader as _;
 use parquet::file::serialized_reader::SerializedFileReader;
 
-/// What stands in a lake.
+/// The contents of a lake.
 #[derive(Default)]
 pub(crate) struct Counted {
-    /// How often each record number does.
+    /// The count of each record number.
     pub(crate) numbers: BTreeMap<u64, u64>,
-    /// By key, the offset below which an object says that its records are lost.
+    /// By key, the `lost-below` of an object: its records below this offset are lost.
     pub(crate) lost_below: BTreeMap<String, i64>,
 }
 
-/// Counts what is in the objects of a lake.
+/// Counts the records in the objects of a lake.
 pub(crate) async fn count(aws: &Aws, bucket: &str) -> Result<Counted> {
     let s3 = aws_sdk_s3::Client::new(aws.config());
     let mut counted = Counted::default();
@@ -73,7 +73,8 @@ fn rows(key: &str, body: bytes::Bytes) -> Result<Vec<String>> {
     Ok(text.lines().skip(header).map(str::to_owned).collect())
 }
 
-/// The number in a row's text: `"n":17}`, however the quotes are escaped, or in base64.
+/// Returns the number in a row's text: `"n":17}` with any escaping of the quotes, or in
+/// base64.
 fn number(row: &str) -> Option<u64> {
     if let Some((_, rest)) = row.split_once("\"value_base64\":\"") {
         let bytes = STANDARD.decode(rest.split('"').next()?).ok()?;

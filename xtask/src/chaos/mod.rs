@@ -1,8 +1,8 @@
-//! `cargo xtask chaos`: real consumers, three real brokers, an S3 behind a proxy that
-//! misbehaves, and everything killed, stopped and cut off as a seed has it; records in
-//! transactions, and a retention that takes records before they land. Afterwards every
+//! `cargo xtask chaos`: real consumers, three real brokers, and S3 behind a faulty proxy.
+//! A seed decides which of them are killed, stopped or cut off, and when. Some records
+//! are in transactions, and retention takes some before they land. In the end, every
 //! record that a broker acknowledged has to be in the lake once, or to be registered as
-//! lost if retention took it; and none of an aborted transaction.
+//! lost if retention took it. No record of an aborted transaction may be in the lake.
 
 mod count;
 mod plan;
@@ -28,14 +28,14 @@ use run::Outcome;
 /// Options of `cargo xtask chaos`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// How many runs
+    /// Number of runs
     #[arg(long, default_value_t = 10)]
     runs: u64,
-    /// The first run's seed; the others follow. A run that failed is made again by its
-    /// seed and --runs 1
+    /// Seed of the first run; the next runs take the next seeds. To repeat a run, pass
+    /// its seed and --runs 1
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Take the condition from the consumers' PUTs: what chaos has to catch
+    /// Remove the condition from the consumers' PUTs, a defect that chaos has to find
     #[arg(long)]
     unconditional: bool,
 }
@@ -81,7 +81,9 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .collect();
     println!("faults of S3: {}", faults.join(", "));
     println!(
-        "{} runs: {} records acknowledged, {} lost, {} twice, {} taken by retention and registered, {} aborted; {} events, {} batches completed for another consumer, {} times a partition parked",
+        "{} runs: {} records acknowledged, {} lost, {} twice, \
+         {} taken by retention and registered, {} aborted; {} events, \
+         {} batches completed for another consumer, {} times a partition parked",
         outcomes.len(),
         wording::grouped(total(|outcome| outcome.acknowledged)),
         total(|outcome| outcome.verdict.lost),
@@ -96,7 +98,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         Ok(())
     } else {
         bail!(
-            "runs that failed, by seed: {failed:?}; logs in {}",
+            "seeds of the failed runs: {failed:?}; the logs are in {}",
             folder.display()
         )
     }
@@ -130,7 +132,10 @@ async fn runs(
                 Ok((outcome.describe(&doing), outcome))
             })
             .await?;
-        outcome.told.iter().for_each(|fault| steps.detail(fault));
+        outcome
+            .problems
+            .iter()
+            .for_each(|problem| steps.detail(problem));
         outcomes.push(outcome);
     }
     Ok(outcomes)

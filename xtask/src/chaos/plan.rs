@@ -2,17 +2,17 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What happens to the consumers, and when. Wholly drawn from a seed.
+/// The events of a run and their times, all drawn from a seed.
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) partitions: i32,
     pub(crate) consumers: usize,
     pub(crate) membership: Membership,
-    /// Every S3 request is held up for up to so many milliseconds.
+    /// Maximum delay of each S3 request, in milliseconds.
     pub(crate) latency: u64,
-    /// Percent of S3 requests that meet a fault.
+    /// Percentage of S3 requests with a fault.
     pub(crate) fault_rate: u8,
-    /// Records a second, while records come.
+    /// Records a second, except while idle.
     pub(crate) rate: u64,
     /// Half of the records come in transactions.
     pub(crate) has_transactions: bool,
@@ -22,40 +22,40 @@ pub(crate) struct Plan {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// kill -9 one consumer, and start another in its place.
+    /// Kill one consumer with kill -9, and start another in its place.
     Kill,
     /// SIGTERM one consumer.
     Leave,
     /// Start one more consumer.
     Join,
-    /// Stop one consumer for longer than its session lasts; it then goes on as if nothing
+    /// Stop one consumer for longer than its session, then let it continue as if nothing
     /// had happened.
     Freeze,
     /// Kill a broker; it comes back at the end.
     KillBroker,
-    /// S3 answers nothing for a while.
+    /// S3 answers no request for a while.
     Outage,
     /// Nothing is produced for a while.
     Idle,
     /// Retention takes records, also those that have not landed.
     Retention,
-    /// A manifest of a later version appears in one partition: whoever takes the
-    /// partition up parks it. It goes at the end.
+    /// A manifest of a later version appears in one partition, so the consumer that gets
+    /// the partition parks it. The manifest is removed at the end.
     Poison,
 }
 
-/// How the consumers share the partitions out.
+/// The way in which the consumers share the partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Membership {
     /// Kafka's classic group protocol.
     Classic,
-    /// The same, with static members: who takes the place of one that was killed has its
+    /// The same with static members: the replacement of a killed consumer gets its
     /// partitions at once.
     Static,
     /// KIP-848.
     Consumer,
-    /// Each has a group of its own, so that all of them land every partition at the same
-    /// time: zombies from the first record to the last.
+    /// Each consumer has its own group, so that all of them land every partition at the
+    /// same time: zombies from the first record to the last.
     Rivals,
 }
 
@@ -72,7 +72,7 @@ impl Plan {
         let mut events = Vec::new();
         let mut at = Duration::from_millis(rng.u64(500..2_500));
         while at < length {
-            // At most one of those that take long, so that two hundred runs end.
+            // At most one long event in a run, so that two hundred runs end in time.
             let takes_long = |events: &[(Duration, Event)]| {
                 events
                     .iter()
@@ -84,8 +84,8 @@ impl Plan {
                 40..53 => Event::Join,
                 53..65 => Event::Retention,
                 65..75 if !takes_long(&events) => Event::Freeze,
-                // librdkafka 2.12.1 misses an assignment of KIP-848 for good where the
-                // heartbeat's answer that carries it is lost, as it then is.
+                // A killed broker loses the heartbeat's answer with an assignment of
+                // KIP-848. librdkafka 2.12.1 then never gets that assignment.
                 75..82 if !takes_long(&events) && membership != Membership::Consumer => {
                     Event::KillBroker
                 }
@@ -110,8 +110,8 @@ impl Plan {
         }
     }
 
-    /// Draws how one consumer is configured: formats, batch sizes and rules differ
-    /// between consumers of one group.
+    /// Draws the settings of one consumer. Formats, batch sizes and rules differ between
+    /// the consumers of a group.
     pub(crate) fn settings(&self, number: u64) -> Vec<(&'static str, String)> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(1_000_003).wrapping_add(number));
         let mut pick = |choice: &[&str]| choice[rng.usize(0..choice.len())].to_owned();
@@ -148,7 +148,8 @@ impl Plan {
             ""
         };
         format!(
-            "{partitions} partitions, {consumers} {membership:?}, {rate}/s{transactions}, {fault_rate} %, {latency} ms: {}",
+            "{partitions} partitions, {consumers} {membership:?}, {rate}/s{transactions}, \
+             {fault_rate} %, {latency} ms: {}",
             events.join(" ")
         )
     }

@@ -3,11 +3,11 @@ use aws_sdk_s3::Client;
 use lake::ManifestKey;
 use local::Aws;
 
-/// So far ahead that no consumer comes to it.
-const FIRST: i64 = 1_000_000_000_000;
+/// So high that no consumer reaches it.
+const FIRST_OFFSET: i64 = 1_000_000_000_000;
 
-/// A manifest that no consumer can read, in front of a partition's newest one: a fault of
-/// that partition alone.
+/// A manifest that no consumer can read, listed before a partition's newest one. Only
+/// that partition has the fault.
 pub(crate) struct Poison {
     s3: Client,
     bucket: String,
@@ -15,12 +15,12 @@ pub(crate) struct Poison {
 }
 
 impl Poison {
-    /// Puts it into the lake in `bucket`, which has the topic's name.
+    /// Puts the manifest into the lake in `bucket`, which has the topic's name.
     pub(crate) async fn put(aws: &Aws, bucket: &str, partition: i32) -> Result<Self> {
         let key = ManifestKey {
             topic: bucket.to_owned(),
             partition,
-            first: FIRST,
+            first: FIRST_OFFSET,
         }
         .to_string();
         let poison = Self {
@@ -40,7 +40,7 @@ impl Poison {
         Ok(poison)
     }
 
-    /// Takes it away, as an operator does: the partition goes on by itself.
+    /// Removes the manifest, as an operator does. The partition then continues by itself.
     pub(crate) async fn take_away(self) -> Result<()> {
         self.s3
             .delete_object()

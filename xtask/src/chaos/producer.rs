@@ -12,23 +12,22 @@ use super::plan::Plan;
 use super::transactions;
 
 /// Time between two bursts of records.
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
-/// Bursts a second.
-const BURSTS: u64 = 50;
+pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(20);
+const BURSTS_PER_SECOND: u64 = 50;
 
-/// What became of the records that were produced.
+/// The records that were produced.
 #[derive(Default)]
 pub(crate) struct Produced {
-    /// What brokers acknowledged, and committed if it was in a transaction: each record's
-    /// own number, and where it stands.
+    /// The records that brokers acknowledged, and committed if they were in a
+    /// transaction: number, partition and offset.
     pub(crate) acknowledged: BTreeMap<u64, (i32, i64)>,
     /// The numbers of the records in aborted transactions.
     pub(crate) aborted: BTreeSet<u64>,
 }
 
 impl Produced {
-    /// Waits for the records' deliveries. What is not acknowledged may be in the log or
-    /// not: nobody promised anything.
+    /// Waits for the records' deliveries. A record that is not acknowledged may be in the
+    /// log or not; there is no promise about it.
     pub(super) async fn acknowledge(&mut self, sent: Vec<(u64, DeliveryFuture)>) {
         for (number, delivery) in sent {
             if let Ok(Ok(delivered)) = delivery.await {
@@ -38,7 +37,7 @@ impl Produced {
         }
     }
 
-    /// Returns the offset behind the last record of a partition.
+    /// Returns the offset after the last record of a partition.
     pub(crate) fn end(&self, partition: i32) -> i64 {
         self.acknowledged
             .values()
@@ -49,7 +48,7 @@ impl Produced {
     }
 }
 
-/// Tells the producers what to do.
+/// Controls the producers.
 #[derive(Default)]
 pub(crate) struct Switches {
     pub(crate) is_idle: AtomicBool,
@@ -61,18 +60,18 @@ impl Switches {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Returns how many records a producer sends now.
+    /// Returns the number of records that a producer sends now.
     pub(super) fn records_at_once(&self, plan: &Plan) -> u64 {
         let producers = 1 + u64::from(plan.has_transactions);
         if self.is_idle.load(Ordering::Relaxed) {
             0
         } else {
-            plan.rate.div_ceil(BURSTS * producers)
+            plan.rate.div_ceil(BURSTS_PER_SECOND * producers)
         }
     }
 }
 
-/// Produces records, ticks and poison, each with a number of its own, until told to stop.
+/// Produces records, ticks and poison, each with its own number, until `is_over` is set.
 pub(crate) async fn produce(
     plan: &Plan,
     brokers: &str,
@@ -101,7 +100,7 @@ pub(crate) async fn produce(
                 let partition = rng.i32(0..plan.partitions);
                 send(&mut rng, partition)?;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(BURST_INTERVAL).await;
         }
         anyhow::Ok(())
     };
@@ -114,8 +113,8 @@ pub(crate) async fn produce(
     let (alone, in_transactions) = tokio::join!(alone, in_transactions);
     alone?;
     let mut produced = in_transactions?;
-    // The last record of each partition is one that stays: behind it nothing has to land,
-    // and what retention took before it is seen to be gone.
+    // The last record of each partition stays. No record has to land after it, and the
+    // consumer notices that retention took the records before it.
     for partition in 0..plan.partitions {
         send(&mut rng, partition)?;
     }
@@ -123,7 +122,7 @@ pub(crate) async fn produce(
     Ok(produced)
 }
 
-/// Returns what all producers have in common.
+/// Returns the settings that all producers share.
 pub(super) fn client_config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -135,7 +134,8 @@ pub(super) fn client_config(brokers: &str) -> ClientConfig {
     config
 }
 
-/// A tick in 97 of 100 records, and else one of the poisons. Each says its number.
+/// Returns a tick for 97 of 100 records, otherwise one of the poisons. Each contains its
+/// number.
 pub(super) fn value(rng: &mut Rng, number: u64) -> Vec<u8> {
     // Event times over three days, so that batches by event time have many objects.
     let time = 1_700_000_000_000 + rng.u64(0..72) * 3_600_000;

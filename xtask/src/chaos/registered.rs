@@ -1,4 +1,4 @@
-//! Reads from the manifests what the lake says of itself to be lost, without any of
+//! Reads from the manifests which records the lake registers as lost, without any of
 //! ticklake's own code.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use local::Aws;
 use serde_json::Value;
 
-/// Runs of offsets and their partitions.
+/// Partitions and runs of their offsets.
 pub(crate) struct Registered(Vec<(i32, RangeInclusive<i64>)>);
 
 impl Registered {
@@ -19,8 +19,8 @@ impl Registered {
     }
 }
 
-/// Returns what the manifests of a topic register as lost to retention: gaps, and what
-/// lies in the map of an object below its `lost-below`.
+/// Returns the offsets that the manifests of a topic register as lost to retention: gaps,
+/// and the offsets of an object that are below its `lost-below`.
 pub(crate) async fn registered(
     aws: &Aws,
     bucket: &str,
@@ -61,7 +61,8 @@ fn lost(
     lost_below: &BTreeMap<String, i64>,
 ) -> Option<Vec<(i32, RangeInclusive<i64>)>> {
     let partition = i32::try_from(manifest["partition"].as_i64()?).ok()?;
-    let (first, last) = (manifest["first"].as_i64()?, manifest["last"].as_i64()?);
+    let first = manifest["first"].as_i64()?;
+    let last = manifest["last"].as_i64()?;
     if matches!(
         manifest["gap"].as_str(),
         Some("before-log-start" | "lost-to-retention")
@@ -76,10 +77,8 @@ fn lost(
         // `0-4,7`, counted from the manifest's first offset.
         for run in object["offsets"].as_str()?.split(',') {
             let (from, to) = run.split_once('-').unwrap_or((run, run));
-            let (from, to) = (
-                first + from.parse::<i64>().ok()?,
-                first + to.parse::<i64>().ok()?,
-            );
+            let from = first + from.parse::<i64>().ok()?;
+            let to = first + to.parse::<i64>().ok()?;
             lost.push((partition, from..=to.min(below - 1)));
         }
     }

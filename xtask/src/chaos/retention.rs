@@ -10,10 +10,10 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// How long brokers may take: one of them may have been killed.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Short, as one of the brokers may have been killed.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Takes records from the log's start, as a topic's retention does, and knows which.
+/// Deletes records from the log's start, as a topic's retention does, and remembers them.
 pub(crate) struct Retention {
     admin: AdminClient<DefaultClientContext>,
     client: Arc<BaseConsumer>,
@@ -27,12 +27,13 @@ pub(crate) struct Retention {
 impl Retention {
     pub(crate) fn new(kafka: &Kafka, topic: &str, partitions: i32, seed: u64) -> Result<Self> {
         let mut config = ClientConfig::new();
-        // Retention does not look at transactions: it goes on into one that is open.
+        // Retention ignores transactions: it may delete a part of an open one.
         config
             .set("bootstrap.servers", kafka.brokers())
             .set("isolation.level", "read_uncommitted")
             .set("log_level", "0");
-        let (admin, client) = (kafka.admin()?, Arc::new(config.create()?));
+        let admin = kafka.admin()?;
+        let client = Arc::new(config.create()?);
         let rng = Rng::with_seed(seed ^ 0xde1e7e);
         Ok(Self {
             admin,
@@ -44,17 +45,17 @@ impl Retention {
         })
     }
 
-    /// Takes a part of every partition, or all that there is, whether it has landed or
-    /// not.
+    /// Deletes a part of every partition or the whole, even if it has not landed.
     pub(crate) async fn take(&mut self) -> Result<()> {
         let mut before = TopicPartitionList::new();
         for partition in 0..self.partitions {
-            let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+            let client = Arc::clone(&self.client);
+            let topic = self.topic.clone();
             let bounds = tokio::task::spawn_blocking(move || {
-                client.fetch_watermarks(&topic, partition, PATIENCE)
+                client.fetch_watermarks(&topic, partition, BROKER_TIMEOUT)
             })
             .await?;
-            // A partition without a leader keeps what it has.
+            // A partition without a leader keeps its records.
             let Ok((start, end)) = bounds else { continue };
             let upto = if self.rng.bool() {
                 end
@@ -62,14 +63,14 @@ impl Retention {
                 self.rng.i64(start..=end)
             };
             before.add_partition_offset(&self.topic, partition, Offset::Offset(upto))?;
-            // Noted before it happens, as it may happen without an answer.
+            // Noted before the request, which may succeed without an answer.
             let taken = self.taken.entry(partition).or_default();
             *taken = upto.max(*taken);
         }
         let options = AdminOptions::new()
-            .request_timeout(Some(PATIENCE))
-            .operation_timeout(Some(PATIENCE));
-        // A broker that was killed takes nothing.
+            .request_timeout(Some(BROKER_TIMEOUT))
+            .operation_timeout(Some(BROKER_TIMEOUT));
+        // A killed broker deletes nothing.
         let _ = self.admin.delete_records(&before, &options).await;
         Ok(())
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use super::producer::{Produced, Switches, produce};
 use super::retention::Retention;
 use super::verdict::{Verdict, judge};
 
-/// How long the consumers may take, once all is well again, to land what is left.
-const CATCH_UP: Duration = Duration::from_secs(90);
+/// Limit of the time in which the consumers land the rest, once all faults are over.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(90);
 /// Longer than a session (6 or 7 s).
-const FROZEN: Duration = Duration::from_secs(8);
+const FREEZE_DURATION: Duration = Duration::from_secs(8);
 
-/// What became of a run.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
     pub(crate) acknowledged: u64,
@@ -32,18 +32,18 @@ pub(crate) struct Outcome {
     pub(crate) aborted: u64,
     pub(crate) verdict: Verdict,
     pub(crate) events: u64,
-    /// Batches that a consumer completed for another.
+    /// Number of batches that a consumer completed for another.
     pub(crate) completed: u64,
-    /// How often a consumer parked a partition.
+    /// Number of times that a consumer parked a partition.
     pub(crate) parked: u64,
     pub(crate) faults: BTreeMap<Fault, u64>,
-    /// What is wrong, in words.
-    pub(crate) told: Vec<String>,
+    /// The defects that were found, in words.
+    pub(crate) problems: Vec<String>,
 }
 
 impl Outcome {
     pub(crate) fn is_whole(&self) -> bool {
-        self.told.is_empty()
+        self.problems.is_empty()
     }
 
     pub(crate) fn describe(&self, plan: &str) -> String {
@@ -68,7 +68,9 @@ impl Outcome {
             "NOT WHOLE"
         };
         format!(
-            "{whole}: {acknowledged} records, {lost} lost, {twice} twice, {registered} taken by retention, {aborted} aborted, {faults} S3 faults, {completed} completed, {parked} parked  [{plan}]"
+            "{whole}: {acknowledged} records, {lost} lost, {twice} twice, \
+             {registered} taken by retention, {aborted} aborted, {faults} S3 faults, \
+             {completed} completed, {parked} parked  [{plan}]"
         )
     }
 }
@@ -88,7 +90,7 @@ struct Consumers<'a> {
     rng: Rng,
 }
 
-/// A consumer that runs.
+/// A running consumer.
 #[derive(Debug, Clone, Copy)]
 struct Running {
     process: ProcessId,
@@ -115,7 +117,20 @@ impl Consumers<'_> {
         command
     }
 
-    /// Starts a consumer in the first seat that is free.
+    fn name(&self, number: u64) -> String {
+        format!("{}-consumer-{number}", self.topic)
+    }
+
+    fn log(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name(number)))
+    }
+
+    /// Returns the output of a consumer.
+    fn said(&self, number: u64) -> String {
+        std::fs::read_to_string(self.log(number)).unwrap_or_default()
+    }
+
+    /// Starts a consumer in the first free seat.
     async fn start(&mut self) -> Result<()> {
         let seat = (0..)
             .find(|seat| !self.running.iter().any(|running| running.seat == *seat))
@@ -130,28 +145,23 @@ impl Consumers<'_> {
         let config = self.folder.join("sessions.yaml");
         std::fs::write(
             &config,
-            "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n    heartbeat.interval.ms: \"1000\"\n",
+            concat!(
+                "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n",
+                "    heartbeat.interval.ms: \"1000\"\n",
+            ),
         )?;
+        if self.plan.membership != Membership::Consumer {
+            command.arg("--config").arg(config);
+        }
         match self.plan.membership {
             Membership::Consumer => command.args(["--group-protocol", "consumer"]),
-            Membership::Classic => command.arg("--config").arg(config),
-            Membership::Static => command
-                .arg("--config")
-                .arg(config)
-                .args(["--group-instance-id", &format!("member-{seat}")]),
-            Membership::Rivals => command
-                .arg("--config")
-                .arg(config)
-                .args(["--group", &format!("rival-{seat}")]),
+            Membership::Classic => &mut command,
+            Membership::Static => command.args(["--group-instance-id", &format!("member-{seat}")]),
+            Membership::Rivals => command.args(["--group", &format!("rival-{seat}")]),
         };
-        let name = format!("{}-consumer-{number}", self.topic);
         let process = self
             .processes
-            .start(
-                &name,
-                &mut command,
-                &self.folder.join(format!("{name}.log")),
-            )
+            .start(&self.name(number), &mut command, &self.log(number))
             .await?;
         self.running.push(Running {
             process,
@@ -161,7 +171,7 @@ impl Consumers<'_> {
         Ok(())
     }
 
-    /// Strikes off those that have ended by themselves.
+    /// Removes the consumers that have ended by themselves.
     async fn forget_ended(&mut self) {
         for Running { process, .. } in self.running.clone() {
             if self.processes.expect_running(process).await.is_err() {
@@ -188,47 +198,34 @@ impl Consumers<'_> {
             .stop(process, Duration::from_secs(10))
             .await?;
         self.running.retain(|running| running.process != process);
-        // A static member that was taken for dead finds its seat taken, and says so.
+        // A static member that the group took for dead finds its seat taken, and logs it.
         let was_replaced = self.plan.membership == Membership::Static
-            && self.said("another consumer has joined group") > 0;
-        // One that was just started has no handler for the signal yet.
+            && self.count_in_logs("another consumer has joined group") > 0;
+        // A consumer that has just started has no handler for the signal yet.
         let was_too_young = status.signal() == Some(Signal::TERM.as_raw());
         ensure!(
             status.success() || was_replaced || was_too_young,
-            "a consumer that was told to stop ended with {status}"
+            "a consumer ended with {status} after SIGTERM"
         );
         Ok(())
     }
 
-    /// Waits until every consumer has partitions that it reads, or has had the time.
-    async fn wait_for_work(&self) -> Result<()> {
+    /// Waits until every consumer has sealed a batch, but not for ever.
+    async fn wait_for_work(&self) {
         let deadline = Instant::now() + Duration::from_secs(8);
         for Running { number, .. } in &self.running {
-            let log = self
-                .folder
-                .join(format!("{}-consumer-{number}.log", self.topic));
             while Instant::now() < deadline
-                && !std::fs::read_to_string(&log)
-                    .unwrap_or_default()
-                    .contains("\"batch sealed\"")
+                && !self.said(*number).contains("\"event\":\"batch_sealed\"")
             {
                 sleep(Duration::from_millis(50)).await;
             }
         }
-        Ok(())
     }
 
-    /// Returns how often the consumers said something.
-    fn said(&self, text: &str) -> u64 {
-        let log = |number| {
-            std::fs::read_to_string(
-                self.folder
-                    .join(format!("{}-consumer-{number}.log", self.topic)),
-            )
-            .unwrap_or_default()
-        };
+    /// Returns how often a text is in the consumers' logs.
+    fn count_in_logs(&self, text: &str) -> u64 {
         (0..self.started)
-            .map(|number| log(number).matches(text).count() as u64)
+            .map(|number| self.said(number).matches(text).count() as u64)
             .sum()
     }
 }
@@ -244,11 +241,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
-    aws_sdk_s3::Client::new(ministack.aws.config())
-        .create_bucket()
-        .bucket(&topic)
-        .send()
-        .await?;
+    ministack.aws.create_bucket(&topic).await?;
     let conditions = if unconditional {
         Conditions::KeptForProbes
     } else {
@@ -277,9 +270,7 @@ pub(crate) async fn run(
     let brokers = kafka.brokers().to_owned();
     let producing = produce(plan, &brokers, &topic, Arc::clone(&switches));
     let torture = async {
-        let begun = consumers.wait_for_work().await;
-        switches.is_over.store(begun.is_err(), Ordering::Relaxed);
-        begun?;
+        consumers.wait_for_work().await;
         proxy.set_rate(plan.fault_rate);
         let mut killed = None;
         let tortured = torture(
@@ -295,7 +286,7 @@ pub(crate) async fn run(
         switches.is_over.store(true, Ordering::Relaxed);
         proxy.set_rate(0);
         proxy.set_latency(0);
-        // Whatever became of this run, the next one needs all three.
+        // Even if this run failed, the next one needs all three brokers.
         if let Some(broker) = killed {
             kafka.restart_broker(broker).await?;
         }
@@ -303,40 +294,40 @@ pub(crate) async fn run(
     };
     let (produced, tortured) = tokio::join!(producing, torture);
     let produced = produced?;
-    let mut told: Vec<String> = tortured
+    let mut problems: Vec<String> = tortured
         .err()
         .map(|error| format!("{error:#}"))
         .into_iter()
         .collect();
     let caught_up = catch_up(&mut consumers, &produced).await;
-    told.extend(caught_up.err().map(|error| format!("{error:#}")));
+    problems.extend(caught_up.err().map(|error| format!("{error:#}")));
     for Running { process, .. } in consumers.running.clone() {
         if let Err(error) = consumers.stop(process).await {
-            told.push(format!("{error:#}"));
+            problems.push(format!("{error:#}"));
         }
     }
     while proxy.late() > 0 {
         sleep(Duration::from_millis(50)).await;
     }
-    told.extend(
+    problems.extend(
         verify(&consumers)
             .await
             .err()
             .map(|error| format!("{error:#}")),
     );
     let verdict = judge(&produced, &retention, &ministack.aws, &topic).await?;
-    told.extend(verdict.told());
+    problems.extend(verdict.problem());
     let outcome = Outcome {
         seed: plan.seed,
         acknowledged: produced.acknowledged.len() as u64,
         aborted: produced.aborted.len() as u64,
         verdict,
         events: plan.events.len() as u64,
-        completed: consumers.said("another consumer landed these offsets")
-            + consumers.said("completing a batch that its consumer left"),
-        parked: consumers.said("PARTITION PARKED"),
+        completed: consumers.count_in_logs("\"event\":\"batch_overtaken\"")
+            + consumers.count_in_logs("\"event\":\"batch_incomplete\""),
+        parked: consumers.count_in_logs("\"event\":\"partition_parked\""),
         faults: proxy.thrown(),
-        told,
+        problems,
     };
     let admin = kafka.admin()?;
     admin
@@ -345,7 +336,7 @@ pub(crate) async fn run(
     Ok(outcome)
 }
 
-/// Does what the plan says, and notes which broker was killed.
+/// Carries out the plan, and notes the broker that was killed.
 async fn torture(
     plan: &Plan,
     consumers: &mut Consumers<'_>,
@@ -356,7 +347,8 @@ async fn torture(
     killed: &mut Option<usize>,
 ) -> Result<()> {
     let begun = Instant::now();
-    let (mut frozen, mut poison) = (None, None);
+    let mut frozen = None;
+    let mut poison = None;
     for (at, event) in &plan.events {
         tokio::time::sleep_until(begun + *at).await;
         switches
@@ -399,15 +391,17 @@ async fn torture(
     }
     tokio::time::sleep_until(begun + plan.length).await;
     if let Some((process, since)) = frozen {
-        tokio::time::sleep_until(since + FROZEN).await;
-        // A zombie: it goes on in the middle of what it was doing.
+        tokio::time::sleep_until(since + FREEZE_DURATION).await;
+        // Now it is a zombie: it continues in the middle of its work.
         consumers.processes.signal(process, Signal::CONT).await;
     }
     if let Some(poison) = poison {
-        // Whoever takes a killed consumer's place has its partitions only after the
+        // The replacement of a killed consumer gets its partitions only after the
         // session.
-        let deadline = Instant::now() + FROZEN;
-        while consumers.said("PARTITION PARKED") == 0 && Instant::now() < deadline {
+        let deadline = Instant::now() + FREEZE_DURATION;
+        while consumers.count_in_logs("\"event\":\"partition_parked\"") == 0
+            && Instant::now() < deadline
+        {
             sleep(Duration::from_millis(100)).await;
         }
         poison.take_away().await?;
@@ -415,13 +409,13 @@ async fn torture(
     Ok(())
 }
 
-/// Waits until the manifests account for every record that was acknowledged. A consumer
-/// that has ended is started again, as systemd does: a static member whose session a
-/// dying broker has ended is fenced, and can do nothing but end.
+/// Waits until the manifests account for every acknowledged record. Restarts consumers
+/// that have ended, as systemd does. For example, a dying broker may end the session of a
+/// static member; the member is then fenced and has to end.
 async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<()> {
     let topic = consumers.topic.clone();
     let s3 = aws_sdk_s3::Client::new(consumers.ministack.aws.config());
-    let deadline = Instant::now() + CATCH_UP;
+    let deadline = Instant::now() + CATCH_UP_TIMEOUT;
     for partition in 0..consumers.plan.partitions {
         let end = produced.end(partition);
         loop {
@@ -460,8 +454,8 @@ async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<
             }
             ensure!(
                 Instant::now() < deadline,
-                "partition {partition} stands at {next} of {end} after {} s",
-                CATCH_UP.as_secs()
+                "partition {partition} is at offset {next} of {end} after {} s",
+                CATCH_UP_TIMEOUT.as_secs()
             );
             sleep(Duration::from_millis(200)).await;
         }
@@ -469,7 +463,7 @@ async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<
     Ok(())
 }
 
-/// Lets `tick-consumer verify --deep` judge the lake.
+/// Checks the lake with `tick-consumer verify --deep`.
 async fn verify(consumers: &Consumers<'_>) -> Result<()> {
     let log = consumers
         .folder

@@ -1,5 +1,5 @@
-//! Records in transactions: some commit, some abort, and some lose their producer, whom
-//! the next one with its `transactional.id` fences off.
+//! Records in transactions. Some commit, some abort, and some lose their producer. The
+//! next producer with the same `transactional.id` fences off the lost one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::time::Instant;
 
 use super::plan::Plan;
-use super::producer::{PAUSE, Produced, Switches, client_config, value};
+use super::producer::{BURST_INTERVAL, Produced, Switches, client_config, value};
 
-/// How long a coordinator may take to answer: its broker may have been killed.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Where the numbers of these records begin, above those of the others.
-const FIRST: u64 = 1 << 40;
+/// Long, as the coordinator's broker may have been killed.
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(60);
+/// First number of these records, above the numbers of the others.
+const FIRST_NUMBER: u64 = 1 << 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -26,7 +26,7 @@ enum End {
     Die,
 }
 
-/// Produces transactions until told to stop. No transaction is left open.
+/// Produces transactions until `is_over` is set. Leaves no transaction open.
 pub(super) async fn produce(
     plan: &Plan,
     brokers: &str,
@@ -34,7 +34,8 @@ pub(super) async fn produce(
     switches: Arc<Switches>,
 ) -> Result<Produced> {
     let mut rng = Rng::with_seed(plan.seed ^ 0x7a);
-    let (mut produced, mut number) = (Produced::default(), FIRST);
+    let mut produced = Produced::default();
+    let mut number = FIRST_NUMBER;
     let mut producer = next_producer(brokers, topic).await?;
     while !switches.is_over() {
         let length = Duration::from_millis([30, 200, 1_000][rng.usize(0..3)]);
@@ -48,7 +49,7 @@ pub(super) async fn produce(
                 let record = FutureRecord::<(), _>::to(topic)
                     .partition(rng.i32(0..plan.partitions))
                     .payload(&value);
-                // A transaction that can only be aborted takes no more records.
+                // If the transaction can only be aborted, it takes no more records.
                 sent.extend(
                     producer
                         .send_result(record)
@@ -57,14 +58,20 @@ pub(super) async fn produce(
                 );
                 number += 1;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(BURST_INTERVAL).await;
         }
         let is_done = match end {
             End::Commit => {
-                blocking(&producer, |producer| producer.commit_transaction(PATIENCE)).await?
+                blocking(&producer, |producer| {
+                    producer.commit_transaction(COORDINATOR_TIMEOUT)
+                })
+                .await?
             }
             End::Abort => {
-                blocking(&producer, |producer| producer.abort_transaction(PATIENCE)).await?
+                blocking(&producer, |producer| {
+                    producer.abort_transaction(COORDINATOR_TIMEOUT)
+                })
+                .await?
             }
             End::Die => false,
         };
@@ -75,8 +82,7 @@ pub(super) async fn produce(
         }
         match end {
             End::Commit if is_done => produced.acknowledge(sent).await,
-            // Whether a commit without an answer has happened nobody knows, and nobody
-            // promised anything.
+            // A commit without an answer may have happened or not; there is no promise.
             End::Commit => {}
             End::Abort | End::Die => produced
                 .aborted
@@ -86,21 +92,21 @@ pub(super) async fn produce(
     Ok(produced)
 }
 
-/// Returns a producer that has fenced off the one before: the coordinator has aborted its
-/// transaction, or completed its commit.
+/// Returns a producer that has fenced off the one before. The coordinator has aborted the
+/// other one's transaction, or completed its commit.
 async fn next_producer(brokers: &str, topic: &str) -> Result<FutureProducer> {
     let producer: FutureProducer = client_config(brokers)
         .set("transactional.id", topic)
         .create()
         .context("a transactional producer")?;
     let initialized = producer.clone();
-    tokio::task::spawn_blocking(move || initialized.init_transactions(PATIENCE))
+    tokio::task::spawn_blocking(move || initialized.init_transactions(COORDINATOR_TIMEOUT))
         .await?
         .context("the transactional.id")?;
     Ok(producer)
 }
 
-/// Returns true if the coordinator did it.
+/// Returns true if the call succeeded.
 async fn blocking(
     producer: &FutureProducer,
     call: impl FnOnce(&FutureProducer) -> KafkaResult<()> + Send + 'static,

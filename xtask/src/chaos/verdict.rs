@@ -6,23 +6,24 @@ use super::producer::Produced;
 use super::registered::registered;
 use super::retention::Retention;
 
-/// How the lake compares with what was produced, by a count that uses none of ticklake's
-/// own code.
+/// The comparison of the lake with the produced records, by a count without any of
+/// ticklake's own code.
 pub(crate) struct Verdict {
-    /// Records that were acknowledged and are missing, though retention did not take them
-    /// or the lake does not say so.
+    /// Acknowledged records that are missing, unless retention took them and the lake
+    /// registers them as lost.
     pub(crate) lost: u64,
-    /// Records that are there more than once.
+    /// Records that are in the lake more than once.
     pub(crate) twice: u64,
-    /// Records that retention took before they landed, and of which the lake says so.
+    /// Records that retention took before they landed, and that the lake registers as
+    /// lost.
     pub(crate) registered: u64,
-    /// Records of aborted transactions that are there.
+    /// Records of aborted transactions in the lake.
     uncommitted: u64,
 }
 
 impl Verdict {
-    /// Returns what is wrong, in words.
-    pub(crate) fn told(&self) -> Option<String> {
+    /// Returns the defects in words, if there are any.
+    pub(crate) fn problem(&self) -> Option<String> {
         let Self {
             lost,
             twice,
@@ -30,7 +31,10 @@ impl Verdict {
             ..
         } = self;
         (lost + twice + uncommitted > 0).then(|| {
-            format!("{lost} records are lost, {twice} are there twice, {uncommitted} are of aborted transactions, by an independent count")
+            format!(
+                "an independent count finds {lost} records lost, {twice} in the lake twice, \
+                 {uncommitted} of aborted transactions"
+            )
         })
     }
 }

@@ -1,16 +1,16 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use local::sample::TOPIC;
 use local::{ProcessId, Processes, Repository, Role, Stack};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::TOPIC;
 use super::input::Input;
 use super::options::{Options, flag_value};
 use wording::{count, grouped};
 
-/// The producer's own figures, as its `--summary` has them.
+/// The producer's own figures, from its `--summary`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) rows_read: u64,
@@ -19,10 +19,10 @@ pub(crate) struct Figures {
     pub(crate) rows_sent: u64,
 }
 
-/// What the producer did.
+/// The result of the producer's run.
 pub(crate) struct Produced {
     pub(crate) figures: Figures,
-    /// What it said of rejected rows.
+    /// Its output about rejected rows.
     pub(crate) rejected_lines: String,
 }
 
@@ -48,8 +48,8 @@ impl Produced {
     }
 }
 
-/// Starts `tick-consumer` as on EC2: with the settings and in the role that the template
-/// has for it, but for what makes the demo short.
+/// Starts `tick-consumer` as on EC2, with the template's settings and role. A few
+/// settings differ, to make the demo short.
 pub(crate) async fn start_consumer(
     input: &Input,
     repository: &Repository,
@@ -57,7 +57,8 @@ pub(crate) async fn start_consumer(
     folder: &Path,
     stack: &Stack,
 ) -> Result<ProcessId> {
-    let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
+    let aws = &stack.ministack.aws;
+    let deployment = &stack.deployment;
     let role = Role::read(aws, deployment.output("ConsumerRoleName")?).await?;
     let mut consumer = agent(repository, "tick-consumer", folder);
     consumer
@@ -119,8 +120,8 @@ pub(crate) async fn produce(
     let text = std::fs::read_to_string(&summary).with_context(|| summary.display().to_string())?;
     let figures: Figures =
         serde_json::from_str(&text).with_context(|| summary.display().to_string())?;
-    let said = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
-    let rejected: Vec<&str> = said
+    let output = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+    let rejected: Vec<&str> = output
         .lines()
         .filter(|line| line.starts_with("rejected:") || line.contains("(kept in"))
         .collect();
@@ -130,7 +131,8 @@ pub(crate) async fn produce(
     })
 }
 
-/// An agent as systemd starts it: no configuration of this shell's reaches it.
+/// Returns the command of an agent. Like systemd, it passes no configuration of this
+/// shell.
 fn agent(repository: &Repository, name: &str, folder: &Path) -> Command {
     let mut command = Command::new(repository.binary(name));
     command.env_clear().env("HOME", folder).current_dir(folder);

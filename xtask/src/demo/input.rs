@@ -8,10 +8,10 @@ use super::Options;
 use super::options::KafkaName;
 use wording::grouped;
 
-/// Objects that the demo aims at: enough to see several in a mail.
-const OBJECTS: u64 = 4;
+/// Approximate number of objects, so that a mail lists several.
+const WANTED_OBJECTS: u64 = 4;
 
-/// What the demo sends.
+/// The input of the demo.
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
     /// The rows of a CSV file.
@@ -21,44 +21,35 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// Returns the input that the options ask for.
+    /// Returns the input of these options.
     ///
     /// # Errors
-    /// The file cannot be read, or there is more than the mock cluster holds.
+    /// The file cannot be read, or has more rows than the mock cluster can hold.
     pub(crate) fn of(options: &Options) -> Result<Self> {
         let input = match options.rows {
             Some(rows) => Self::Synthetic { rows },
             None => {
                 let repository = Repository::here();
-                let path = options
-                    .csv
-                    .clone()
-                    .unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
-                let path = path
-                    .strip_prefix(repository.root())
-                    .map(PathBuf::from)
-                    .unwrap_or(path);
-                let full = if options.csv.is_some() {
-                    path.clone()
-                } else {
-                    repository.path(&path)
-                };
-                let file = std::fs::File::open(&full)
-                    .with_context(|| format!("{}: cannot open the CSV file", path.display()))?;
+                let path = options.csv.clone();
+                let path = path.unwrap_or_else(|| repository.path("data/indexProcessed-hsi.csv"));
+                let name = path.display();
+                let file = std::fs::File::open(&path)
+                    .with_context(|| format!("{name}: cannot open the CSV file"))?;
                 let mut lines: u64 = 0;
                 for line in BufReader::new(file).split(b'\n') {
-                    line.with_context(|| format!("{}: cannot read the CSV file", path.display()))?;
+                    line.with_context(|| format!("{name}: cannot read the CSV file"))?;
                     lines += 1;
                 }
                 Self::Csv {
-                    path: full,
                     rows: lines.saturating_sub(1),
+                    path,
                 }
             }
         };
         if options.kafka == KafkaName::Mock && input.rows() > MOCK_ROWS {
             bail!(
-                "{} rows are more than the embedded mock cluster holds ({})\n  run with --kafka apache (needs Java 17 and Maven)",
+                "{} rows are more than the embedded mock cluster can hold ({})\n  \
+                 run with --kafka apache (needs Java 17 and Maven)",
                 grouped(input.rows()),
                 grouped(MOCK_ROWS)
             );
@@ -66,14 +57,14 @@ impl Input {
         Ok(input)
     }
 
-    /// Returns the rows, blank ones included.
+    /// Returns the number of rows, blank ones included.
     pub(crate) fn rows(&self) -> u64 {
         match self {
             Self::Csv { rows, .. } | Self::Synthetic { rows } => *rows,
         }
     }
 
-    /// Returns what it is, for people.
+    /// Returns a name for people.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Csv { path, .. } => path
@@ -87,6 +78,6 @@ impl Input {
 
     /// Returns the consumer's `batch.max_rows` that gives a handful of objects.
     pub(crate) fn rows_per_batch(&self) -> u64 {
-        self.rows().div_ceil(OBJECTS).clamp(100, 250_000)
+        self.rows().div_ceil(WANTED_OBJECTS).clamp(100, 250_000)
     }
 }

@@ -1,10 +1,9 @@
-//! `cargo xtask demo`: the whole path on real input, and the proof of what it claims.
+//! `cargo xtask demo`: runs the whole path on real input, and proves its claims.
 
 mod agents;
-mod checks;
 mod input;
 mod options;
-pub(crate) mod queries;
+mod queries;
 mod summary;
 
 use std::path::Path;
@@ -12,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytesize::ByteSize;
+use local::sample::{self, SUBSCRIBER, TOPIC};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, Parameters, Processes, Repository, Stack,
-    StackOptions, Tools,
+    StackOptions, Tools, arrivals,
 };
 
 use crate::background::Background;
@@ -22,20 +22,12 @@ use crate::prepare;
 use crate::steps::Steps;
 use crate::up::State;
 use agents::Produced;
-pub(crate) use checks::{all_announced, all_crawled, all_landed, listed};
 pub(crate) use options::{FormatName, KafkaName, Options};
 use summary::Summary;
 use wording::{count, grouped};
 
-/// Topic and partitions of the local stack.
-pub(crate) const TOPIC: (&str, i32) = ("ticks", 4);
-/// Who the mails are for.
-pub(crate) const SUBSCRIBER: &str = "you@example.com";
-/// How long a step waits for progress before it says what is missing.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Runs the demo; with `--keep` in the background, whose output is shown here until it is
-/// done.
+/// Runs the demo. With `--keep` it runs in the background, and its output is printed here
+/// until it is done.
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let input = input::Input::of(&options)?;
     KafkaKind::from(options.kafka).check()?;
@@ -69,7 +61,7 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     if options.keep {
         steps.line(
             "kept",
-            "the stack goes on; cargo xtask down ends it and its state",
+            "the stack keeps running; cargo xtask down ends it and its state",
         );
         let (stack, kafka) = kept;
         return State::of(&stack, &kafka)?
@@ -80,7 +72,8 @@ async fn show(options: &Options, input: &input::Input, processes: &Processes) ->
     processes.stop_all().await;
     std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     println!(
-        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · cargo xtask demo --format csv · README \"Deploy to AWS\""
+        "Try next:  cargo xtask up, then cargo xtask replay events/s3-put.json · \
+         cargo xtask demo --format csv · docs/deploy.md"
     );
     Ok(())
 }
@@ -120,10 +113,8 @@ async fn pipeline(
         .step("deploy", "sam deploy on template.yaml", async {
             let parameters = Parameters {
                 format: options.format.into(),
-                crawler_mode: "typed".into(),
-                subscriber: SUBSCRIBER.into(),
                 kafka: kafka.brokers().to_owned(),
-                more: Vec::new(),
+                ..sample::parameters()
             };
             let options = StackOptions {
                 folder: folder.to_path_buf(),
@@ -162,7 +153,7 @@ async fn pipeline(
     let mut lake = LakeContents::default();
     steps
         .step("consume", "tick-consumer lands in S3", async {
-            checks::all_landed(
+            arrivals::all_landed(
                 &mut lake,
                 aws,
                 bucket,
@@ -179,7 +170,7 @@ async fn pipeline(
             };
             let size = ByteSize::b(lake.bytes("ticks/"));
             let objects = count(lake.below("ticks/").count() as u64, "object");
-            let places = checks::folders(&lake)
+            let places = arrivals::folders(&lake)
                 .into_iter()
                 .map(|folder| format!("s3://{bucket}/{folder}/"))
                 .collect::<Vec<_>>()
@@ -196,9 +187,9 @@ async fn pipeline(
     steps
         .step(
             "crawl",
-            "start-crawler starts the crawler, it adds the partitions",
+            "start-crawler starts the crawler, which adds the partitions",
             async {
-                let (new, all) = checks::all_crawled(&lake, aws, &stack.deployment).await?;
+                let (new, all) = arrivals::all_crawled(&lake, aws, &stack.deployment).await?;
                 let table = format!(
                     "{}.{}",
                     stack.deployment.output("DatabaseName")?,
@@ -218,7 +209,7 @@ async fn pipeline(
         .await?;
     let mails = steps
         .step("mail", "notify mails the digests", async {
-            let mails = checks::all_announced(&lake, bucket, &stack.mailbox).await?;
+            let mails = arrivals::all_announced(&lake, bucket, &stack.mailbox).await?;
             Ok((
                 format!("{} to {SUBSCRIBER}:", count(mails.len() as u64, "digest")),
                 mails,
@@ -239,7 +230,7 @@ async fn pipeline(
     let (landed, shown) = steps
         .step("query", "the queries of sql/ in Athena", async {
             let shown = queries::all(repository, aws, &stack.deployment).await?;
-            let landed = checks::rows_by_query(aws, &stack.deployment).await?;
+            let landed = arrivals::rows_by_query(aws, &stack.deployment).await?;
             Ok((shown.heading(), (landed, shown)))
         })
         .await?;
@@ -263,7 +254,7 @@ async fn pipeline(
                     folder.display()
                 );
                 Ok((
-                    "tick-consumer sealed what was open and left the group".to_owned(),
+                    "tick-consumer sealed its open batches and left the group".to_owned(),
                     (),
                 ))
             })

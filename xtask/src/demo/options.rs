@@ -16,7 +16,7 @@ pub(crate) struct Options {
     /// Format of the lake
     #[arg(long, value_enum, default_value = "parquet")]
     pub(crate) format: FormatName,
-    /// The embedded mock cluster, or a real Apache Kafka broker (needs Java 17 and Maven)
+    /// Embedded mock cluster, or a real Apache Kafka broker (needs Java 17 and Maven)
     #[arg(long, value_enum, default_value = "mock")]
     pub(crate) kafka: KafkaName,
     /// Order of day and month in dates such as 08/01/2010
@@ -81,7 +81,7 @@ pub(crate) enum EventTimeName {
     Now,
 }
 
-/// Returns the name that a flag takes for a value.
+/// Returns the text of a value in a flag.
 pub(crate) fn flag_value(value: impl ValueEnum) -> String {
     value
         .to_possible_value()

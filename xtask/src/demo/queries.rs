@@ -1,13 +1,11 @@
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
-use local::{Aws, Deployment, Repository, Rows};
+use local::{Aws, Deployment, Repository, Rows, at, statements};
 
-/// Rows of a result that are shown.
-const SHOWN: usize = 10;
+/// Maximum number of printed rows of a result.
+const MAX_PRINTED_ROWS: usize = 10;
 
 /// The results of the sample queries.
 pub(crate) struct Shown {
@@ -15,18 +13,16 @@ pub(crate) struct Shown {
     results: Vec<(String, Rows)>,
 }
 
-/// Runs every query of `sql/`. They look back from now; where the newest tick is older
-/// than an hour, they look back from it, as a replay of old data would otherwise give
+/// Runs every query of `sql/`. They look back from now. If the newest tick is older than
+/// an hour, they look back from that tick, as a replay of old data would otherwise give
 /// empty tables.
 pub(crate) async fn all(
     repository: &Repository,
     aws: &Aws,
     deployment: &Deployment,
 ) -> Result<Shown> {
-    let (work_group, database) = (
-        deployment.output("WorkGroupName")?,
-        deployment.output("DatabaseName")?,
-    );
+    let work_group = deployment.output("WorkGroupName")?;
+    let database = deployment.output("DatabaseName")?;
     let newest = Rows::query(
         aws,
         work_group,
@@ -57,39 +53,8 @@ pub(crate) async fn all(
     Ok(Shown { as_of, results })
 }
 
-/// Returns the queries of `sql/` by file name.
-pub(crate) fn statements(repository: &Repository) -> Result<BTreeMap<String, String>> {
-    let mut statements = BTreeMap::new();
-    for entry in std::fs::read_dir(repository.path("sql"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            statements.insert(
-                name,
-                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
-            );
-        }
-    }
-    Ok(statements)
-}
-
-/// Returns a query as it would be answered at another time.
-pub(crate) fn at(sql: &str, now: DateTime) -> String {
-    sql.replace(
-        "current_timestamp",
-        &format!(
-            "CAST('{}+00' AS timestamp with time zone)",
-            now.strftime("%Y-%m-%d %H:%M:%S")
-        ),
-    )
-}
-
 impl Shown {
-    /// Returns which queries were run.
+    /// Returns a line about the queries that were run.
     pub(crate) fn heading(&self) -> String {
         let queries = format!("the {} queries of sql/", self.results.len());
         match self.as_of {
@@ -121,7 +86,7 @@ fn table(result: &Rows) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(&result.columns);
-    for row in result.rows.iter().take(SHOWN) {
+    for row in result.rows.iter().take(MAX_PRINTED_ROWS) {
         table.add_row(row);
     }
     for (place, column) in table.column_iter_mut().enumerate() {
@@ -132,7 +97,7 @@ fn table(result: &Rows) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let more = result.rows.len().saturating_sub(SHOWN);
+    let more = result.rows.len().saturating_sub(MAX_PRINTED_ROWS);
     let more = if more == 0 {
         String::new()
     } else {

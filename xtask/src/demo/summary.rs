@@ -6,7 +6,7 @@ use local::{LakeContents, Mail};
 use serde::Serialize;
 
 use super::agents::Figures;
-use super::checks::{Landed, listed};
+use local::arrivals::{Landed, listed};
 use wording::{count, grouped};
 
 /// The figures of a demo.
@@ -56,8 +56,10 @@ impl Summary {
         }
     }
 
-    /// Returns an error that says what is missing, or nothing where everything claimed is
-    /// true.
+    /// Checks that all claims are true.
+    ///
+    /// # Errors
+    /// Lists the claims that are not true.
     pub(crate) fn check(&self) -> Result<()> {
         let mut faults = Vec::new();
         if self.rows_sent == 0 {
@@ -101,7 +103,8 @@ impl Summary {
             format!(" + {} dead letters", grouped(self.rows_dead_lettered))
         };
         format!(
-            "{} rows in the lake{dead} = {} sent · {} of {} announced · table and partitions in the catalog",
+            "{} rows in the lake{dead} = {} sent · {} of {} announced · \
+             table and partitions in the catalog",
             grouped(self.rows_landed),
             grouped(self.rows_sent),
             grouped(self.objects_in_mails),

@@ -1,11 +1,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use futures::future::{LocalBoxFuture, join_all};
 use local::Processes;
 
 /// Time between two signs of life.
-const SIGN: Duration = Duration::from_secs(30);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs checks one after the other and counts them.
 pub(crate) struct Checks {
@@ -42,7 +41,7 @@ impl Checks {
         .await;
     }
 
-    /// Runs a check that has tests of its own. What it started is stopped.
+    /// Runs a check that has tests of its own. The processes that it started are stopped.
     pub(crate) async fn run_counted(
         &mut self,
         name: &str,
@@ -55,43 +54,20 @@ impl Checks {
         {
             return;
         }
+        self.run_always(name, check).await;
+    }
+
+    /// Runs a check with any filter.
+    pub(crate) async fn run_always(
+        &mut self,
+        name: &str,
+        check: impl Future<Output = Result<Counts>>,
+    ) {
         println!("---- {name}");
         let started = Instant::now();
         let outcome = with_signs(started, check).await;
         self.processes.stop_all().await;
         self.tell(name, started.elapsed(), outcome);
-    }
-
-    /// Runs checks at the same time that mostly wait, each for a stack of its own.
-    pub(crate) async fn run_together(
-        &mut self,
-        checks: Vec<(&str, LocalBoxFuture<'_, Result<()>>)>,
-    ) {
-        let is_wanted = |name: &str| {
-            self.filter
-                .as_ref()
-                .is_none_or(|filter| name.contains(filter.as_str()))
-        };
-        let started = Instant::now();
-        let run = checks.into_iter().filter(|(name, _)| is_wanted(name)).map(
-            |(name, check)| async move {
-                println!("---- {name}");
-                let outcome = check.await;
-                (name, started.elapsed(), outcome)
-            },
-        );
-        let outcomes = with_signs(started, join_all(run)).await;
-        self.processes.stop_all().await;
-        for (name, took, outcome) in outcomes {
-            self.tell(
-                name,
-                took,
-                outcome.map(|()| Counts {
-                    passed: 1,
-                    failed: 0,
-                }),
-            );
-        }
     }
 
     fn tell(&mut self, name: &str, took: Duration, outcome: Result<Counts>) {
@@ -111,7 +87,12 @@ impl Checks {
         }
     }
 
-    /// Prints the last line; returns true where nothing failed and something ran.
+    /// Returns true if no check has run so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.passed + self.failed == 0
+    }
+
+    /// Prints the last line; returns true if nothing failed and something ran.
     pub(crate) fn close(&self) -> bool {
         println!("\n{} passed, {} failed", self.passed, self.failed);
         self.failed == 0 && self.passed > 0
@@ -122,7 +103,7 @@ impl Checks {
 async fn with_signs<T>(started: Instant, work: impl Future<Output = T>) -> T {
     let signs = async {
         loop {
-            tokio::time::sleep(SIGN).await;
+            tokio::time::sleep(PROGRESS_INTERVAL).await;
             println!("     … {} s", started.elapsed().as_secs());
         }
     };

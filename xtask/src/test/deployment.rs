@@ -1,22 +1,23 @@
-//! What a deployment is made of, looked at without deploying it: scripts, binaries, and
-//! what the template says of things that stand elsewhere.
+//! The parts of a deployment, checked without deploying it: scripts, binaries, and the
+//! template's copies of things that are elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use local::{Processes, Repository, Tools};
+use local::{Processes, Repository, Tools, statements};
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::template::translate;
 
-/// What `sam delete` leaves, and how docs/runbook.md, "Delete and restore", names it.
+/// The resources that `sam delete` leaves, and their names in docs/runbook.md, "Delete
+/// and restore".
 const RETAINED: [(&str, &str); 4] = [
     ("KafkaVolume1", "the brokers' data volumes"),
     ("KafkaVolume2", "the brokers' data volumes"),
     ("KafkaVolume3", "the brokers' data volumes"),
-    ("LakeBucket", "the lake's bucket with all that is in it"),
+    ("LakeBucket", "the lake's bucket with all its objects"),
 ];
 /// Newest glibc symbols that Amazon Linux 2023 has.
 const GLIBC: (u32, u32) = (2, 34);
@@ -140,8 +141,8 @@ pub(crate) async fn layer(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// The template repeats what stands elsewhere: the queries of `sql/`, names of metrics,
-/// sections of the runbook.
+/// The template's copies agree with their originals: the queries of `sql/`, names of
+/// metrics, sections of the runbook.
 pub(crate) async fn references(
     repository: &Repository,
     tools: &Tools,
@@ -251,7 +252,7 @@ pub(crate) async fn references(
     parameters(&template)
 }
 
-/// The bucket's policy lets nobody overwrite what the consumers write: its prefixes are
+/// The bucket's policy lets nobody overwrite the consumers' objects: its prefixes are
 /// those of their role.
 fn create_only(template: &Value) -> Result<()> {
     let prefixes = |statement: &Value| -> BTreeSet<String> {
@@ -273,7 +274,10 @@ fn create_only(template: &Value) -> Result<()> {
             .find(|statement| statement["Sid"] == "CreateOnly")
     });
     let denies = denies.context("the bucket's policy has no statement CreateOnly")?;
-    let condition = serde_json::json!({"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}});
+    let condition = serde_json::json!({
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    });
     ensure!(
         denies["Effect"] == "Deny"
             && denies["Principal"] == "*"
@@ -325,19 +329,21 @@ fn parameters(template: &Value) -> Result<()> {
 }
 
 fn queries<'a>(repository: &Repository, queries: impl Iterator<Item = &'a Value>) -> Result<()> {
+    let files = statements(repository)?;
     let mut named = BTreeSet::new();
     for query in queries {
         let name = query["Name"].as_str().context("a query has no name")?;
-        let file = read(repository, &format!("sql/{name}.sql"))?;
+        let file = format!("{name}.sql");
+        let sql = files.get(&file).with_context(|| {
+            format!("template.yaml has a query {name}, but no sql/{file} is there")
+        })?;
         ensure!(
-            query["QueryString"].as_str().map(str::trim) == Some(file.trim()),
-            "template.yaml's query {name} is not sql/{name}.sql"
+            query["QueryString"].as_str().map(str::trim) == Some(sql.trim()),
+            "template.yaml's query {name} is not sql/{file}"
         );
-        named.insert(format!("{name}.sql"));
+        named.insert(file);
     }
-    let files = std::fs::read_dir(repository.path("sql"))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let files: BTreeSet<String> = files.filter(|name| name.ends_with(".sql")).collect();
+    let files: BTreeSet<String> = files.into_keys().collect();
     ensure!(
         files == named,
         "template.yaml has the queries {named:?}, and sql/ {files:?}"

@@ -45,7 +45,7 @@ pub(crate) async fn check(repository: &Repository) -> Result<()> {
     }
 }
 
-/// What each package depends on, tests left out.
+/// The dependencies of each package, tests left out.
 struct Graph {
     edges: BTreeMap<String, Vec<String>>,
 }

@@ -1,26 +1,17 @@
-//! `cargo xtask test`: everything that checks the project. Every check runs, whatever
-//! became of the one before; the last line counts.
+//! `cargo xtask test`: everything that checks the project. Every check runs, even if the
+//! one before failed; the last line counts.
 
-mod brokers;
 mod cargo_tests;
-mod chaos;
 mod checks;
-mod demos;
 mod deployment;
+mod documents;
 mod edges;
-mod events;
-mod functions;
-mod instances;
-mod load;
-mod operator;
-mod queries;
-mod roles;
+mod module_circles;
 pub(crate) mod template;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use futures::future::LocalBoxFuture;
-use local::{Build, Deployment, Processes, Repository, Tools};
+use local::{Build, Deployment, InstanceImage, Processes, Repository, Tools};
 
 use crate::prepare;
 use checks::Checks;
@@ -28,14 +19,16 @@ use checks::Checks;
 /// Options of `cargo xtask test`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Run only the checks whose name contains this
+    /// Run only the checks whose name contains this; if there are none, the tests whose
+    /// name or file contains it
     filter: Option<String>,
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let repository = &Repository::here();
     let folder = &prepare::run_folder(repository, "test")?;
-    let mut checks = Checks::new(options.filter, processes.clone());
+    let filter = options.filter;
+    let mut checks = Checks::new(filter.clone(), processes.clone());
     println!("tools: {}", Tools::versions(repository));
     let tools = &Tools::install(repository, processes).await?;
 
@@ -46,13 +39,24 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run("dependency edges", edges::check(repository))
         .await;
     checks
-        .run("clippy", cargo_tests::clippy(repository, processes, folder))
+        .run(
+            "dependencies: licences, bans, sources",
+            documents::dependencies(repository, tools, processes, folder),
+        )
         .await;
     checks
-        .run_counted(
-            "unit and integration tests",
-            cargo_tests::tests(repository, processes, folder),
+        .run(
+            "documents: spelling",
+            documents::spelling(repository, tools, processes, folder),
         )
+        .await;
+    checks
+        .run("no circles between files", async {
+            module_circles::check(repository)
+        })
+        .await;
+    checks
+        .run("clippy", cargo_tests::clippy(repository, processes, folder))
         .await;
     checks
         .run(
@@ -68,7 +72,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: what deployments would be",
+            "template: rules and conditions",
             template::deployments(repository, tools, processes, folder),
         )
         .await;
@@ -80,7 +84,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "template: queries, metrics, runbook",
+            "template: repeated names",
             deployment::references(repository, tools, processes, folder),
         )
         .await;
@@ -92,15 +96,35 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .await;
     checks
         .run(
-            "build agents",
+            "prepare: build agents",
             prepare::agents(repository, processes, folder),
         )
         .await;
     checks
         .run(
-            "sam build",
+            "documents: links and commands",
+            documents::pages(repository, tools, processes, folder),
+        )
+        .await;
+    checks
+        .run(
+            "prepare: sam build",
             Deployment::build(Build::All, repository, tools, processes, folder),
         )
+        .await;
+    checks
+        .run("prepare: a root file system to boot", async {
+            InstanceImage::prepare(repository, processes)
+                .await
+                .map(|_| ())
+        })
+        .await;
+    checks
+        .run("prepare: cargo-nextest", async {
+            Tools::install_nextest(repository, processes)
+                .await
+                .map(|_| ())
+        })
         .await;
     checks
         .run(
@@ -112,93 +136,19 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .run("function zips", template::zip_sizes(repository))
         .await;
     checks
-        .run(
-            "events through cargo-lambda",
-            events::check(repository, tools, processes, folder),
+        .run_counted(
+            "doctests",
+            cargo_tests::doctests(repository, processes, folder),
         )
         .await;
-    checks
-        .run(
-            "functions as they are deployed",
-            functions::check(repository, tools, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "roles: each permission is needed",
-            roles::check(repository, tools, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "load: 10,000 events in a minute",
-            load::check(repository, tools, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "an image for instances",
-            instances::image(repository, processes),
-        )
-        .await;
-    let together: Vec<(_, LocalBoxFuture<'_, _>)> = vec![
-        (
-            "operator: secured Kafka, roles, reconcile, update, delete",
-            Box::pin(operator::check(repository, tools, processes, folder)),
-        ),
-        (
-            "instances boot from the deployed user data",
-            Box::pin(instances::check(repository, tools, processes, folder)),
-        ),
-        (
-            "a broker of the stack's own boots and is replaced",
-            Box::pin(brokers::check(repository, tools, processes, folder)),
-        ),
-    ];
-    checks.run_together(together).await;
-    for case in queries::CASES {
+    if filter.is_none() || checks.is_empty() {
         checks
-            .run(
-                &format!("queries across midnight, {}", case.name()),
-                queries::check(case, repository, tools, processes, folder),
+            .run_always(
+                "tests",
+                cargo_tests::tests(filter.as_deref(), repository, processes, folder),
             )
             .await;
     }
-    checks
-        .run(
-            "demo refuses what it cannot do",
-            demos::refusals(repository, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "demo is interrupted and leaves nothing",
-            demos::interrupted(repository, processes, folder),
-        )
-        .await;
-    for arguments in demos::RUNS {
-        checks
-            .run(
-                &format!("demo {}", arguments.join(" ")),
-                demos::run(arguments, repository, processes, folder),
-            )
-            .await;
-    }
-    checks
-        .run_counted("chaos, 10 runs", chaos::run(repository, processes, folder))
-        .await;
-    checks
-        .run(
-            "chaos catches a consumer without conditions",
-            chaos::unconditional(repository, processes, folder),
-        )
-        .await;
-    checks
-        .run(
-            "up, replay, down",
-            demos::up_replay_down(repository, processes, folder),
-        )
-        .await;
     if checks.close() {
         Ok(())
     } else {

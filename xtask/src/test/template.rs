@@ -1,16 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use local::{Processes, Repository, Tools, sam_command};
+use local::sample;
+use local::{Processes, REGION, Repository, Tools, sam_command};
 use tokio::process::Command;
 
 use crate::replay::FUNCTIONS;
-use crate::sample;
 
-/// Region of the local AWS, for tools that insist on one.
-pub(crate) const REGION: &str = "us-east-1";
 /// Largest zip of a function, in bytes.
-const ZIP: u64 = 3_000_000;
+const MAX_ZIP_BYTES: u64 = 3_000_000;
 
 pub(crate) async fn validate(
     repository: &Repository,
@@ -63,7 +61,8 @@ pub(crate) async fn translate(
     Ok(translated)
 }
 
-/// What deployments with various parameters would be, without deploying them.
+/// Deployments with various parameters, and the deployer's permissions for them, without
+/// deploying.
 pub(crate) async fn deployments(
     repository: &Repository,
     tools: &Tools,
@@ -71,10 +70,12 @@ pub(crate) async fn deployments(
     folder: &Path,
 ) -> Result<()> {
     let mut tests = Command::new(tools.path("python"));
-    tests.arg(repository.path("local/test_template.py"));
+    tests
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(repository.path("local"));
     processes
         .run(
-            "test_template.py",
+            "tests of the template",
             &mut tests,
             &folder.join("test-template.log"),
         )
@@ -87,8 +88,8 @@ pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
         let size = zipped(repository, function)?;
         println!("     {function}: {:.2} MB zipped", size as f64 / 1e6);
         ensure!(
-            size <= ZIP,
-            "{function}: {size} bytes zipped, at most {ZIP} are wanted"
+            size <= MAX_ZIP_BYTES,
+            "{function}: {size} bytes zipped, at most {MAX_ZIP_BYTES} are wanted"
         );
     }
     Ok(())

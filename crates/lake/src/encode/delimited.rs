@@ -1,7 +1,8 @@
 use std::io::Write;
 
+use super::error::EncodeError;
 use super::lake_text::LakeText;
-use super::{EncodeError, PIECE, number};
+use super::lines::{PIECE_BYTES, number};
 use crate::COLUMNS;
 use crate::rows::Rows;
 
@@ -18,7 +19,7 @@ pub(super) fn header(mut out: impl Write) -> Result<(), EncodeError> {
 /// because nothing needs to be: symbols have no control characters, and `extra` is JSON
 /// on one line, which escapes its own.
 pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
-    let mut lines = Vec::with_capacity(2 * PIECE);
+    let mut lines = Vec::with_capacity(2 * PIECE_BYTES);
     let mut times = LakeText::default();
     for (block, row) in rows
         .blocks()
@@ -43,7 +44,7 @@ pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result
             times.write(time, &mut lines);
         }
         lines.push(b'\n');
-        if lines.len() >= PIECE {
+        if lines.len() >= PIECE_BYTES {
             out.write_all(&lines)?;
             lines.clear();
         }

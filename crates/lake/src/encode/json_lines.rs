@@ -1,7 +1,8 @@
 use std::io::Write;
 
+use super::error::EncodeError;
 use super::lake_text::LakeText;
-use super::{EncodeError, PIECE, number};
+use super::lines::{PIECE_BYTES, number};
 use crate::rows::Rows;
 
 const OPTIONAL: [&str; 5] = ["volume", "open", "high", "low", "close"];
@@ -9,7 +10,7 @@ const OPTIONAL: [&str; 5] = ["volume", "open", "high", "low", "close"];
 /// One object per line with every column, `null` included: readers that infer a schema
 /// then see the same columns in every file.
 pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result<(), EncodeError> {
-    let mut lines = Vec::with_capacity(2 * PIECE);
+    let mut lines = Vec::with_capacity(2 * PIECE_BYTES);
     let mut times = LakeText::default();
     for (block, row) in rows
         .blocks()
@@ -47,7 +48,7 @@ pub(super) fn encode(partition: i32, rows: &Rows, mut out: impl Write) -> Result
             None => lines.extend_from_slice(b"null"),
         }
         lines.extend_from_slice(b"}\n");
-        if lines.len() >= PIECE {
+        if lines.len() >= PIECE_BYTES {
             out.write_all(&lines)?;
             lines.clear();
         }

@@ -1,6 +1,6 @@
 use tick::EventTime;
 
-const DAY: i64 = 86_400_000_000;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Writes times as `YYYY-MM-DD HH:MM:SS.ffffff`. Rows of an object are mostly of one day,
 /// whose date is worked out once.
@@ -11,7 +11,10 @@ pub(super) struct LakeText {
 
 impl LakeText {
     pub(super) fn write(&mut self, time: EventTime, out: &mut Vec<u8>) {
-        let (day, micros) = (time.micros().div_euclid(DAY), time.micros().rem_euclid(DAY));
+        let (day, micros) = (
+            time.micros().div_euclid(DAY_MICROS),
+            time.micros().rem_euclid(DAY_MICROS),
+        );
         if self.day.as_ref().is_none_or(|(known, _)| *known != day) {
             self.day = Some((day, time.civil().date().to_string()));
         }
@@ -42,7 +45,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn times_are_written_as_everywhere(micros in proptest::collection::vec(0i64..253_402_207_200_000_000, 1..4)) {
+        fn times_are_written_as_everywhere(
+            micros in proptest::collection::vec(0i64..253_402_207_200_000_000, 1..4),
+        ) {
             let mut text = LakeText::default();
             for time in micros.into_iter().filter_map(EventTime::from_micros) {
                 let mut out = Vec::new();

@@ -2,8 +2,10 @@
 //! levels.
 
 mod delimited;
+mod error;
 mod json_lines;
 mod lake_text;
+mod lines;
 mod parquet;
 
 use std::io::Write as _;
@@ -13,32 +15,7 @@ use flate2::{Compression, GzBuilder};
 
 use crate::rows::Rows;
 use crate::{DeadLetter, Format, Kind};
-
-/// Why a batch could not be encoded: a fault in ticklake, not in the data.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// The Parquet writer refused.
-    #[error("cannot write parquet: {0}")]
-    Parquet(#[from] ::parquet::errors::ParquetError),
-    /// The gzip writer refused.
-    #[error("cannot write gzip: {0}")]
-    Gzip(#[from] std::io::Error),
-    /// A value has no JSON.
-    #[error("cannot write JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// No object key exists for the batch.
-    #[error("no object key for topic {topic:?}, partition {partition}, offsets {first} to {last}")]
-    Key {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The first offset.
-        first: i64,
-        /// The last offset.
-        last: i64,
-    },
-}
+pub use error::EncodeError;
 
 /// An object's bytes in the making. Rows and dead letters may come in pieces, so that
 /// they need not lie in memory together.
@@ -73,7 +50,7 @@ impl Encoder {
         }
     }
 
-    /// Writes lines of JSON, which is what dead letters are.
+    /// Writes lines of JSON, the form of dead letters.
     pub(crate) fn dead_letters(
         &mut self,
         topic: &str,
@@ -102,21 +79,12 @@ impl Encoder {
     }
 }
 
-/// Lines are compressed whenever there are so many bytes of them, so that an object never
-/// lies in memory as text.
-const PIECE: usize = 32 << 10;
-
 /// Level 1: a fourth of level 6's time on ticks, for files a fifth larger. The header
 /// carries no time.
 fn gzip() -> GzEncoder<Vec<u8>> {
     GzBuilder::new()
         .mtime(0)
         .write(Vec::new(), Compression::fast())
-}
-
-/// Writes a number as JSON has it.
-fn number(out: &mut Vec<u8>, number: f64) -> Result<(), EncodeError> {
-    Ok(serde_json::to_writer(out, &number)?)
 }
 
 #[cfg(test)]
@@ -179,7 +147,9 @@ mod tests {
             text(Format::Csv),
             concat!(
                 "symbol\tevent_time\tprice\tvolume\topen\thigh\tlow\tclose\textra\tkafka_partition\tkafka_offset\tkafka_timestamp\n",
-                "A\t2010-01-08 09:30:00.500000\t1.5\t7.0\t\t\t\t\t{\"x\":\"a,\\tb\",\"y\":[1]}\t3\t41\t1970-01-01 00:00:00.000000\n",
+                "A\t2010-01-08 \
+                 09:30:00.500000\t1.5\t7.0\t\t\t\t\t{\"x\":\"a,\\tb\",\"y\":[1]}\t3\t41\t1970-01-01 \
+                 00:00:00.000000\n",
                 "B \"q\"\t1970-01-01 00:00:00.000000\t-2.0\t\t\t\t\t\t\t3\t42\t\n",
             )
         );
@@ -190,7 +160,7 @@ mod tests {
         for format in Format::ALL {
             let bytes = rows(format, 3, &sample()).expect("bytes");
             assert_eq!(bytes, rows(format, 3, &sample()).expect("bytes"));
-            // RFC 1952: what says that it is gzip, then the time.
+            // RFC 1952: the mark of gzip, then the time.
             assert!(
                 !bytes.starts_with(&[0x1f, 0x8b]) || bytes[4..8] == [0; 4],
                 "the time is in the bytes"
@@ -272,8 +242,10 @@ mod tests {
         for number in 0..10_000 {
             let (symbol, event_time, price, optional, extra, kafka_timestamp) = row(number);
             let wanted = serde_json::json!({
-                "symbol": symbol, "event_time": time(event_time), "price": price, "volume": optional[0], "open": optional[1], "high": optional[2],
-                "low": optional[3], "close": optional[4], "extra": extra, "kafka_partition": 3, "kafka_offset": number,
+                "symbol": symbol, "event_time": time(event_time), "price": price,
+                "volume": optional[0], "open": optional[1], "high": optional[2],
+                "low": optional[3], "close": optional[4], "extra": extra,
+                "kafka_partition": 3, "kafka_offset": number,
                 "kafka_timestamp": kafka_timestamp.map(time),
             });
             assert_eq!(

@@ -6,7 +6,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::EncodeError;
+use super::error::EncodeError;
 use crate::rows::{Block, Rows};
 use crate::{COLUMNS, ColumnType};
 
@@ -167,7 +167,8 @@ mod tests {
         assert_eq!(
             row.to_string(),
             "{symbol: \"A\", event_time: 1970-01-01 00:00:01.500000 +00:00, price: 1.5, volume: 7.0, open: null, high: null, low: null, close: null, \
-             extra: \"{\"x\":1}\", kafka_partition: 3, kafka_offset: 41, kafka_timestamp: 1970-01-01 00:00:00.002000 +00:00}"
+             extra: \"{\"x\":1}\", kafka_partition: 3, kafka_offset: 41, kafka_timestamp: \
+             1970-01-01 00:00:00.002000 +00:00}"
         );
     }
 }

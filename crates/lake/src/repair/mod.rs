@@ -12,19 +12,19 @@ use crate::object::{Draft, Source};
 use crate::{Manifest, Object, Record};
 
 /// Rows of one object that take so much memory are worth a row group of their own.
-const PIECE: u64 = 4 << 20;
+const ROW_GROUP_BYTES: u64 = 4 << 20;
 
 /// Makes objects of a manifest again from its records, as *it* says: its map decides
-/// which record goes where, its keys decide on the encodings. The configuration and the
-/// rules of whoever repairs decide nothing.
+/// which record goes into which object, its keys decide on the encodings. The
+/// configuration and the rules of the repairing consumer decide nothing.
 ///
 /// - An object is made whole or not at all: each offset that the map gives it was pushed,
 ///   or was lost to retention, or was given up by an operator, which its metadata says.
-///   An object is written once, so what it lacked it would lack for good.
-/// - What is held stays within [`Room`], however large the batch was: an object is
-///   encoded as soon as its last record has come, large ones piece by piece, and objects
-///   for which there is no room are left for another pass over the log. Each pass makes
-///   one object at least.
+///   An object is written once, so it would lack a missing record for good.
+/// - Memory stays within [`Room`], however large the batch was: an object is encoded as
+///   soon as its last record has come, large ones piece by piece, and objects for which
+///   there is no room are left for another pass over the log. Each pass makes one object
+///   at least.
 pub struct Repair {
     manifest: Arc<Manifest>,
     how: How,
@@ -41,7 +41,7 @@ pub struct Repair {
 /// How a repair goes about it.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
-    /// The log's start: what is below was lost to retention.
+    /// The log's start: records below it were lost to retention.
     pub log_start: i64,
     /// Gives up records that do not come or cannot be used, on behalf of an operator;
     /// otherwise they are errors.
@@ -62,21 +62,23 @@ pub struct Room {
 /// Why a manifest's objects cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// A record is no tick for this version, and was one for the manifest's.
+    /// A record is not a valid tick for this version, and was one for the manifest's.
     #[error(
-        "offset {offset} was a tick for {writer} and is none for this version ({reason}); run {writer} until the batch is complete"
+        "offset {offset} was a tick for {writer} and is none for this version ({reason}); run \
+         {writer} until the batch is complete"
     )]
     Record {
         /// Its offset.
         offset: i64,
-        /// What this version says.
+        /// The reason of this version.
         reason: String,
         /// Who wrote the manifest.
         writer: String,
     },
     /// The log did not give a record that the manifest has. It may the next time.
     #[error(
-        "offset {offset} is in the batch from {first} to {last}, and the log did not give it when it was read again"
+        "offset {offset} is in the batch from {first} to {last}, and the log did not give it when \
+         it was read again"
     )]
     Unread {
         /// Its offset.
@@ -88,7 +90,8 @@ pub enum RepairError {
     },
     /// An object is larger than the room for it.
     #[error(
-        "{key} takes more than the {most} MiB that memory.limit leaves for it; set the limit of the consumer that registered it until the batch is complete"
+        "{key} takes more than the {most} MiB that memory.limit leaves for it; set the limit of \
+         the consumer that registered it until the batch is complete"
     )]
     TooLarge {
         /// Its key.
@@ -102,9 +105,9 @@ pub enum RepairError {
 }
 
 impl RepairError {
-    /// Returns true where another attempt would end the same way.
-    pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Unread { .. })
+    /// Returns false if another attempt would end the same way.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unread { .. })
     }
 }
 
@@ -151,8 +154,8 @@ impl Repair {
     /// Takes the next record of the manifest's range, in ascending order.
     ///
     /// # Errors
-    /// This version cannot make of it what the manifest says, or records before it did
-    /// not come.
+    /// This version cannot make the manifest's record of it, or records before it did not
+    /// come.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), RepairError> {
         self.pass_over(record.offset)?;
         let Some((first, last, at)) = self.map.front_mut() else {
@@ -186,7 +189,7 @@ impl Repair {
         self.make_room()
     }
 
-    /// Returns true where no further record changes anything.
+    /// Returns true if no further record changes anything.
     pub fn is_over(&self) -> bool {
         self.map.is_empty()
     }
@@ -252,7 +255,7 @@ impl Repair {
         Ok(())
     }
 
-    /// Encodes what has come of an object.
+    /// Encodes the records of an object that have come.
     fn encode(&mut self, at: usize) -> Result<(), RepairError> {
         let source = source(&self.manifest, &self.how);
         let part = &mut self.parts[at];
@@ -283,7 +286,7 @@ impl Repair {
             let (Some(fullest), Some(largest)) = (most(Part::pending), most(Part::memory)) else {
                 break;
             };
-            if self.parts[fullest].pending() >= PIECE {
+            if self.parts[fullest].pending() >= ROW_GROUP_BYTES {
                 self.encode(fullest)?;
             } else if self.open.len() + self.made > 1 {
                 self.leave(largest);

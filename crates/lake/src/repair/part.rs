@@ -32,7 +32,7 @@ pub(super) enum Pending {
 }
 
 impl Part {
-    /// Takes a record, or says why it is no tick.
+    /// Takes a record, or returns why it is not a valid tick.
     pub(super) fn push(&mut self, record: &Record<'_>, writer: &str) -> Result<(), String> {
         let State::Open { pending, .. } = &mut self.state else {
             return Ok(());

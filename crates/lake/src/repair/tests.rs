@@ -82,7 +82,9 @@ fn offsets(object: &Object) -> Vec<i64> {
 proptest! {
     #[test]
     fn a_repair_gives_the_objects_that_the_batch_gave(
-        kinds in proptest::collection::vec(0u8..6, 1..30), skip_tombstones: bool, format in 0usize..3,
+        kinds in proptest::collection::vec(0u8..6, 1..30),
+        skip_tombstones: bool,
+        format in 0usize..3,
     ) {
         let values = values(&kinds);
         let (manifest, objects) = sealed(&values, skip_tombstones, Format::ALL[format]);
@@ -90,29 +92,36 @@ proptest! {
         for index in 0..values.len() {
             repair.push(&record(index, &values)).expect("a record");
         }
-        let made: Vec<Object> = repair.objects().expect("objects").into_iter().map(|(_, object)| object).collect();
+        let made = repair.objects().expect("objects");
+        let made: Vec<Object> = made.into_iter().map(|(_, object)| object).collect();
         prop_assert_eq!(made, objects);
     }
 
     /// An object without a row that its manifest gives it would be without it for good.
     #[test]
     fn a_repair_that_was_not_given_every_offset_makes_nothing_unless_an_operator_gave_it_up(
-        kinds in proptest::collection::vec(0u8..6, 1..30), came in proptest::collection::vec(any::<bool>(), 30), log_start in 0i64..70,
+        kinds in proptest::collection::vec(0u8..6, 1..30),
+        came in proptest::collection::vec(any::<bool>(), 30),
+        log_start in 0i64..70,
     ) {
         let values = values(&kinds);
         let (manifest, _) = sealed(&values, false, Format::Json);
         let is_due = |index: &usize| record(*index, &values).offset >= log_start;
         let made = |gives_up| {
-            let mut repair = Repair::new(Arc::clone(&manifest), &all(&manifest), How { log_start, gives_up, ..HOW });
+            let how = How { log_start, gives_up, ..HOW };
+            let mut repair = Repair::new(Arc::clone(&manifest), &all(&manifest), how);
             for index in (0..values.len()).filter(|index| came[*index]).filter(is_due) {
                 repair.push(&record(index, &values))?;
             }
             repair.objects()
         };
-        let missing = (0..values.len()).filter(is_due).find(|index| !came[*index]).map(|index| record(index, &values).offset);
+        let missing = (0..values.len()).filter(is_due).find(|index| !came[*index]);
+        let missing = missing.map(|index| record(index, &values).offset);
         match (made(false), missing) {
             (Ok(objects), None) => prop_assert_eq!(objects.len(), manifest.objects.len()),
-            (Err(RepairError::Unread { offset, .. }), Some(missing)) => prop_assert_eq!(offset, missing),
+            (Err(RepairError::Unread { offset, .. }), Some(missing)) => {
+                prop_assert_eq!(offset, missing)
+            }
             (made, missing) => prop_assert!(false, "{:?}, missing {missing:?}", made.map(|_| ())),
         }
         for (index, object) in made(true).expect("objects") {
@@ -121,7 +130,8 @@ proptest! {
             prop_assert!(found.iter().all(|offset| due.contains(*offset)));
             prop_assert_eq!(found.len() as u64 + object.metadata.skipped, due.count());
             prop_assert_eq!(object.metadata.rows, found.len() as u64);
-            prop_assert_eq!(object.metadata.lost_below, (log_start > 5).then_some(log_start.min(manifest.last + 1)));
+            let lost_below = (log_start > 5).then_some(log_start.min(manifest.last + 1));
+            prop_assert_eq!(object.metadata.lost_below, lost_below);
         }
     }
 }
@@ -138,7 +148,7 @@ fn a_record_that_is_no_tick_any_more_stops_a_repair_unless_an_operator_gave_it_u
     repair.push(&record(0, &values)).expect("a record");
     let error = repair.push(&poison).expect_err("no tick");
     assert!(
-        error.is_final()
+        !error.is_retryable()
             && error
                 .to_string()
                 .contains("offset 9 was a tick for ticklake/"),
@@ -172,7 +182,9 @@ fn a_batch_that_is_larger_than_the_room_is_repaired_in_passes_within_it() {
         } else {
             2002 + number % 20
         };
-        format!(r#"{{"symbol":"A","event_time":"{year}-01-08T00:00:00Z","price":1,"note":"{note}{number}"}}"#).into_bytes()
+        let time = format!("{year}-01-08T00:00:00Z");
+        format!(r#"{{"symbol":"A","event_time":"{time}","price":1,"note":"{note}{number}"}}"#)
+            .into_bytes()
     };
     let values: Vec<Vec<u8>> = (0..24_000).map(value).collect();
     for format in Format::ALL {
@@ -241,7 +253,7 @@ fn an_object_that_no_room_is_large_enough_for_is_refused_with_the_remedy() {
         .find_map(|index| repair.push(&record(index, &values)).err())
         .expect("a refusal");
     assert!(
-        refused.is_final()
+        !refused.is_retryable()
             && refused
                 .to_string()
                 .contains("set the limit of the consumer that registered it"),

@@ -60,7 +60,7 @@ async fn answers(
         if from.read_exact(&mut answer).await.is_err() {
             return;
         }
-        // The broker tells clients where it is, and they are to come here.
+        // The broker gives clients its own address, and they have to come here.
         replace(&mut answer, &at(port), &at(shown));
         change(&mut answer);
         if to.write_u32(length).await.is_err() || to.write_all(&answer).await.is_err() {
@@ -69,7 +69,7 @@ async fn answers(
     }
 }
 
-/// Returns where a text begins.
+/// Returns the position of a text.
 pub fn find(answer: &[u8], text: &[u8]) -> Vec<usize> {
     answer
         .windows(text.len())

@@ -11,16 +11,16 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lake::{Batch, Format, Manifest, Record, Routing, Rules};
 use local::{
     Kafka, KafkaKind, LakeContents, Ministack, ProcessId, Processes, Repository, SwitchableProxy,
-    Tools,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -29,6 +29,8 @@ use tokio::process::Command;
 pub mod kafka_proxy;
 
 pub const BUCKET: &str = "lake";
+/// A valid tick.
+pub const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long systemd waits for a consumer to end.
 const STOP: Duration = Duration::from_secs(30);
@@ -57,6 +59,14 @@ pub fn peak_mebibytes(process: ProcessId) -> Option<u64> {
     )
 }
 
+/// Sends a tick to partition 0 without a key and headers.
+pub async fn send_tick(producer: &FutureProducer) {
+    let record = FutureRecord::<(), _>::to("ticks")
+        .partition(0)
+        .payload(TICK);
+    producer.send(record, PATIENCE).await.expect("sent");
+}
+
 impl Bench {
     pub async fn new() -> Self {
         Self::with(KafkaKind::Mock).await
@@ -68,26 +78,18 @@ impl Bench {
 
     pub async fn with_partitions(kind: KafkaKind, partitions: i32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes)
+        let processes = Processes::default();
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let kafka = Kafka::start(kind, &repository, &processes, folder.path())
+            .expect("ministack");
+        ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
+        let kafka = Kafka::start(kind, &Repository::here(), &processes, folder.path())
             .await
             .expect("Kafka");
         kafka
             .create_topic("ticks", partitions)
             .await
             .expect("a topic");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
-            .await
-            .expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config())
-            .create_bucket()
-            .bucket(BUCKET)
-            .send()
-            .await
-            .expect("a bucket");
         let s3 = SwitchableProxy::start(ministack.aws.endpoint().trim_start_matches("http://"))
             .await
             .expect("a proxy");
@@ -138,8 +140,8 @@ impl Bench {
             .expect("a process")
     }
 
-    /// Runs a command of the consumer to its end; returns whether it succeeded, and what
-    /// it said.
+    /// Runs a command of the consumer to its end; returns whether it succeeded, and its
+    /// output.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let process = self.start("command", arguments).await;
         let status = tokio::time::timeout(PATIENCE, self.processes.wait(process))
@@ -158,13 +160,13 @@ impl Bench {
         serde_json::from_str(report.unwrap_or_default()).expect("JSON")
     }
 
-    /// Expects a consumer not to start, and returns what it said.
+    /// Expects a consumer not to start, and returns its output.
     pub async fn refused(&self, arguments: &[&str]) -> String {
         self.refused_at(&self.s3.url(), arguments).await
     }
 
-    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns what
-    /// it said.
+    /// Expects a consumer that reaches S3 at an endpoint not to start, and returns its
+    /// output.
     pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start_at(endpoint, "refused", arguments).await;
@@ -181,11 +183,12 @@ impl Bench {
         said
     }
 
-    /// Expects a consumer to park a partition, to stop at once when told to, and returns
-    /// what it said.
+    /// Expects a consumer to park a partition and to stop at once on a signal; returns
+    /// its output.
     pub async fn parked(&self, name: &str, arguments: &[&str]) -> String {
         let process = self.start(name, arguments).await;
-        self.wait_for(name, "PARTITION PARKED").await;
+        self.wait_for_event(name, "partition_parked", json!({}))
+            .await;
         self.stop(process, name).await;
         self.said(name)
     }
@@ -223,11 +226,23 @@ impl Bench {
             .offset
     }
 
+    /// Returns a producer that can begin transactions.
+    pub fn transactional(&self) -> FutureProducer {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("transactional.id", "t")
+            .create()
+            .expect("a producer");
+        producer.init_transactions(PATIENCE).expect("transactions");
+        producer
+    }
+
     /// Produces a record that is not a valid tick, and waits until a consumer has read
     /// it, and so all before it in its partition. It has to be the first of its batch.
     pub async fn produce_mark(&self, partition: i32, name: &str) {
         let offset = self.produce_to("ticks", partition, b"mark").await;
-        self.wait_for(name, &format!("\"dead letter, the first of its batch\",\"partition\":{partition},\"offset\":{offset},")).await;
+        let fields = json!({"partition": partition, "offset": offset});
+        self.wait_for_event(name, "first_dead_letter", fields).await;
     }
 
     /// Returns the offset that the group has committed.
@@ -279,14 +294,40 @@ impl Bench {
             .expect("an object");
     }
 
-    /// Registers a batch without its objects: what a consumer leaves that dies in
+    /// Registers a batch without its objects, as a consumer leaves it that dies in
     /// between.
-    pub async fn put_manifest(&self, manifest: &lake::Manifest) {
+    pub async fn put_manifest(&self, manifest: &Manifest) {
         self.put(
             &manifest.key().to_string(),
             manifest.to_json().expect("JSON"),
         )
         .await;
+    }
+
+    /// Returns the manifest that a consumer would have registered for the first values of
+    /// partition 0.
+    pub async fn manifest(&self, topic: &str, values: &[&[u8]]) -> Manifest {
+        let rules = Rules {
+            routing: Routing::default(),
+            max_record_bytes: 1 << 20,
+            skip_tombstones: false,
+        };
+        let mut batch = Batch::new(topic, 0, 0, rules);
+        for (offset, value) in (0..).zip(values) {
+            batch.push(
+                &Record {
+                    offset,
+                    timestamp_ms: Some(0),
+                    value: Some(value),
+                    ..Record::default()
+                },
+                Instant::now(),
+            );
+        }
+        batch
+            .seal(Format::Json, &self.topic_id(topic).await, "the-dead-one")
+            .expect("a manifest")
+            .0
     }
 
     pub async fn produce_ticks(&self, partition: i32, count: usize) {
@@ -365,12 +406,36 @@ impl Bench {
         );
     }
 
-    pub async fn wait_for(&self, name: &str, text: &str) {
+    /// Returns the lines of a consumer's log with this event and these fields, each with
+    /// the partition of the task that logged it.
+    pub fn events(&self, name: &str, event: &str, fields: &Value) -> Vec<Value> {
+        let fields = fields.as_object().expect("an object");
+        let said = self.said(name);
+        let lines = said.lines().filter_map(|line| {
+            let mut line: Value = serde_json::from_str(line).ok()?;
+            if let Some(partition) = line["span"].get("partition").cloned() {
+                line["partition"] = partition;
+            }
+            Some(line)
+        });
+        lines
+            .filter(|line| line["event"] == event)
+            .filter(|line| fields.iter().all(|(name, value)| line[name] == *value))
+            .collect()
+    }
+
+    /// Returns true if a consumer has logged an event.
+    pub fn has_logged(&self, name: &str, event: &str) -> bool {
+        !self.events(name, event, &json!({})).is_empty()
+    }
+
+    /// Waits until a consumer has logged an event with these fields.
+    pub async fn wait_for_event(&self, name: &str, event: &str, fields: Value) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.said(name).contains(text) {
+        while self.events(name, event, &fields).is_empty() {
             assert!(
                 Instant::now() < deadline,
-                "{name} never said {text:?}: {}",
+                "{name} never logged {event} with {fields}: {}",
                 self.said(name)
             );
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use tick::{CsvLine, CsvMapping, DateOrder, DateOrderEvidence};
 
-use super::{Item, Reason, RejectedRow};
+use super::item::{Item, Reason, RejectedRow};
 use crate::config::Order;
 
 /// A CSV file of ticks, read line by line.
@@ -17,14 +17,14 @@ pub(crate) struct CsvFile {
     splitter: CsvLine,
     header: Vec<u8>,
     line: u64,
-    /// The line that was read last.
+    /// The last line that was read.
     raw: Vec<u8>,
     position: u64,
     length: u64,
 }
 
 impl CsvFile {
-    /// Opens a file, reads its header and, where its dates have slashes, finds out their
+    /// Opens a file and reads its header. If its dates have slashes, finds out their
     /// order.
     pub(crate) fn open(path: &Path, order: Option<Order>) -> Result<Self> {
         let name = path.display().to_string();
@@ -59,8 +59,7 @@ impl CsvFile {
     pub(crate) fn next(&mut self) -> Result<Option<Item>> {
         self.raw.clear();
         let read = self.reader.read_until(b'\n', &mut self.raw);
-        if read
-            .with_context(|| format!("{}: cannot read on after line {}", self.name, self.line))?
+        if read.with_context(|| format!("{}: cannot read beyond line {}", self.name, self.line))?
             == 0
         {
             return Ok(None);
@@ -80,7 +79,7 @@ impl CsvFile {
         }))
     }
 
-    /// Returns the row that was read last as one that cannot be sent.
+    /// Returns the last row as one that cannot be sent.
     pub(crate) fn reject(&self, reason: Reason) -> RejectedRow {
         RejectedRow {
             line: self.line,
@@ -106,15 +105,17 @@ impl CsvFile {
     }
 }
 
-/// Returns the order that the file's own dates prove, or `None` where its first date has
-/// no slashes and none is needed.
+/// Returns the order that the file's own dates prove, or `None` if its first date has no
+/// slashes, so that none is needed.
 fn date_order(path: &Path, mapping: &CsvMapping) -> Result<Option<DateOrder>> {
     let name = path.display();
     let mut reader = BufReader::with_capacity(
         1 << 20,
         File::open(path).with_context(|| format!("{name}: cannot open the CSV file"))?,
     );
-    let (mut splitter, mut line, mut first) = (CsvLine::default(), Vec::new(), true);
+    let mut splitter = CsvLine::default();
+    let mut line = Vec::new();
+    let mut first = true;
     let mut evidence = DateOrderEvidence::default();
     reader.read_until(b'\n', &mut line)?;
     loop {
@@ -145,11 +146,14 @@ fn date_order(path: &Path, mapping: &CsvMapping) -> Result<Option<DateOrder>> {
     match evidence.order() {
         Some(order) => Ok(Some(order)),
         None if evidence.dmy == 0 => bail!(
-            "{name}: the dates read both as day/month/year and as month/day/year, all {} of them\n  say which they are: --date-order dmy or --date-order mdy (setting csv.date_order)",
+            "{name}: all {} dates are valid both as day/month/year and as month/day/year\n  \
+             choose the order: --date-order dmy or --date-order mdy (setting csv.date_order)",
             evidence.either
         ),
         None => bail!(
-            "{name}: {} dates read only as day/month/year and {} only as month/day/year\n  say which is right: --date-order dmy or --date-order mdy (setting csv.date_order); the others are then rejected",
+            "{name}: {} dates are valid only as day/month/year and {} only as month/day/year\n  \
+             choose the order: --date-order dmy or --date-order mdy (setting csv.date_order); \
+             the rows in the other order are rejected",
             evidence.dmy,
             evidence.mdy
         ),

@@ -1,82 +1,18 @@
 mod csv_file;
+mod item;
 mod random_walk;
 
-use std::fmt;
-
 use anyhow::Result;
-use tick::{RowError, Tick};
 
 use crate::config::{Config, SourceKind};
 use csv_file::CsvFile;
+pub(crate) use item::{Item, Reason, RejectedRow};
 use random_walk::RandomWalk;
 
-/// Where ticks come from.
+/// A source of ticks.
 pub(crate) enum Source {
     Csv(Box<CsvFile>),
     Synthetic(RandomWalk),
-}
-
-/// What a source gives next.
-pub(crate) enum Item {
-    /// A tick.
-    Tick(Tick),
-    /// A row without a single value.
-    Blank,
-    /// A row that is no tick.
-    Rejected(RejectedRow),
-}
-
-/// A row that cannot be sent.
-pub(crate) struct RejectedRow {
-    /// Its line in the file, from 1 on.
-    pub(crate) line: u64,
-    /// Why it cannot be sent.
-    pub(crate) reason: Reason,
-    /// The line as it stands in the file, line end included.
-    pub(crate) raw: Vec<u8>,
-}
-
-/// Why a row cannot be sent.
-pub(crate) enum Reason {
-    /// It is not a valid tick.
-    Invalid(RowError),
-    /// Its tick is larger than a Kafka message may be.
-    TooLarge {
-        /// Bytes of the message.
-        bytes: usize,
-        /// Most bytes of a message.
-        limit: usize,
-    },
-}
-
-impl RejectedRow {
-    /// Returns what a person reads of it.
-    pub(crate) fn message(&self, file: &str) -> String {
-        let separator = if matches!(self.reason, Reason::Invalid(RowError::Field(_))) {
-            ", "
-        } else {
-            ": "
-        };
-        format!(
-            "line {} of {file}{separator}{}",
-            wording::grouped(self.line),
-            self.reason
-        )
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(error) => error.fmt(f),
-            Self::TooLarge { bytes, limit } => write!(
-                f,
-                "got a message of {} bytes, wanted at most {} (message.max.bytes in kafka.options)",
-                wording::grouped(*bytes as u64),
-                wording::grouped(*limit as u64)
-            ),
-        }
-    }
 }
 
 impl Source {
@@ -98,8 +34,8 @@ impl Source {
         }
     }
 
-    /// Returns the row that was read last as one that cannot be sent; `None` if the
-    /// source has no rows.
+    /// Returns the last row as one that cannot be sent, or `None` if the source has no
+    /// rows.
     pub(crate) fn reject(&self, reason: Reason) -> Option<RejectedRow> {
         match self {
             Self::Csv(file) => Some(file.reject(reason)),
@@ -107,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Returns the file's path, or what stands for it.
+    /// Returns the file's path, or a name for the synthetic source.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Csv(file) => file.name(),
@@ -115,7 +51,7 @@ impl Source {
         }
     }
 
-    /// Returns the line with which a rejects file begins.
+    /// Returns the first line of a rejects file.
     pub(crate) fn header(&self) -> &[u8] {
         match self {
             Self::Csv(file) => file.header(),
@@ -131,7 +67,7 @@ impl Source {
         }
     }
 
-    /// Returns bytes of the file, or ticks to be made; `None` where there is no end.
+    /// Returns the file's bytes, or the number of ticks; `None` if there is no end.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Csv(file) => Some(file.length()),

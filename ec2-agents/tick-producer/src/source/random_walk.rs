@@ -1,12 +1,12 @@
 use tick::{EventTime, Symbol, Tick};
 
-use crate::config::Synthetic;
+use crate::config::SyntheticSettings;
 
-/// Ticks a candle of a symbol is made of before the next one opens.
+/// Number of ticks in a symbol's candle before the next one opens.
 const TICKS_PER_CANDLE: u32 = 60;
 
-/// A seeded random walk over symbols, in turn. Prices repeat with the seed, event times
-/// are the clock's.
+/// A seeded random walk over symbols, in turn. The same seed gives the same prices. Event
+/// times come from the clock.
 pub(crate) struct RandomWalk {
     random: fastrand::Rng,
     markets: Vec<Market>,
@@ -25,7 +25,7 @@ struct Market {
 }
 
 impl RandomWalk {
-    pub(crate) fn new(config: &Synthetic) -> Self {
+    pub(crate) fn new(config: &SyntheticSettings) -> Self {
         let mut random = fastrand::Rng::with_seed(config.seed);
         let mut market = |symbol: &Symbol| {
             let price = cents(20.0 + 480.0 * random.f64());
@@ -54,11 +54,13 @@ impl RandomWalk {
         let place = (self.made % self.markets.len() as u64) as usize;
         self.made += 1;
         let market = &mut self.markets[place];
-        // Up or down by at most half a percent, and never to nothing.
+        // Up or down by at most half a percent, and never down to zero.
         market.price = cents(market.price * (1.0 + 0.01 * (self.random.f64() - 0.5))).max(0.01);
         if market.ticks == TICKS_PER_CANDLE {
-            (market.open, market.high, market.low, market.ticks) =
-                (market.price, market.price, market.price, 0);
+            market.open = market.price;
+            market.high = market.price;
+            market.low = market.price;
+            market.ticks = 0;
         }
         market.ticks += 1;
         market.high = market.high.max(market.price);
@@ -94,10 +96,10 @@ mod tests {
     use super::*;
 
     fn ticks(seed: u64) -> Vec<Tick> {
-        let mut walk = RandomWalk::new(&Synthetic {
+        let mut walk = RandomWalk::new(&SyntheticSettings {
             rows: Some(5000),
             seed,
-            ..Synthetic::default()
+            ..SyntheticSettings::default()
         });
         std::iter::from_fn(|| walk.next()).collect()
     }
@@ -107,12 +109,10 @@ mod tests {
         let ticks = ticks(1);
         assert_eq!(ticks.len(), 5000);
         for tick in &ticks {
-            let (open, high, low, close) = (
-                tick.open.unwrap_or(f64::NAN),
-                tick.high.unwrap_or(f64::NAN),
-                tick.low.unwrap_or(f64::NAN),
-                tick.close.unwrap_or(f64::NAN),
-            );
+            let open = tick.open.unwrap_or(f64::NAN);
+            let high = tick.high.unwrap_or(f64::NAN);
+            let low = tick.low.unwrap_or(f64::NAN);
+            let close = tick.close.unwrap_or(f64::NAN);
             assert!(
                 high >= open.max(close).max(tick.price)
                     && low <= open.min(close).min(tick.price)

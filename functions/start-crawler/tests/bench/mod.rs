@@ -1,11 +1,11 @@
-//! The function as a process behind a runtime API, and what it works on: a lake and a
-//! crawler of a local AWS, or a Glue that follows a script.
+//! The function as a process behind a runtime API, with a lake and a crawler of a local
+//! AWS, or with a Glue that follows a script.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_glue::types::{CrawlerState, CrawlerTargets, DatabaseInput, S3Target, TableInput};
-use local::{Aws, FunctionProcess, Ministack, Processes, Repository, Tools};
+use local::{Aws, FunctionProcess, Ministack, Processes};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,19 +24,11 @@ pub struct Bench {
 impl Bench {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (repository, processes) = (Repository::here(), Processes::default());
-        let tools = Tools::install(&repository, &processes)
-            .await
-            .expect("the tools in .tools/, which cargo xtask test installs");
-        let ministack = Ministack::start(&tools, &processes, folder.path())
+        let processes = Processes::default();
+        let ministack = Ministack::of_test(&processes, folder.path())
             .await
             .expect("ministack");
-        aws_sdk_s3::Client::new(ministack.aws.config())
-            .create_bucket()
-            .bucket(BUCKET)
-            .send()
-            .await
-            .expect("a bucket");
+        ministack.aws.create_bucket(BUCKET).await.expect("a bucket");
         let glue = aws_sdk_glue::Client::new(ministack.aws.config());
         let database = DatabaseInput::builder()
             .name(NAME)
@@ -93,8 +85,19 @@ impl Bench {
         .await
     }
 
-    pub fn said(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("function.log")).expect("a log")
+    }
+
+    /// Expects the function to defer the messages at these places of a batch, and no
+    /// other.
+    pub async fn expect_deferred(
+        &self,
+        function: &mut FunctionProcess,
+        batch: &Value,
+        places: &[&str],
+    ) {
+        assert_eq!(deferred(function, batch).await, places, "{}", self.log());
     }
 
     pub async fn is_crawling(&self) -> bool {
@@ -109,7 +112,7 @@ impl Bench {
     }
 }
 
-/// Starts the function with the settings that the template gives it, and more variables.
+/// Starts the function with the template's settings, and more variables.
 pub async fn start(
     processes: &Processes,
     aws: &Aws,
@@ -141,8 +144,8 @@ pub async fn start(
     .expect("a function")
 }
 
-/// Returns what Lambda hands the function: a message of each object, sent now; its place
-/// is its id.
+/// Returns the payload that Lambda gives the function: a message for each object, sent
+/// now. The message's place is its id.
 pub fn batch(receives: u32, objects: &[(&str, Option<&str>)]) -> Value {
     let sent = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -151,10 +154,21 @@ pub fn batch(receives: u32, objects: &[(&str, Option<&str>)]) -> Value {
         .to_string();
     let message = |(place, (key, version)): (usize, &(&str, Option<&str>))| {
         let object = json!({"key": key, "size": 3, "etag": "e", "version-id": version});
-        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-21T05:00:01Z",
-            "detail": {"bucket": {"name": BUCKET}, "object": object}});
-        json!({"eventSource": "aws:sqs", "messageId": place.to_string(), "body": event.to_string(),
-            "attributes": {"SentTimestamp": sent, "ApproximateReceiveCount": receives.to_string()}})
+        let event = json!({
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "time": "2026-11-21T05:00:01Z",
+            "detail": {"bucket": {"name": BUCKET}, "object": object},
+        });
+        json!({
+            "eventSource": "aws:sqs",
+            "messageId": place.to_string(),
+            "body": event.to_string(),
+            "attributes": {
+                "SentTimestamp": sent,
+                "ApproximateReceiveCount": receives.to_string(),
+            },
+        })
     };
     json!({"Records": objects.iter().enumerate().map(message).collect::<Vec<_>>()})
 }
@@ -178,8 +192,8 @@ pub async fn deferred(function: &mut FunctionProcess, batch: &Value) -> Vec<Stri
         .collect()
 }
 
-/// Starts a Glue that gives these answers, each once, to calls of these operations in
-/// this order, and refuses every other: for what ministack's never answers.
+/// Starts a Glue for answers that ministack never gives. It gives these answers, each
+/// once, to calls of these operations in this order, and refuses every other call.
 pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -210,7 +224,7 @@ pub async fn scripted_glue(answers: Vec<(&'static str, Value)>) -> String {
     url
 }
 
-/// Reads a request to its end; returns its head in lower case.
+/// Reads a request to its end and returns its head in lower case.
 async fn request(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut text = Vec::new();
     loop {

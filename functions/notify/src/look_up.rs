@@ -1,0 +1,75 @@
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use aws_sdk_s3::Client;
+use futures::{FutureExt as _, StreamExt as _};
+use lake::ObjectMetadata;
+use metrics::counter;
+use object_event::{ObjectCreated, ObjectVersion};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use crate::announced::Announced;
+
+/// HEADs in flight at a time.
+const MAX_CONCURRENT_HEADS: usize = 32;
+
+/// Asks S3 for the facts of objects. One that is gone, unreadable, or not looked up in
+/// time is still announced. Returns besides those that made the function panic, with the
+/// reason.
+pub(crate) async fn look_up(
+    s3: &Client,
+    objects: Vec<ObjectCreated>,
+    until: Instant,
+) -> (Vec<Announced>, BTreeMap<ObjectVersion, String>) {
+    let mut looked_up = futures::stream::iter(objects)
+        .map(|created| {
+            let object = created.object.clone();
+            let work = AssertUnwindSafe(look_up_one(s3, created, until)).catch_unwind();
+            async move { (object, work.await) }
+        })
+        .buffered(MAX_CONCURRENT_HEADS);
+    let mut announced = Vec::new();
+    let mut panicked = BTreeMap::new();
+    while let Some((object, outcome)) = looked_up.next().await {
+        match outcome {
+            Ok(object) => announced.push(object),
+            Err(_) => {
+                panicked.insert(object, "the object made the function panic".to_owned());
+            }
+        }
+    }
+    (announced, panicked)
+}
+
+async fn look_up_one(s3: &Client, created: ObjectCreated, until: Instant) -> Announced {
+    let ObjectVersion {
+        bucket,
+        key,
+        version_id,
+        ..
+    } = created.object.clone();
+    let head = s3
+        .head_object()
+        .bucket(bucket)
+        .key(&key)
+        .set_version_id(version_id);
+    let metadata = match timeout_at(until, head.send()).await {
+        Ok(Ok(head)) => head.metadata().and_then(ObjectMetadata::from_map),
+        Ok(Err(error)) => {
+            counter!("LookUpFailures").increment(1);
+            warn!(
+                key,
+                error = aws_connect::brief(&error),
+                "cannot HEAD the object"
+            );
+            None
+        }
+        Err(_) => {
+            counter!("LookUpFailures").increment(1);
+            warn!(key, "the object is not looked up before the deadline");
+            None
+        }
+    };
+    Announced::new(created, metadata)
+}
