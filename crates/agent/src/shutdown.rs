@@ -7,10 +7,8 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// The system refuses the signal handlers.
 pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {

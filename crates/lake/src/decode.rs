@@ -69,11 +69,9 @@ impl Content {
                         .position(|column| column.name == name)
                         .ok_or(DecodeError::Columns)
                 };
-                let (partition, offset, extra) = (
-                    place("kafka_partition")?,
-                    place("kafka_offset")?,
-                    place("extra")?,
-                );
+                let partition = place("kafka_partition")?;
+                let offset = place("kafka_offset")?;
+                let extra = place("extra")?;
                 for line in lines(body).skip(1) {
                     let line = line?;
                     let fields: Vec<&str> = line.split('\t').collect();
@@ -117,11 +115,9 @@ impl Content {
                 .find(|column| schema.column(*column).name() == name)
                 .ok_or(DecodeError::Columns)
         };
-        let (partition, offset, extra) = (
-            place("kafka_partition")?,
-            place("kafka_offset")?,
-            place("extra")?,
-        );
+        let partition = place("kafka_partition")?;
+        let offset = place("kafka_offset")?;
+        let extra = place("extra")?;
         for group in 0..file.num_row_groups() {
             let group = file.get_row_group(group)?;
             let (
@@ -137,11 +133,9 @@ impl Content {
                 return Err(DecodeError::Columns);
             };
             loop {
-                let (mut partition, mut offset, mut extra) = (
-                    Vec::with_capacity(READ_VALUES),
-                    Vec::with_capacity(READ_VALUES),
-                    Vec::new(),
-                );
+                let mut partition = Vec::with_capacity(READ_VALUES);
+                let mut offset = Vec::with_capacity(READ_VALUES);
+                let mut extra = Vec::new();
                 let (rows, ..) =
                     partitions.read_records(READ_VALUES, None, None, &mut partition)?;
                 offsets.read_records(rows, None, None, &mut offset)?;

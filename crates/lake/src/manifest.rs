@@ -144,7 +144,7 @@ impl Manifest {
             first,
             last,
             attempt,
-            writer: crate::writer::WRITER.to_owned(),
+            writer: lake_layout::WRITER.to_owned(),
             gap: Some(reason),
             objects: Vec::new(),
             tombstones: OffsetRuns::default(),

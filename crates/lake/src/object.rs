@@ -65,7 +65,7 @@ impl Source<'_> {
             first: self.range.0,
             last: self.range.1,
             attempt: self.attempt.to_owned(),
-            writer: crate::writer::WRITER.to_owned(),
+            writer: lake_layout::WRITER.to_owned(),
             gap: None,
             objects: objects
                 .map(|(object, offsets)| ManifestObject {

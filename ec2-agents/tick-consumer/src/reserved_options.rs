@@ -98,10 +98,9 @@ mod tests {
     #[test]
     fn no_setting_of_the_consumer_is_left_to_kafka_options() {
         let config = config("{}");
-        let (own, base) = (
-            crate::client_config::client_config(&config, &Shares::of(1 << 30, 1).expect("enough")),
-            config.kafka.client_config(),
-        );
+        let own =
+            crate::client_config::client_config(&config, &Shares::of(1 << 30, 1).expect("enough"));
+        let base = config.kafka.client_config();
         let keys = |client: &ClientConfig| {
             client
                 .config_map()

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bench::{BUCKET, Bench, PATIENCE};
+use bench::{BUCKET, Bench, WAIT_TIMEOUT};
 use local::{Conditions, Fault, FaultProxy, KafkaKind, free_port};
 use rdkafka::ClientConfig;
 use rdkafka::types::RDKafkaApiKey;
@@ -149,7 +149,7 @@ async fn a_store_that_ignores_if_none_match_is_refused() {
         .expect("a proxy");
     for command in ["check", "run"] {
         let process = bench.start_at(&proxy.url(), command, &[command]).await;
-        let status = tokio::time::timeout(PATIENCE, bench.processes.wait(process))
+        let status = tokio::time::timeout(WAIT_TIMEOUT, bench.processes.wait(process))
             .await
             .expect("an end")
             .expect("a status");

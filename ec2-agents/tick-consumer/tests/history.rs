@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bench::kafka_proxy::{KafkaProxy, replace};
-use bench::{Bench, PATIENCE, TICK};
+use bench::{Bench, TICK, WAIT_TIMEOUT};
 use local::{KafkaKind, free_port};
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -161,6 +161,19 @@ async fn what_retention_took_is_a_gap_and_a_topic_recreated_or_cut_off_is_parked
     let said = bench.parked("later", &["--topic", "later"]).await;
     assert!(said.contains("run ticklake/9.9.9 or later"), "{said}");
 
+    // Another program wrote among the manifests.
+    bench
+        .kafka
+        .create_topic("shared", 1)
+        .await
+        .expect("a topic");
+    let key = "_manifests/shared/0/0-readme.txt";
+    bench.put(key, b"read me".to_vec()).await;
+    let said = bench.parked("shared", &["--topic", "shared"]).await;
+    let remedy =
+        format!("{key} is not a manifest's key, and another program wrote it: move it away");
+    assert!(said.contains(&remedy), "{said}");
+
     // Compaction takes records at any time.
     let compacted =
         rdkafka::admin::NewTopic::new("compacted", 1, rdkafka::admin::TopicReplication::Fixed(1))
@@ -231,8 +244,10 @@ async fn transactions_leave_absent_offsets_and_aborted_records_do_not_land() {
             bench::send_tick(&producer).await;
         }
         match commit {
-            true => producer.commit_transaction(PATIENCE).expect("committed"),
-            false => producer.abort_transaction(PATIENCE).expect("aborted"),
+            true => producer
+                .commit_transaction(WAIT_TIMEOUT)
+                .expect("committed"),
+            false => producer.abort_transaction(WAIT_TIMEOUT).expect("aborted"),
         }
     }
     let process = bench
@@ -295,7 +310,9 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
     for transaction in 1..=2 {
         producer.begin_transaction().expect("begun");
         bench::send_tick(&producer).await;
-        producer.commit_transaction(PATIENCE).expect("committed");
+        producer
+            .commit_transaction(WAIT_TIMEOUT)
+            .expect("committed");
         bench.landed(transaction).await;
         let landed = format!(
             "ticklake_next_offset{{partition=\"0\"}} {}\n",
@@ -321,7 +338,7 @@ async fn a_transactional_topic_is_neither_behind_nor_stalled_once_all_has_landed
             metrics.contains("ticklake_lag_records{partition=\"0\"} 1\n")
         })
         .await;
-    producer.abort_transaction(PATIENCE).expect("aborted");
+    producer.abort_transaction(WAIT_TIMEOUT).expect("aborted");
     bench.get_until(&address, "/metrics", is_level).await;
     bench.stop(process, "second").await;
     bench.expect_whole().await;

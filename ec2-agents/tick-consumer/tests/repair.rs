@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bench::kafka_proxy::{KafkaProxy, find};
-use bench::{Bench, PATIENCE, TICK};
+use bench::{Bench, TICK, WAIT_TIMEOUT};
 use local::KafkaKind;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureRecord, Producer as _};
@@ -27,7 +27,7 @@ async fn produce_with_headers(bench: &Bench, topic: &str, values: &[&[u8]]) {
             .headers(headers);
         bench
             .producer
-            .send(record, PATIENCE)
+            .send(record, WAIT_TIMEOUT)
             .await
             .map_err(|(error, _)| error)
             .expect("a delivery");
@@ -211,12 +211,14 @@ async fn a_batch_that_the_log_gives_only_a_part_of_is_not_completed_with_that() 
     for _ in 0..2 {
         bench::send_tick(&producer).await;
     }
-    producer.commit_transaction(PATIENCE).expect("committed");
+    producer
+        .commit_transaction(WAIT_TIMEOUT)
+        .expect("committed");
     // The transaction's marker comes when it likes, and stands at offset 2.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while producer
         .client()
-        .fetch_watermarks("ticks", 0, PATIENCE)
+        .fetch_watermarks("ticks", 0, WAIT_TIMEOUT)
         .expect("bounds")
         .1
         < 3

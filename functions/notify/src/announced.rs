@@ -1,5 +1,5 @@
 use bytesize::ByteSize;
-use lake::{LakePartition, ObjectKey, ObjectMetadata};
+use lake_layout::{LakePartition, ObjectKey, ObjectMetadata};
 use object_event::ObjectCreated;
 use wording::count;
 
@@ -53,12 +53,12 @@ impl Announced {
     /// `other`.
     pub(crate) fn format(&self) -> &'static str {
         let name = self.created.object.key.as_str();
-        let format = lake::Format::ALL
+        let format = lake_layout::Format::ALL
             .into_iter()
             .find(|format| name.ends_with(format.extension()));
         format.map_or(
             if self.is_dead_letter { "json" } else { "other" },
-            lake::Format::name,
+            lake_layout::Format::name,
         )
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use lake::ObjectKey;
+use lake_layout::ObjectKey;
 use metrics::counter;
 use object_event::{Event, EventError, Ignored, Message, ObjectCreated, ObjectVersion};
 use tracing::warn;

@@ -76,10 +76,8 @@ impl Digest {
     pub(crate) fn compose(announced: Vec<Announced>, table: &str) -> Vec<Self> {
         let mut folders: BTreeMap<(bool, String, String), Vec<Announced>> = BTreeMap::new();
         for entry in announced {
-            let (bucket, folder) = (
-                entry.created.object.bucket.clone(),
-                entry.folder().to_owned(),
-            );
+            let bucket = entry.created.object.bucket.clone();
+            let folder = entry.folder().to_owned();
             folders
                 .entry((entry.is_dead_letter, bucket, folder))
                 .or_default()
@@ -337,7 +335,7 @@ fn moment(time: EventTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lake::ObjectMetadata;
+    use lake_layout::ObjectMetadata;
     use object_event::ObjectCreated;
 
     use super::*;

@@ -3,7 +3,7 @@ use std::panic::AssertUnwindSafe;
 
 use aws_sdk_s3::Client;
 use futures::{FutureExt as _, StreamExt as _};
-use lake::ObjectMetadata;
+use lake_layout::ObjectMetadata;
 use metrics::counter;
 use object_event::{ObjectCreated, ObjectVersion};
 use tokio::time::{Instant, timeout_at};

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{Crawler, CrawlerState, LastCrawlStatus, PartitionValueList};
-use lake::LakePartition;
+use lake_layout::LakePartition;
 use metrics::histogram;
 use tracing::warn;
 

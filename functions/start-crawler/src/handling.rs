@@ -20,7 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use lake::LakePartition;
+use lake_layout::LakePartition;
 use object_event::ObjectVersion;
 
 use crate::want::{Want, Wanted};

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lake::LakePartition;
+use lake_layout::LakePartition;
 use tokio::time::Instant;
 
 /// How long a partition counts as present after it was found. The function notices a

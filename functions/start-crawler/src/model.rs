@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
-use lake::LakePartition;
+use lake_layout::LakePartition;
 use object_event::ObjectVersion;
 use tokio::time::Instant;
 

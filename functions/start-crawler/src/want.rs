@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use lake::{LakePartition, ObjectKey};
+use lake_layout::{LakePartition, ObjectKey};
 use object_event::{Event, EventError, ObjectCreated, ObjectVersion};
 
 /// The prefixes that the crawler crawls.

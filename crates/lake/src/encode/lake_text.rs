@@ -11,10 +11,8 @@ pub(super) struct LakeText {
 
 impl LakeText {
     pub(super) fn write(&mut self, time: EventTime, out: &mut Vec<u8>) {
-        let (day, micros) = (
-            time.micros().div_euclid(DAY_MICROS),
-            time.micros().rem_euclid(DAY_MICROS),
-        );
+        let day = time.micros().div_euclid(DAY_MICROS);
+        let micros = time.micros().rem_euclid(DAY_MICROS);
         if self.day.as_ref().is_none_or(|(known, _)| *known != day) {
             self.day = Some((day, time.civil().date().to_string()));
         }

@@ -234,11 +234,9 @@ mod tests {
             rows(Format::Parquet, 3, &many).expect("bytes"),
         ))
         .expect("a reader");
-        let (mut json, mut csv, mut parquet) = (
-            json.lines(),
-            csv.lines().skip(1),
-            file.get_row_iter(None).expect("rows"),
-        );
+        let mut json = json.lines();
+        let mut csv = csv.lines().skip(1);
+        let mut parquet = file.get_row_iter(None).expect("rows");
         for number in 0..10_000 {
             let (symbol, event_time, price, optional, extra, kafka_timestamp) = row(number);
             let wanted = serde_json::json!({

@@ -31,9 +31,9 @@ pub mod kafka_proxy;
 pub const BUCKET: &str = "lake";
 /// A valid tick.
 pub const TICK: &[u8] = br#"{"symbol":"A","event_time":0,"price":1}"#;
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long systemd waits for a consumer to end.
-const STOP: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     pub folder: TempDir,
@@ -64,7 +64,7 @@ pub async fn send_tick(producer: &FutureProducer) {
     let record = FutureRecord::<(), _>::to("ticks")
         .partition(0)
         .payload(TICK);
-    producer.send(record, PATIENCE).await.expect("sent");
+    producer.send(record, WAIT_TIMEOUT).await.expect("sent");
 }
 
 impl Bench {
@@ -144,7 +144,7 @@ impl Bench {
     /// output.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
         let process = self.start("command", arguments).await;
-        let status = tokio::time::timeout(PATIENCE, self.processes.wait(process))
+        let status = tokio::time::timeout(WAIT_TIMEOUT, self.processes.wait(process))
             .await
             .expect("an end")
             .expect("a status");
@@ -170,7 +170,7 @@ impl Bench {
     pub async fn refused_at(&self, endpoint: &str, arguments: &[&str]) -> String {
         let started = Instant::now();
         let process = self.start_at(endpoint, "refused", arguments).await;
-        let ended = tokio::time::timeout(PATIENCE, self.processes.wait(process)).await;
+        let ended = tokio::time::timeout(WAIT_TIMEOUT, self.processes.wait(process)).await;
         let said = self.said("refused");
         let status = ended
             .unwrap_or_else(|_| panic!("still running: {said}"))
@@ -195,7 +195,7 @@ impl Bench {
 
     pub async fn stop(&self, process: ProcessId, name: &str) {
         self.processes.signal(process, Signal::TERM).await;
-        let status = tokio::time::timeout(STOP, self.processes.wait(process))
+        let status = tokio::time::timeout(STOP_TIMEOUT, self.processes.wait(process))
             .await
             .expect("an end")
             .expect("a status");
@@ -219,7 +219,7 @@ impl Bench {
             .payload(value)
             .headers(headers);
         self.producer
-            .send(record, PATIENCE)
+            .send(record, WAIT_TIMEOUT)
             .await
             .map_err(|(error, _)| error)
             .expect("a delivery")
@@ -233,7 +233,9 @@ impl Bench {
             .set("transactional.id", "t")
             .create()
             .expect("a producer");
-        producer.init_transactions(PATIENCE).expect("transactions");
+        producer
+            .init_transactions(WAIT_TIMEOUT)
+            .expect("transactions");
         producer
     }
 
@@ -255,7 +257,7 @@ impl Bench {
         let mut asked = TopicPartitionList::new();
         asked.add_partition("ticks", partition);
         let committed =
-            tokio::task::spawn_blocking(move || client.committed_offsets(asked, PATIENCE))
+            tokio::task::spawn_blocking(move || client.committed_offsets(asked, WAIT_TIMEOUT))
                 .await
                 .expect("an end");
         match committed.expect("an answer").elements()[0].offset() {
@@ -273,11 +275,11 @@ impl Bench {
         let topic = topic.to_owned();
         tokio::task::spawn_blocking(move || {
             let broker = client
-                .fetch_metadata(None, PATIENCE)
+                .fetch_metadata(None, WAIT_TIMEOUT)
                 .expect("metadata")
                 .brokers()[0]
                 .id();
-            kafka_native::topic_id(client.client(), &topic, broker, PATIENCE).expect("an id")
+            kafka_native::topic_id(client.client(), &topic, broker, WAIT_TIMEOUT).expect("an id")
         })
         .await
         .expect("an id")
@@ -343,7 +345,7 @@ impl Bench {
     /// Waits until the lake holds this many rows; returns its contents.
     pub async fn landed(&self, rows: u64) -> LakeContents {
         let mut lake = LakeContents::default();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             lake.refresh(&self.ministack.aws, BUCKET)
                 .await
@@ -431,7 +433,7 @@ impl Bench {
 
     /// Waits until a consumer has logged an event with these fields.
     pub async fn wait_for_event(&self, name: &str, event: &str, fields: Value) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         while self.events(name, event, &fields).is_empty() {
             assert!(
                 Instant::now() < deadline,
@@ -459,7 +461,7 @@ impl Bench {
         path: &str,
         is_wanted: impl Fn(&str) -> bool,
     ) -> String {
-        let deadline = Instant::now() + 2 * PATIENCE;
+        let deadline = Instant::now() + 2 * WAIT_TIMEOUT;
         loop {
             let answer = self.get(address, path).await;
             if is_wanted(&answer) {

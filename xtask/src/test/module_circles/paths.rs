@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The paths in a module's source.
 #[derive(Debug, Default)]
@@ -7,6 +7,8 @@ pub(super) struct File {
     pub(super) used: Vec<String>,
     /// Paths of items that it re-exports, by their name.
     pub(super) exported: BTreeMap<String, String>,
+    /// Names that it has from other crates.
+    pub(super) foreign: BTreeSet<String>,
     /// Its modules that are for tests only and have files of their own.
     pub(super) test_modules: Vec<String>,
 }
@@ -36,16 +38,21 @@ impl File {
                 ";" => is_public_use = false,
                 _ => {}
             }
-            let is_first = place == 0 || tokens[place - 1] != "::";
+            let before = place.checked_sub(1).map(|before| tokens[before].as_str());
             let is_path = tokens.get(place + 1).is_some_and(|next| next == "::");
-            let begins = ["crate", "super", "self"].contains(&token.as_str())
+            let is_own = ["crate", "super", "self"].contains(&token.as_str())
                 || children.contains(&token.as_str());
-            if !(is_first && is_path && begins) {
+            if before == Some("::") || !is_path || !(is_own || before == Some("use")) {
                 continue;
             }
             let mut found = Vec::new();
             tree(&tokens, place, Vec::new(), &mut found);
             for path in found {
+                if !is_own {
+                    let name = path.rsplit("::").next().unwrap_or_default();
+                    file.foreign.insert(name.to_owned());
+                    continue;
+                }
                 let path = absolute(module, &path);
                 if is_public_use && let Some((_, name)) = path.rsplit_once("::") {
                     file.exported.insert(name.to_owned(), path.clone());

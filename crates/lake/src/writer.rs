@@ -1,2 +1,0 @@
-/// The program and version that write objects and manifests here.
-pub(crate) const WRITER: &str = concat!("ticklake/", env!("CARGO_PKG_VERSION"));
