@@ -1,31 +1,35 @@
-"""Calls one operation of AWS and prints its answer as JSON: for services whose SDK would take
-minutes to compile for a call or two. A call that fails prints its code and message as JSON on
-stderr, and the exit code is 1.
+"""Calls operations of AWS: for services whose SDK would take minutes to compile for a call or two.
+Reads one call from each line, as JSON. Writes one line for each: the answer, or the code and message
+of the error.
 
-usage: aws_call.py SERVICE OPERATION [PARAMETERS AS JSON]
+usage: aws_call.py
+  {"service": "ec2", "operation": "describe_volumes", "parameters": {}}  names as in boto3
 """
 
+import functools
 import json
 import sys
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-
-def fail(code, message):
-    sys.exit(json.dumps({"code": code, "message": message}))
-
-
-service, operation, *parameters = sys.argv[1:]
 # By default an address that does not answer is tried for five minutes.
-config = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-try:
-    client = boto3.client(service, config=config)
-    answer = getattr(client, operation)(**json.loads("".join(parameters) or "{}"))
-except ClientError as error:
-    fail(error.response["Error"]["Code"], error.response["Error"]["Message"])
-except BotoCoreError as error:
-    fail(type(error).__name__, str(error))
-answer.pop("ResponseMetadata", None)
-print(json.dumps(answer, default=str))
+CONFIG = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+client = functools.cache(functools.partial(boto3.client, config=CONFIG))
+
+
+def call(service, operation, parameters):
+    """Returns what is written for a call."""
+    try:
+        answer = getattr(client(service), operation)(**parameters)
+    except ClientError as error:
+        return {"code": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
+    except Exception as error:
+        return {"code": type(error).__name__, "message": str(error)}
+    answer.pop("ResponseMetadata", None)
+    return {"answer": answer}
+
+
+for line in sys.stdin:
+    print(json.dumps(call(**json.loads(line)), default=str), flush=True)

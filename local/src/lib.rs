@@ -20,6 +20,7 @@ mod stack;
 mod stand_ins;
 
 pub use aws::call::CallError;
+pub use aws::catalog;
 pub use aws::clients::{Aws, REGION};
 pub use aws::lake_contents::{LakeContents, LakeObject};
 pub use aws::ministack::{Ministack, free_port};

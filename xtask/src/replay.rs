@@ -3,10 +3,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use aws_sdk_glue::types::CrawlerState;
 use clap::Args;
 use local::{
-    Aws, ProcessId, Processes, Repository, Tools, Workspace, free_port, sample,
+    Aws, ProcessId, Processes, Repository, Tools, Workspace, catalog, free_port, sample,
     without_cargo_variables,
 };
 use serde_json::Value;
@@ -90,7 +89,7 @@ pub(crate) struct Replayer {
     port: u16,
     tools: Tools,
     mailbox: PathBuf,
-    glue: aws_sdk_glue::Client,
+    aws: Aws,
     crawler: String,
 }
 
@@ -146,7 +145,6 @@ impl Replayer {
             );
             sleep(Duration::from_millis(50)).await;
         }
-        let glue = aws_sdk_glue::Client::new(Aws::at(state.endpoint()).await.config());
         let crawler = state
             .environment
             .get("CRAWLER_NAME")
@@ -158,7 +156,7 @@ impl Replayer {
             port,
             tools: workspace.tools.clone(),
             mailbox: state.mailbox.clone(),
-            glue,
+            aws: Aws::at(state.endpoint()).await,
             crawler,
         })
     }
@@ -203,19 +201,11 @@ impl Replayer {
                 .filter(|(name, _)| !before.contains_key(name))
                 .collect();
         }
-        let crawler = self
-            .glue
-            .get_crawler()
-            .name(&self.crawler)
-            .send()
-            .await
-            .context("GetCrawler")?;
-        let is_crawling =
-            crawler.crawler().and_then(|crawler| crawler.state()) == Some(&CrawlerState::Running);
+        let crawler = catalog::crawler(&self.aws, &self.crawler).await?;
         Ok(Replayed {
             answer,
             mails,
-            is_crawling: is_crawling && function == "start-crawler",
+            is_crawling: catalog::is_running(&crawler) && function == "start-crawler",
         })
     }
 

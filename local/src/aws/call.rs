@@ -1,10 +1,11 @@
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Output;
+use std::process::Stdio;
 
 use serde::Deserialize;
-use serde_json::Value;
-use tokio::process::Command;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::Repository;
 
@@ -50,41 +51,94 @@ impl std::fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// Calls an operation with this process's environment and some variables more.
-pub(crate) async fn call(
-    python: &Path,
-    environment: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
-    service: &str,
-    operation: &str,
-    parameters: &Value,
-) -> Result<Value, CallError> {
-    let mut call = Command::new(python);
-    call.arg(Repository::here().path("local/aws_call.py"))
-        .args([service, operation, &parameters.to_string()])
-        .envs(environment);
-    // An interrupted command leaves no call behind.
-    let (code, message) = match call.kill_on_drop(true).output().await {
-        Ok(output) if output.status.success() => match serde_json::from_slice(&output.stdout) {
-            Ok(answer) => return Ok(answer),
-            Err(error) => ("no JSON".to_owned(), error.to_string()),
-        },
-        Ok(output) => refusal(&output),
-        Err(error) => ("cannot run python".to_owned(), error.to_string()),
-    };
-    Err(CallError::new(service, operation, code, message))
+/// A Python that calls AWS. Starting it takes half a second, a call a few milliseconds.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    calls: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    /// Ends with `calls`.
+    _python: Child,
 }
 
-/// Returns code and message of a call that failed.
-fn refusal(output: &Output) -> (String, String) {
-    #[derive(Deserialize)]
-    struct Refusal {
-        code: String,
-        message: String,
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Outcome {
+    Answer { answer: Value },
+    Error { code: String, message: String },
+}
+
+impl Caller {
+    /// Starts Python with this process's environment and some variables more.
+    ///
+    /// # Errors
+    /// There is no such Python.
+    pub(crate) fn start(
+        python: &Path,
+        environment: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Result<Self, CallError> {
+        let script = Repository::here().path("local/aws_call.py");
+        let started = Command::new(python)
+            .arg(&script)
+            .envs(environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Ctrl-C on a terminal would make it print where it was.
+            .process_group(0)
+            // An interrupted command leaves no call behind.
+            .kill_on_drop(true)
+            .spawn();
+        let failed = |problem: String| {
+            let (python, script) = (python.display(), script.display());
+            CallError::new(
+                &python.to_string(),
+                &script.to_string(),
+                "cannot start",
+                problem,
+            )
+        };
+        let mut child = started.map_err(|error| failed(error.to_string()))?;
+        let (Some(calls), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed("it has no pipes".to_owned()));
+        };
+        Ok(Self {
+            calls,
+            answers: BufReader::new(answers).lines(),
+            _python: child,
+        })
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or("no answer");
-    match serde_json::from_str::<Refusal>(last) {
-        Ok(refusal) => (refusal.code, refusal.message),
-        Err(_) => (output.status.to_string(), last.to_owned()),
+
+    /// Calls an operation. If this is cancelled, the next call would read the answer to
+    /// this one: drop the caller.
+    pub(crate) async fn call(
+        &mut self,
+        service: &str,
+        operation: &str,
+        parameters: &Value,
+    ) -> Result<Value, CallError> {
+        let outcome = self.exchange(service, operation, parameters).await;
+        let (code, message) = match outcome {
+            Ok(Outcome::Answer { answer }) => return Ok(answer),
+            Ok(Outcome::Error { code, message }) => (code, message),
+            Err(error) => ("no answer from python".to_owned(), error.to_string()),
+        };
+        Err(CallError::new(service, operation, code, message))
     }
+
+    async fn exchange(
+        &mut self,
+        service: &str,
+        operation: &str,
+        parameters: &Value,
+    ) -> std::io::Result<Outcome> {
+        let call = json!({"service": service, "operation": operation, "parameters": parameters});
+        self.calls.write_all(format!("{call}\n").as_bytes()).await?;
+        let answer = self.answers.next_line().await?;
+        let answer = answer.ok_or_else(|| std::io::Error::other("it has ended"))?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+}
+
+/// Returns the items of a list in an answer; an absent list has none.
+pub(crate) fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }

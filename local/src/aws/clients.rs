@@ -1,13 +1,21 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::aws::call::Caller;
+use crate::{CallError, Repository};
 
 /// Region of the local AWS.
 pub const REGION: &str = "us-east-1";
 /// Access key and secret of the local AWS's root.
 const ROOT_KEY: &str = "test";
+/// The Python of the tools; without them there is no local AWS.
+const PYTHON: &str = ".tools/venv/bin/python";
 
 /// The local AWS for its clients.
 #[derive(Debug, Clone)]
@@ -16,6 +24,7 @@ pub struct Aws {
     key: String,
     secret: String,
     config: SdkConfig,
+    caller: Arc<Mutex<Option<Caller>>>,
 }
 
 impl Aws {
@@ -40,6 +49,7 @@ impl Aws {
             key: key.to_owned(),
             secret: secret.to_owned(),
             config: loader.load().await,
+            caller: Arc::default(),
         }
     }
 
@@ -51,6 +61,53 @@ impl Aws {
     /// Returns the configuration for SDK clients.
     pub fn config(&self) -> &SdkConfig {
         &self.config
+    }
+
+    /// Calls an operation for which this workspace has no client, such as `ec2
+    /// describe_volumes`; returns its answer.
+    ///
+    /// # Errors
+    /// AWS refuses, or the tools are not installed.
+    pub async fn call(
+        &self,
+        service: &str,
+        operation: &str,
+        parameters: &Value,
+    ) -> Result<Value, CallError> {
+        let mut idle = self.caller.lock().await;
+        // If this future is dropped, so is the caller: an answer may be left in its pipe.
+        let mut caller = match idle.take() {
+            Some(caller) => caller,
+            None => {
+                let python = Repository::here().path(PYTHON);
+                Caller::start(&python, self.environment())?
+            }
+        };
+        let answer = caller.call(service, operation, parameters).await;
+        *idle = Some(caller);
+        answer
+    }
+
+    /// Calls an operation for each page of its answer; returns the pages.
+    ///
+    /// # Errors
+    /// As for [`Aws::call`].
+    pub async fn call_pages(
+        &self,
+        service: &str,
+        operation: &str,
+        mut parameters: Value,
+    ) -> Result<Vec<Value>, CallError> {
+        let mut pages = Vec::new();
+        loop {
+            let mut page = self.call(service, operation, &parameters).await?;
+            let next = page["NextToken"].take();
+            pages.push(page);
+            if next.is_null() {
+                return Ok(pages);
+            }
+            parameters["NextToken"] = next;
+        }
     }
 
     /// Creates a bucket.

@@ -1,4 +1,5 @@
 pub(crate) mod call;
+pub mod catalog;
 pub(crate) mod clients;
 pub(crate) mod lake_contents;
 pub(crate) mod ministack;

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use aws_sdk_athena::Client;
-use aws_sdk_athena::types::{QueryExecutionState, Row};
 use jiff::civil::DateTime;
+use serde_json::{Value, json};
 
+use crate::aws::call::items;
 use crate::{Aws, Repository};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -25,39 +25,23 @@ impl Rows {
     /// # Errors
     /// Athena refuses the query or it fails; the error has the reason.
     pub async fn query(aws: &Aws, work_group: &str, database: &str, sql: &str) -> Result<Self> {
-        let athena = Client::new(aws.config());
-        let context = aws_sdk_athena::types::QueryExecutionContext::builder()
-            .database(database)
-            .build();
-        let started = athena
-            .start_query_execution()
-            .query_string(sql)
-            .work_group(work_group)
-            .query_execution_context(context)
-            .send()
-            .await;
-        let started = started.context("StartQueryExecution")?;
-        let id = started
-            .query_execution_id()
-            .context("Athena gave the query no id")?;
+        let query = json!({
+            "QueryString": sql, "WorkGroup": work_group,
+            "QueryExecutionContext": {"Database": database},
+        });
+        let started = aws.call("athena", "start_query_execution", &query).await?;
+        let query = json!({"QueryExecutionId": started["QueryExecutionId"]});
         let deadline = tokio::time::Instant::now() + QUERY_TIMEOUT;
         loop {
-            let execution = athena
-                .get_query_execution()
-                .query_execution_id(id)
-                .send()
-                .await
-                .context("GetQueryExecution")?;
-            let status = execution
-                .query_execution()
-                .and_then(|execution| execution.status());
-            match status.and_then(|status| status.state()) {
-                Some(QueryExecutionState::Succeeded) => break,
-                Some(QueryExecutionState::Failed | QueryExecutionState::Cancelled) => {
+            let execution = aws.call("athena", "get_query_execution", &query).await?;
+            let status = &execution["QueryExecution"]["Status"];
+            match status["State"].as_str() {
+                Some("SUCCEEDED") => break,
+                Some("FAILED" | "CANCELLED") => {
                     bail!(
                         "the query failed: {}\n{sql}",
-                        status
-                            .and_then(|status| status.state_change_reason())
+                        status["StateChangeReason"]
+                            .as_str()
                             .unwrap_or("no reason given")
                     )
                 }
@@ -68,31 +52,28 @@ impl Rows {
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
-        let mut pages = athena
-            .get_query_results()
-            .query_execution_id(id)
-            .into_paginator()
-            .send();
-        let (mut columns, mut rows) = (Vec::new(), Vec::new());
-        while let Some(page) = pages.next().await {
-            let page = page.context("GetQueryResults")?;
-            let set = page.result_set().context("Athena gave no result")?;
-            let mut values = set.rows().iter().map(texts);
-            if columns.is_empty() {
-                // The first row of the first page holds the names.
-                columns = values.next().unwrap_or_default();
-            }
-            rows.extend(values);
-        }
-        Ok(Self { columns, rows })
+        let pages = aws.call_pages("athena", "get_query_results", query).await?;
+        let rows = pages
+            .iter()
+            .flat_map(|page| items(&page["ResultSet"]["Rows"]));
+        let mut rows = rows.map(texts);
+        // The first row of the first page holds the names.
+        let columns = rows.next().unwrap_or_default();
+        Ok(Self {
+            columns,
+            rows: rows.collect(),
+        })
     }
 }
 
-fn texts(row: &Row) -> Vec<String> {
-    row.data()
-        .iter()
-        .map(|datum| datum.var_char_value().unwrap_or_default().to_owned())
-        .collect()
+fn texts(row: &Value) -> Vec<String> {
+    let value = |datum: &Value| {
+        datum["VarCharValue"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    items(&row["Data"]).map(value).collect()
 }
 
 /// Returns the queries of `sql/` by file name.

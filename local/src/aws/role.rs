@@ -1,14 +1,13 @@
-use anyhow::{Context as _, Result};
-use aws_sdk_iam::Client;
-use percent_encoding::percent_decode_str;
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::Aws;
+use crate::aws::call::items;
 use crate::stand_ins::imds::assume;
+use crate::{Aws, CallError};
 
 /// A deployed role: its inline policy and the policies attached to it.
 pub struct Role {
-    iam: Client,
+    aws: Aws,
     name: String,
     policy: String,
     document: Value,
@@ -32,41 +31,21 @@ impl Role {
     /// # Errors
     /// There is no such role, or it has not exactly one inline policy.
     pub async fn read(aws: &Aws, name: &str) -> Result<Self> {
-        let iam = Client::new(aws.config());
-        let listed = iam
-            .list_role_policies()
-            .role_name(name)
-            .send()
-            .await
-            .with_context(|| format!("ListRolePolicies {name}"))?;
-        let mut policies = listed
-            .policy_names()
-            .iter()
-            .filter(|policy| *policy != MISJUDGED);
-        let (policy, None) = (
-            policies
-                .next()
-                .with_context(|| format!("role {name} has no policy"))?
-                .clone(),
-            policies.next(),
-        ) else {
-            anyhow::bail!("role {name} has several policies");
+        let role = json!({"RoleName": name});
+        let listed = aws.call("iam", "list_role_policies", &role).await?;
+        let policies = strings(&listed["PolicyNames"]);
+        let policies: Vec<&String> = policies.iter().filter(|name| *name != MISJUDGED).collect();
+        let [policy] = policies[..] else {
+            anyhow::bail!("role {name} has the policies {policies:?}, wanted one");
         };
-        let read = iam
-            .get_role_policy()
-            .role_name(name)
-            .policy_name(&policy)
-            .send()
-            .await
-            .with_context(|| format!("GetRolePolicy {policy}"))?;
-        let document = parsed(read.policy_document(), &policy)?;
-        let attached = attached(&iam, name).await?;
+        let one = json!({"RoleName": name, "PolicyName": policy});
+        let mut read = aws.call("iam", "get_role_policy", &one).await?;
         Ok(Self {
-            iam,
+            aws: aws.clone(),
             name: name.to_owned(),
-            policy,
-            document,
-            attached,
+            policy: policy.clone(),
+            document: read["PolicyDocument"].take(),
+            attached: attached(aws, &role).await?,
         })
     }
 
@@ -195,52 +174,29 @@ impl Role {
     }
 
     async fn put(&self, policy: &str, document: &Value) -> Result<()> {
-        let put = self
-            .iam
-            .put_role_policy()
-            .role_name(&self.name)
-            .policy_name(policy)
-            .policy_document(document.to_string());
-        put.send()
-            .await
-            .with_context(|| format!("PutRolePolicy {policy} of {}", self.name))?;
+        let put = json!({
+            "RoleName": self.name, "PolicyName": policy, "PolicyDocument": document.to_string(),
+        });
+        self.aws.call("iam", "put_role_policy", &put).await?;
         Ok(())
     }
 }
 
 /// Returns the documents of the policies attached to a role.
-async fn attached(iam: &Client, role: &str) -> Result<Vec<Value>> {
-    let listed = iam
-        .list_attached_role_policies()
-        .role_name(role)
-        .send()
-        .await
-        .with_context(|| format!("ListAttachedRolePolicies {role}"))?;
+async fn attached(aws: &Aws, role: &Value) -> Result<Vec<Value>, CallError> {
+    let listed = aws.call("iam", "list_attached_role_policies", role).await?;
     let mut documents = Vec::new();
-    for arn in listed
-        .attached_policies()
-        .iter()
-        .filter_map(|policy| policy.policy_arn())
-    {
-        let found = iam.get_policy().policy_arn(arn).send().await;
-        let found = found.with_context(|| format!("GetPolicy {arn}"))?;
-        let version = found
-            .policy()
-            .and_then(|policy| policy.default_version_id())
-            .with_context(|| format!("{arn} has no version"))?;
-        let request = iam.get_policy_version().policy_arn(arn).version_id(version);
-        let read = request.send().await;
-        let read = read.with_context(|| format!("GetPolicyVersion {arn} {version}"))?;
-        let document = read.policy_version().and_then(|version| version.document());
-        documents.push(parsed(document.unwrap_or_default(), arn)?);
+    for policy in items(&listed["AttachedPolicies"]) {
+        let arn = json!({"PolicyArn": policy["PolicyArn"]});
+        let found = aws.call("iam", "get_policy", &arn).await?;
+        let version = json!({
+            "PolicyArn": policy["PolicyArn"],
+            "VersionId": found["Policy"]["DefaultVersionId"],
+        });
+        let mut read = aws.call("iam", "get_policy_version", &version).await?;
+        documents.push(read["PolicyVersion"]["Document"].take());
     }
     Ok(documents)
-}
-
-/// Parses a policy's document, which comes percent-encoded.
-fn parsed(document: &str, policy: &str) -> Result<Value> {
-    let text = percent_decode_str(document).decode_utf8()?;
-    serde_json::from_str(&text).with_context(|| format!("policy {policy}: {text}"))
 }
 
 fn strings(value: &Value) -> Vec<String> {

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::aws::call;
+use crate::aws::call::Caller;
 use crate::{Aws, CallError, Processes, Repository};
 
 /// Oldest Python that supports the pinned packages.
@@ -75,9 +75,7 @@ impl Tools {
         operation: &str,
         parameters: Value,
     ) -> Result<Value> {
-        Ok(self
-            .call(aws.environment(), service, operation, &parameters)
-            .await?)
+        Ok(aws.call(service, operation, &parameters).await?)
     }
 
     /// Calls an operation of AWS with the credentials, region and endpoint of this
@@ -92,14 +90,8 @@ impl Tools {
         operation: &str,
         parameters: &Value,
     ) -> Result<Value, CallError> {
-        call::call(
-            &self.path("python"),
-            environment,
-            service,
-            operation,
-            parameters,
-        )
-        .await
+        let mut caller = Caller::start(&self.path("python"), environment)?;
+        caller.call(service, operation, parameters).await
     }
 
     /// Returns a `PATH` on which the tools come first.

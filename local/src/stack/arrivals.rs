@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use wording::grouped;
 
-use crate::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows};
+use crate::{Aws, Deployment, LakeContents, Mail, Mailbox, ProcessId, Processes, Rows, catalog};
 
 /// Limit of a wait for progress.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -117,23 +117,9 @@ pub async fn partitions(aws: &Aws, deployment: &Deployment) -> Result<BTreeSet<V
         deployment.output("DatabaseName")?,
         deployment.output("TableName")?,
     );
-    let mut pages = aws_sdk_glue::Client::new(aws.config())
-        .get_partitions()
-        .database_name(database)
-        .table_name(table)
-        .into_paginator()
-        .send();
-    let mut known = BTreeSet::new();
-    while let Some(page) = pages.next().await {
-        let page =
-            page.with_context(|| format!("the table {database}.{table} is not in the catalog"))?;
-        known.extend(
-            page.partitions()
-                .iter()
-                .map(|partition| partition.values().to_vec()),
-        );
-    }
-    Ok(known)
+    catalog::partitions(aws, database, table)
+        .await
+        .with_context(|| format!("the table {database}.{table} is not in the catalog"))
 }
 
 /// Waits until every object is listed in a mail. Returns the mails.

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
-use aws_sdk_cloudformation::Client;
 use lake::Format;
+use serde_json::json;
 use tokio::process::Command;
 
+use crate::aws::call::items;
 use crate::{Aws, Ministack, Workspace, without_cargo_variables};
 
 /// Name of the local stack.
@@ -111,40 +112,27 @@ impl Deployment {
     /// # Errors
     /// There is none, or it is not complete.
     pub async fn find(aws: &Aws) -> Result<Self> {
-        let cloudformation = Client::new(aws.config());
-        let described = cloudformation
-            .describe_stacks()
-            .stack_name(STACK)
-            .send()
-            .await
-            .context("DescribeStacks")?;
-        let stack = described
-            .stacks()
-            .first()
-            .with_context(|| format!("no stack {STACK}"))?;
-        let status = stack
-            .stack_status()
-            .map_or("unknown", |status| status.as_str());
+        let name = json!({"StackName": STACK});
+        let described = aws.call("cloudformation", "describe_stacks", &name).await?;
+        let stack = &described["Stacks"][0];
+        let status = stack["StackStatus"].as_str().unwrap_or("unknown");
         if !status.ends_with("_COMPLETE") || status.contains("ROLLBACK") {
             bail!(
                 "stack {STACK} is {status}: {}",
-                stack.stack_status_reason().unwrap_or("no reason given")
+                stack["StackStatusReason"]
+                    .as_str()
+                    .unwrap_or("no reason given")
             );
         }
-        let outputs = stack.outputs().iter().filter_map(|output| {
-            Some((
-                output.output_key()?.to_owned(),
-                output.output_value()?.to_owned(),
-            ))
+        let outputs = items(&stack["Outputs"]).filter_map(|output| {
+            let text = |field: &str| output[field].as_str().map(str::to_owned);
+            Some((text("OutputKey")?, text("OutputValue")?))
         });
-        let resources = cloudformation
-            .describe_stack_resources()
-            .stack_name(STACK)
-            .send()
-            .await
-            .context("DescribeStackResources")?;
+        let resources = aws
+            .call("cloudformation", "describe_stack_resources", &name)
+            .await?;
         Ok(Self {
-            resources: resources.stack_resources().len(),
+            resources: items(&resources["StackResources"]).count(),
             outputs: outputs.collect(),
         })
     }

@@ -1,14 +1,16 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_glue::types::{CrawlerState, CrawlerTargets, PartitionInput, StorageDescriptor, Table};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::Aws;
+use crate::aws::call::items;
+use crate::aws::catalog;
 use crate::aws::lake_contents::list;
 use crate::stand_ins::crawled_table::CrawledTable;
 
@@ -30,7 +32,7 @@ impl CrawlWorker {
     pub fn start(aws: &Aws, crawler: &str) -> Self {
         let crawls = Arc::new(AtomicU64::new(0));
         let crawl = Crawl {
-            glue: aws_sdk_glue::Client::new(aws.config()),
+            aws: aws.clone(),
             s3: aws_sdk_s3::Client::new(aws.config()),
         };
         let worker = tokio::spawn(watch(crawl, crawler.to_owned(), Arc::clone(&crawls)));
@@ -70,7 +72,7 @@ async fn watch(crawl: Crawl, crawler: String, crawls: Arc<AtomicU64>) {
 }
 
 struct Crawl {
-    glue: aws_sdk_glue::Client,
+    aws: Aws,
     s3: aws_sdk_s3::Client,
 }
 
@@ -78,45 +80,27 @@ impl Crawl {
     /// Crawls again and again while the crawler is running, so that it also finds objects
     /// that come late in a crawl. A real one takes a minute.
     async fn step(&self, crawler: &str) -> Result<bool> {
-        let answer = self
-            .glue
-            .get_crawler()
-            .name(crawler)
-            .send()
-            .await
-            .context("GetCrawler")?;
-        let crawler = answer.crawler().context("no crawler")?;
-        let is_running = crawler.state() == Some(&CrawlerState::Running);
+        let crawler = catalog::crawler(&self.aws, crawler).await?;
+        let is_running = catalog::is_running(&crawler);
         if is_running {
-            self.crawl(
-                crawler.database_name().unwrap_or_default(),
-                crawler.targets().context("the crawler has no targets")?,
-            )
-            .await?;
+            let database = crawler["DatabaseName"].as_str().unwrap_or_default();
+            self.crawl(database, &crawler["Targets"]).await?;
         }
         Ok(is_running)
     }
 
-    async fn crawl(&self, database: &str, targets: &CrawlerTargets) -> Result<()> {
-        for target in targets.catalog_targets() {
-            for name in target.tables() {
-                let table = self
-                    .glue
-                    .get_table()
-                    .database_name(target.database_name())
-                    .name(name)
-                    .send()
-                    .await
-                    .context("GetTable")?;
-                self.add_partitions(table.table().context("no table")?)
-                    .await?;
+    async fn crawl(&self, database: &str, targets: &Value) -> Result<()> {
+        for target in items(&targets["CatalogTargets"]) {
+            for name in items(&target["Tables"]) {
+                let table = json!({"DatabaseName": target["DatabaseName"], "Name": name});
+                let answer = self.aws.call("glue", "get_table", &table).await?;
+                self.add_partitions(&answer["Table"]).await?;
             }
         }
-        for target in targets.s3_targets() {
-            let path = target.path().context("an S3 target without a path")?;
-            let (bucket, prefix) = split(path)?;
+        for target in items(&targets["S3Targets"]) {
+            let (bucket, prefix) = split(&target["Path"])?;
             if let Some(found) = CrawledTable::infer(&self.s3, bucket, prefix).await? {
-                let table = found.save(&self.glue, database).await?;
+                let table = found.save(&self.aws, database).await?;
                 self.add_partitions(&table).await?;
             }
         }
@@ -125,72 +109,41 @@ impl Crawl {
 
     /// Adds the partitions whose folders are below the table's location, unless the table
     /// already has them.
-    async fn add_partitions(&self, table: &Table) -> Result<()> {
-        let (database, name) = (table.database_name().unwrap_or_default(), table.name());
-        let storage = table
-            .storage_descriptor()
-            .context("the table has no storage descriptor")?;
-        let location = storage.location().context("the table has no location")?;
-        let (bucket, prefix) = split(location)?;
-        let keys: Vec<&str> = table
-            .partition_keys()
-            .iter()
-            .map(|column| column.name())
-            .collect();
+    async fn add_partitions(&self, table: &Value) -> Result<()> {
+        let text = |field: &str| table[field].as_str().context("a table without a name");
+        let (database, name) = (text("DatabaseName")?, text("Name")?);
+        let storage = &table["StorageDescriptor"];
+        let (bucket, prefix) = split(&storage["Location"])?;
+        let keys = items(&table["PartitionKeys"]).filter_map(|column| column["Name"].as_str());
+        let keys: Vec<&str> = keys.collect();
         let mut found: BTreeMap<Vec<String>, String> = BTreeMap::new();
         for (key, _) in list(&self.s3, bucket, prefix).await? {
             if let Some((values, folder)) = partition_of(&key[prefix.len()..], &keys) {
                 found.insert(values, format!("s3://{bucket}/{prefix}{folder}"));
             }
         }
-        let mut known = BTreeSet::new();
-        let mut pages = self
-            .glue
-            .get_partitions()
-            .database_name(database)
-            .table_name(name)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            known.extend(
-                page.context("GetPartitions")?
-                    .partitions()
-                    .iter()
-                    .map(|partition| partition.values().to_vec()),
-            );
-        }
-        let new: Vec<PartitionInput> = found
+        let known = catalog::partitions(&self.aws, database, name).await?;
+        let new: Vec<Value> = found
             .into_iter()
             .filter(|(values, _)| !known.contains(values))
-            .map(|(values, folder)| partition_input(storage, values, &folder))
+            .map(|(values, folder)| partition_input(storage, &values, &folder))
             .collect();
         for chunk in new.chunks(MAX_PARTITIONS_PER_CALL) {
-            let create = self
-                .glue
-                .batch_create_partition()
-                .database_name(database)
-                .table_name(name);
-            create
-                .set_partition_input_list(Some(chunk.to_vec()))
-                .send()
-                .await
-                .context("BatchCreatePartition")?;
+            let create = json!({
+                "DatabaseName": database, "TableName": name, "PartitionInputList": chunk,
+            });
+            self.aws
+                .call("glue", "batch_create_partition", &create)
+                .await?;
         }
         Ok(())
     }
 }
 
-fn partition_input(
-    storage: &StorageDescriptor,
-    values: Vec<String>,
-    folder: &str,
-) -> PartitionInput {
+fn partition_input(storage: &Value, values: &[String], folder: &str) -> Value {
     let mut storage = storage.clone();
-    storage.location = Some(folder.to_owned());
-    PartitionInput::builder()
-        .set_values(Some(values))
-        .storage_descriptor(storage)
-        .build()
+    storage["Location"] = folder.into();
+    json!({"Values": values, "StorageDescriptor": storage})
 }
 
 /// Returns the values of the partition keys, and the folder that names them, in a key
@@ -210,11 +163,11 @@ fn partition_of(key: &str, keys: &[&str]) -> Option<(Vec<String>, String)> {
 }
 
 /// Splits `s3://bucket/prefix/`; the prefix ends in a slash.
-fn split(location: &str) -> Result<(&str, &str)> {
+fn split(location: &Value) -> Result<(&str, &str)> {
     let path = location
-        .strip_prefix("s3://")
-        .with_context(|| format!("not an S3 location: {location}"))?;
-    path.split_once('/')
+        .as_str()
+        .and_then(|location| location.strip_prefix("s3://"));
+    path.and_then(|path| path.split_once('/'))
         .filter(|(_, prefix)| prefix.ends_with('/'))
         .with_context(|| format!("not a folder in S3: {location}"))
 }

@@ -1,12 +1,14 @@
 use std::io::Read as _;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_glue::types::{Column, SerDeInfo, StorageDescriptor, Table, TableInput};
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::file::reader::FileReader as _;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::ColumnDescriptor;
+use serde_json::{Value, json};
 
+use crate::Aws;
+use crate::aws::call::items;
 use crate::aws::lake_contents::list;
 
 /// Number of objects that are read: the newest, as the table should have their columns.
@@ -134,72 +136,35 @@ impl CrawledTable {
     }
 
     /// Creates the table, or adds the columns that it has not (`MergeNewColumns`);
-    /// returns the table in the catalog.
-    pub(crate) async fn save(self, glue: &aws_sdk_glue::Client, database: &str) -> Result<Table> {
-        let existing = match glue
-            .get_table()
-            .database_name(database)
-            .name(&self.name)
-            .send()
-            .await
-        {
-            Ok(answer) => answer.table,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_entity_not_found_exception()) =>
-            {
-                None
-            }
-            Err(error) => return Err(error).context("GetTable"),
-        };
-        let name = self.name.clone();
-        match existing {
-            None => {
-                glue.create_table()
-                    .database_name(database)
-                    .table_input(self.input(&[])?)
-                    .send()
-                    .await
-                    .context("CreateTable")?;
-            }
-            Some(table) => {
-                let known = table
-                    .storage_descriptor()
-                    .map(|storage| storage.columns().to_vec())
-                    .unwrap_or_default();
-                let is_new =
-                    |(name, _): &(String, String)| known.iter().all(|column| column.name() != name);
-                if !self.columns.iter().any(is_new) {
-                    return Ok(table);
+    /// returns what is in the catalog then.
+    pub(crate) async fn save(self, aws: &Aws, database: &str) -> Result<Value> {
+        let table = json!({"DatabaseName": database, "Name": self.name});
+        let (operation, input) = match aws.call("glue", "get_table", &table).await {
+            Ok(answer) => {
+                let known = &answer["Table"]["StorageDescriptor"]["Columns"];
+                if self.columns.iter().all(|(name, _)| has(known, name)) {
+                    return Ok(answer["Table"].clone());
                 }
-                glue.update_table()
-                    .database_name(database)
-                    .table_input(self.input(&known)?)
-                    .send()
-                    .await
-                    .context("UpdateTable")?;
+                ("update_table", self.input(known))
             }
-        }
-        let answer = glue
-            .get_table()
-            .database_name(database)
-            .name(name)
-            .send()
-            .await
-            .context("GetTable")?;
-        answer
-            .table
-            .context("the table that was just saved is gone")
+            Err(error) if error.code == "EntityNotFoundException" => {
+                ("create_table", self.input(&Value::Null))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let saved = json!({"DatabaseName": database, "TableInput": input});
+        aws.call("glue", operation, &saved).await?;
+        let mut answer = aws.call("glue", "get_table", &table).await?;
+        Ok(answer["Table"].take())
     }
 
-    fn input(&self, known: &[Column]) -> Result<TableInput> {
-        let mut columns = known.to_vec();
-        for (name, kind) in &self.columns {
-            if known.iter().all(|column| column.name() != name) {
-                let kind = if kind.is_empty() { "string" } else { kind };
-                columns.push(Column::builder().name(name).r#type(kind).build()?);
-            }
+    /// Returns the table as Glue takes it, with the columns that it has there and those
+    /// that it lacks.
+    fn input(&self, known: &Value) -> Value {
+        let mut columns: Vec<Value> = items(known).cloned().collect();
+        for (name, kind) in self.columns.iter().filter(|(name, _)| !has(known, name)) {
+            let kind = if kind.is_empty() { "string" } else { kind };
+            columns.push(json!({"Name": name, "Type": kind}));
         }
         let (library, input, output) = match self.classification {
             "parquet" => (
@@ -218,34 +183,37 @@ impl CrawledTable {
                 TEXT_OUTPUT,
             ),
         };
-        let serde = SerDeInfo::builder().serialization_library(library);
-        let serde = self.delimiter.into_iter().fold(serde, |serde, delimiter| {
-            serde.parameters("field.delim", delimiter.to_string())
-        });
-        let storage = StorageDescriptor::builder()
-            .location(&self.location)
-            .input_format(input)
-            .output_format(output)
-            .set_columns(Some(columns));
-        let partition_keys = self
-            .partition_keys
-            .iter()
-            .map(|key| Column::builder().name(key).r#type("string").build())
-            .collect::<Result<Vec<_>, _>>()?;
-        let table = TableInput::builder()
-            .name(&self.name)
-            .table_type("EXTERNAL_TABLE")
-            .set_partition_keys(Some(partition_keys));
-        let table = table
-            .parameters("classification", self.classification)
-            .storage_descriptor(storage.serde_info(serde.build()).build());
-        let table = if self.classification == "csv" {
-            table.parameters("skip.header.line.count", "1")
-        } else {
-            table
-        };
-        Ok(table.build()?)
+        let mut serde = json!({"SerializationLibrary": library});
+        if let Some(delimiter) = self.delimiter {
+            serde["Parameters"] = json!({"field.delim": delimiter});
+        }
+        let mut parameters = json!({"classification": self.classification});
+        if self.classification == "csv" {
+            parameters["skip.header.line.count"] = "1".into();
+        }
+        let keys = self.partition_keys.iter();
+        let keys: Vec<Value> = keys
+            .map(|key| json!({"Name": key, "Type": "string"}))
+            .collect();
+        json!({
+            "Name": self.name,
+            "TableType": "EXTERNAL_TABLE",
+            "PartitionKeys": keys,
+            "Parameters": parameters,
+            "StorageDescriptor": {
+                "Location": self.location,
+                "InputFormat": input,
+                "OutputFormat": output,
+                "Columns": columns,
+                "SerdeInfo": serde,
+            },
+        })
     }
+}
+
+/// Returns whether columns of a table in the catalog have a name.
+fn has(columns: &Value, name: &str) -> bool {
+    items(columns).any(|column| column["Name"] == name)
 }
 
 const TEXT_INPUT: &str = "org.apache.hadoop.mapred.TextInputFormat";

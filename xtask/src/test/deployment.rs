@@ -99,6 +99,10 @@ pub(crate) async fn layer(repository: &Repository) -> Result<()> {
             String::from_utf8_lossy(&symbols.stderr)
         );
         let text = String::from_utf8_lossy(&symbols.stdout).into_owned();
+        ensure!(
+            !text.contains("OPENSSL_"),
+            "{agent} needs the OpenSSL of the machine that built it; build it with OPENSSL_NO_VENDOR=0"
+        );
         let version = |word: &str| {
             let (major, minor) = word
                 .trim_matches(['(', ')'])

@@ -49,15 +49,10 @@ impl Bench {
             .expect("CreateTable");
         let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
             "Principal": {"Service": "glue.amazonaws.com"}}]});
-        let role = aws_sdk_iam::Client::new(ministack.aws.config())
-            .create_role()
-            .role_name("crawler");
-        let role = role
-            .assume_role_policy_document(trust.to_string())
-            .send()
-            .await
-            .expect("CreateRole");
-        let role = role.role().expect("a role").arn();
+        let role = json!({"RoleName": "crawler", "AssumeRolePolicyDocument": trust.to_string()});
+        let role = ministack.aws.call("iam", "create_role", &role).await;
+        let role = role.expect("CreateRole");
+        let role = role["Role"]["Arn"].as_str().expect("its ARN");
         let targets = CrawlerTargets::builder()
             .s3_targets(
                 S3Target::builder()
