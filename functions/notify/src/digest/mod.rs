@@ -1,27 +1,21 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+mod attribute;
+mod body;
+mod figures;
+mod folder;
+mod limits;
+#[cfg(test)]
+mod test_entry;
 
-use bytesize::ByteSize;
+use std::collections::BTreeMap;
+
 use object_event::ObjectVersion;
-use tick::EventTime;
 use wording::count;
 
-use crate::announced::{Announced, printable};
-
-/// Files of one lake partition that a mail lists; the others are counted.
-const MAX_LISTED_FILES: usize = 50;
-/// Kinds of reasons that a mail lists.
-const MAX_LISTED_REASONS: usize = 10;
-/// The longest of them, in characters.
-const MAX_REASON_CHARS: usize = 60;
-/// The size limit of SNS for a message, attributes included:
-/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
-const MAX_MESSAGE_BYTES: usize = 256 * 1024;
-/// Left for the text above and below the partitions, and for names and types of the
-/// attributes.
-const FRAME_BYTES: usize = 8 * 1024;
-/// The length limit of SNS for a subject: the same page.
-const MAX_SUBJECT_CHARS: usize = 99;
+use crate::announced::Announced;
+pub use attribute::Attribute;
+use body::{write_data, write_dead_letters};
+use figures::{rows, ticks};
+use folder::Folder;
 
 /// One mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,40 +28,6 @@ pub struct Digest {
     pub attributes: Vec<Attribute>,
     /// The objects that the body tells of, each once.
     pub objects: Vec<ObjectVersion>,
-}
-
-/// A message attribute; an array if the mail has several values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
-    /// Its name.
-    pub name: &'static str,
-    values: BTreeSet<String>,
-}
-
-impl Attribute {
-    /// Returns the attribute's type for SNS.
-    pub fn data_type(&self) -> &'static str {
-        if self.values.len() == 1 {
-            "String"
-        } else {
-            "String.Array"
-        }
-    }
-
-    /// Returns the value, or a JSON array of them.
-    pub fn value(&self) -> String {
-        match self.values.first() {
-            Some(value) if self.values.len() == 1 => value.clone(),
-            _ => serde_json::json!(self.values).to_string(),
-        }
-    }
-}
-
-/// The files of one folder, and their text in a mail.
-struct Folder {
-    prefix: String,
-    text: String,
-    entries: Vec<Announced>,
 }
 
 impl Digest {
@@ -83,28 +43,10 @@ impl Digest {
                 .or_default()
                 .push(entry);
         }
-        let mut mails: Vec<Vec<Folder>> = Vec::new();
-        let mut room = 0;
-        for ((_, bucket, prefix), entries) in folders {
-            let prefix = printable(&prefix);
-            let text = folder_text(&entries, &format!("s3://{bucket}/{prefix}"), table);
-            // The prefix stands in an attribute, too, in quotes and behind a comma;
-            // quotes within it take one more.
-            let bytes = text.len() + 2 * prefix.len() + 4;
-            let folder = Folder {
-                prefix,
-                text,
-                entries,
-            };
-            match mails.last_mut() {
-                Some(mail) if bytes <= room => mail.push(folder),
-                _ => {
-                    mails.push(vec![folder]);
-                    room = MAX_MESSAGE_BYTES - FRAME_BYTES;
-                }
-            }
-            room = room.saturating_sub(bytes);
-        }
+        let folders = folders
+            .into_iter()
+            .map(|((_, bucket, prefix), entries)| Folder::new(&bucket, &prefix, entries, table));
+        let mails = limits::split(folders);
         let of = mails.len();
         mails
             .into_iter()
@@ -146,7 +88,7 @@ impl Digest {
             values: all.iter().map(|entry| values(entry)).collect(),
         };
         Self {
-            subject: subject.chars().take(MAX_SUBJECT_CHARS).collect(),
+            subject: limits::subject(&subject),
             body,
             attributes: vec![
                 Attribute {
@@ -171,212 +113,10 @@ impl Digest {
     }
 }
 
-fn write_data(body: &mut String, data: &[&Announced], folders: &[Folder]) {
-    line(
-        body,
-        format_args!(
-            "{} in ticks/, {}, {}",
-            count(data.len() as u64, "new file"),
-            ticks(data),
-            size(data)
-        ),
-    );
-    let times = data
-        .iter()
-        .filter_map(|entry| entry.metadata.as_ref()?.event_times);
-    if let Some((first, last)) =
-        times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
-    {
-        line(
-            body,
-            format_args!("Ticks from {} to {} (UTC)", moment(first), moment(last)),
-        );
-    }
-    body.push('\n');
-    write_folders(body, folders, false);
-}
-
-fn write_dead_letters(body: &mut String, letters: &[&Announced], folders: &[Folder]) {
-    let records = rows(letters).map_or_else(
-        || count(letters.len() as u64, "file"),
-        |rows| count(rows, "record"),
-    );
-    line(
-        body,
-        format_args!(
-            "Warning: not usable as ticks, kept in dead-letter/ with the reason: {records}"
-        ),
-    );
-    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
-    for (reason, count) in letters
-        .iter()
-        .filter_map(|entry| entry.metadata.as_ref())
-        .flat_map(|metadata| &metadata.reasons)
-    {
-        let total = reasons.entry(reason).or_default();
-        *total = total.saturating_add(*count);
-    }
-    if !reasons.is_empty() {
-        let mut most: Vec<(&str, u64)> = reasons.into_iter().collect();
-        most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let others = most.len().saturating_sub(MAX_LISTED_REASONS);
-        let mut said: Vec<String> = most
-            .into_iter()
-            .take(MAX_LISTED_REASONS)
-            .map(|(reason, count)| {
-                format!(
-                    "{} × {}",
-                    wording::grouped(count),
-                    printable(reason)
-                        .chars()
-                        .take(MAX_REASON_CHARS)
-                        .collect::<String>()
-                )
-            })
-            .collect();
-        said.extend((others > 0).then(|| format!("{} more", wording::grouped(others as u64))));
-        line(body, format_args!("Reasons: {}", said.join(", ")));
-    }
-    body.push('\n');
-    write_folders(body, folders, true);
-}
-
-fn write_folders(body: &mut String, folders: &[Folder], dead_letters: bool) {
-    for folder in folders
-        .iter()
-        .filter(|folder| folder.entries[0].is_dead_letter == dead_letters)
-    {
-        body.push_str(&folder.text);
-        body.push('\n');
-    }
-}
-
-/// Lists the files of a folder. A listed file is indented, above the URL of its folder.
-fn folder_text(entries: &[Announced], url: &str, table: &str) -> String {
-    let mut text = String::new();
-    let all: Vec<&Announced> = entries.iter().collect();
-    let files = count(entries.len() as u64, "file");
-    let first = &entries[0];
-    let rows = if first.is_dead_letter {
-        rows(&all).map_or("records unknown".to_owned(), |rows| count(rows, "record"))
-    } else {
-        ticks(&all)
-    };
-    let title = first.lake_partition.map_or_else(
-        || printable(first.folder()),
-        |partition| partition.to_string(),
-    );
-    line(
-        &mut text,
-        format_args!("{title}    {files}    {rows}    {}", size(&all)),
-    );
-    for entry in entries.iter().take(MAX_LISTED_FILES) {
-        line(&mut text, format_args!("  {}", entry.line));
-    }
-    if let Some(more) = entries
-        .len()
-        .checked_sub(MAX_LISTED_FILES)
-        .filter(|more| *more > 0)
-    {
-        line(
-            &mut text,
-            format_args!("  … and {}", count(more as u64, "more file")),
-        );
-    }
-    if let Some(partition) = first.lake_partition.filter(|_| !first.is_dead_letter) {
-        line(
-            &mut text,
-            format_args!(
-                "Query them:  SELECT * FROM {table} WHERE dt = '{}' AND hr = '{}'",
-                partition.dt(),
-                partition.hr()
-            ),
-        );
-    }
-    line(&mut text, format_args!("{url}"));
-    text
-}
-
-fn line(body: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(body, "{text}");
-}
-
-/// Rows of all entries, or `None` if one is unknown.
-fn rows(entries: &[&Announced]) -> Option<u64> {
-    entries.iter().try_fold(0_u64, |sum, entry| {
-        Some(sum.saturating_add(entry.metadata.as_ref()?.rows))
-    })
-}
-
-fn ticks(entries: &[&Announced]) -> String {
-    rows(entries).map_or_else(|| "ticks unknown".to_owned(), |rows| count(rows, "tick"))
-}
-
-fn size(entries: &[&Announced]) -> String {
-    ByteSize::b(
-        entries
-            .iter()
-            .filter_map(|entry| entry.created.size)
-            .fold(0, u64::saturating_add),
-    )
-    .to_string()
-}
-
-/// A date alone if the time of day is midnight, as in daily data; seconds otherwise.
-fn moment(time: EventTime) -> String {
-    let text = time.to_lake_text();
-    if text.ends_with("00:00:00.000000") {
-        text[..10].to_owned()
-    } else {
-        text[..19].to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use lake_layout::ObjectMetadata;
-    use object_event::ObjectCreated;
-
+    use super::test_entry::entry;
     use super::*;
-
-    fn entry(key: &str, rows: Option<u64>) -> Announced {
-        let time = |text| EventTime::parse_csv(text, None).expect("a time");
-        let is_data = key.starts_with("ticks/");
-        let event_times = is_data.then(|| (time("1986-12-31"), time("2010-01-11 09:30:00")));
-        let reasons = if is_data {
-            BTreeMap::new()
-        } else {
-            [
-                ("field price".to_owned(), 2),
-                ("not a JSON object".to_owned(), 1),
-            ]
-            .into()
-        };
-        let object = ObjectVersion {
-            bucket: "lake".into(),
-            key: key.into(),
-            version_id: None,
-            etag: None,
-        };
-        let created = ObjectCreated {
-            object,
-            size: Some(15_360),
-            sequencer: None,
-            time: None,
-        };
-        Announced::new(
-            created,
-            rows.map(|rows| ObjectMetadata {
-                rows,
-                event_times,
-                reasons,
-                attempt: None,
-                lost_below: None,
-                skipped: 0,
-            }),
-        )
-    }
 
     fn attributes(digest: &Digest) -> Vec<(&str, &str, String)> {
         digest
@@ -392,13 +132,6 @@ mod tests {
             .map(|(name, data_type, value)| format!("{name} ({data_type}): {value}\n"))
             .collect();
         format!("Subject: {}\n{attributes}\n{}", digest.subject, digest.body)
-    }
-
-    fn bytes(digest: &Digest) -> usize {
-        let attributes = digest.attributes.iter().map(|attribute| {
-            attribute.name.len() + attribute.data_type().len() + attribute.value().len()
-        });
-        digest.subject.len() + digest.body.len() + attributes.sum::<usize>()
     }
 
     #[test]
@@ -478,58 +211,5 @@ mod tests {
             "{}",
             digest.subject
         );
-    }
-
-    #[test]
-    fn of_many_files_in_a_partition_the_first_are_listed_and_the_others_counted() {
-        let key = |n: u64| format!("ticks/dt=2026-11-21/hr=05/{n:03}");
-        let digests = Digest::compose((0..173).map(|n| entry(&key(n), Some(1))).collect(), "t.t");
-        let body = &digests[0].body;
-        assert_eq!((digests.len(), digests[0].objects.len()), (1, 173));
-        assert!(
-            body.contains("dt=2026-11-21/hr=05    173 files    173 ticks"),
-            "{body}"
-        );
-        assert!(
-            body.contains("\n  049    1 tick    15.0 KiB\n  … and 123 more files\nQuery them"),
-            "{body}"
-        );
-    }
-
-    #[test]
-    fn mails_are_split_before_sns_refuses_them() {
-        let key = |n: u64| {
-            format!(
-                "ticks/dt=2026-11-21/hr={:02}/{}\u{1}{n}",
-                n % 24,
-                "\u{1f600}".repeat(230)
-            )
-        };
-        let digests = Digest::compose(
-            (0..2400).map(|n| entry(&key(n), Some(u64::MAX))).collect(),
-            "t.t",
-        );
-        let objects: BTreeSet<&ObjectVersion> =
-            digests.iter().flat_map(|digest| &digest.objects).collect();
-        assert_eq!(
-            (
-                objects.len(),
-                digests
-                    .iter()
-                    .map(|digest| digest.objects.len())
-                    .sum::<usize>()
-            ),
-            (2400, 2400)
-        );
-        assert!((2..10).contains(&digests.len()), "{}", digests.len());
-        for (place, digest) in digests.iter().enumerate() {
-            assert!(bytes(digest) < 256 * 1024, "{}", bytes(digest));
-            assert!(
-                digest.subject.len() < 100
-                    && digest
-                        .subject
-                        .contains(&format!("({} of {})", place + 1, digests.len()))
-            );
-        }
     }
 }
