@@ -81,8 +81,12 @@ impl Layers {
         let values = built.cache.clone();
         serde_path_to_error::deserialize(built).map_err(|error| {
             let path = error.path().to_string();
+            let message = plain(error.inner());
             let origin = match origin_of(&values, &path) {
-                Some(origin) if origin.starts_with("flag for") => origin,
+                // Its origin names the setting.
+                Some(origin) if origin.starts_with("flag for") => {
+                    return ConfigError::Setting { origin, message };
+                }
                 Some(origin) if origin.contains("environment") => {
                     format!(
                         "environment variable {}_{}",
@@ -92,7 +96,6 @@ impl Layers {
                 }
                 _ => document,
             };
-            let message = plain(error.inner());
             // Of a missing or unknown field the path names the section only, and the
             // message the field.
             ConfigError::Setting {
@@ -193,8 +196,8 @@ mod tests {
         );
         assert_eq!(
             error(GOOD, &[("batch.max_bytes", "big")]),
-            "flag for batch.max_bytes: batch.max_bytes: \"big\" is not a size above zero; write \
-             64MiB, 512KiB or a number of bytes"
+            "flag for batch.max_bytes: \"big\" is not a size above zero; write 64MiB, 512KiB or a \
+             number of bytes"
         );
         assert!(
             error(GOOD, &[("batch.max_age", "0s")]).contains("\"0s\" is not a duration above zero")

@@ -35,7 +35,7 @@ mod tests {
             let error = load(topic).err().expect(topic);
             assert!(
                 error.starts_with(&format!(
-                    "flag for topic: topic: got {topic:?}, wanted a topic whose name does not begin \
+                    "flag for topic: got {topic:?}, wanted a topic whose name does not begin \
                      with _ or ."
                 )),
                 "{error}"

@@ -71,13 +71,16 @@ impl DeadLetter {
     /// if the line is not a letter.
     pub fn from_json(line: &str) -> Option<(String, i32, Self)> {
         let line: Value = serde_json::from_str(line).ok()?;
-        let header = |header: &Value| Some((take(header, "name")??, take(header, "value")?));
+        let header = |header: &Value| match take(header, "name")? {
+            Taken::Bytes(name) => Some((name, take(header, "value")?.into())),
+            Taken::Null => None,
+        };
         let letter = Self {
             offset: line["kafka_offset"].as_i64()?,
             reason: line["reason"].as_str()?.to_owned(),
             timestamp_ms: line["kafka_timestamp_ms"].as_i64(),
-            key: take(&line, "key")?,
-            value: take(&line, "value")?,
+            key: take(&line, "key")?.into(),
+            value: take(&line, "value")?.into(),
             headers: line["headers"]
                 .as_array()?
                 .iter()
@@ -126,12 +129,27 @@ fn put(object: &mut Value, name: &str, bytes: Option<&[u8]>) {
     }
 }
 
+/// A part of a record, from a line.
+enum Taken {
+    Null,
+    Bytes(Vec<u8>),
+}
+
+impl From<Taken> for Option<Vec<u8>> {
+    fn from(taken: Taken) -> Self {
+        match taken {
+            Taken::Null => None,
+            Taken::Bytes(bytes) => Some(bytes),
+        }
+    }
+}
+
 /// The opposite of [`put`]. Returns `None` if neither form is present.
-fn take(object: &Value, name: &str) -> Option<Option<Vec<u8>>> {
+fn take(object: &Value, name: &str) -> Option<Taken> {
     match (object.get(name), object.get(format!("{name}_base64"))) {
-        (Some(Value::Null), _) => Some(None),
-        (Some(Value::String(text)), _) => Some(Some(text.clone().into_bytes())),
-        (_, Some(Value::String(text))) => Some(Some(STANDARD.decode(text).ok()?)),
+        (Some(Value::Null), _) => Some(Taken::Null),
+        (Some(Value::String(text)), _) => Some(Taken::Bytes(text.clone().into_bytes())),
+        (_, Some(Value::String(text))) => Some(Taken::Bytes(STANDARD.decode(text).ok()?)),
         _ => None,
     }
 }

@@ -111,9 +111,8 @@ impl CsvMapping {
                 wanted: self.headers.len(),
             });
         }
-        let wrong = |column: usize, wanted| {
-            FieldError::new(&self.headers[column], Some(row[column]), wanted)
-        };
+        let wrong =
+            |column: usize, wanted| FieldError::of_text(&self.headers[column], row[column], wanted);
         let number =
             |column: usize| finite(row[column]).ok_or_else(|| wrong(column, WANTED_NUMBER));
         let optional = |column: Option<usize>| match column {

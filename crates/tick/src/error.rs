@@ -8,30 +8,53 @@ const MAX_QUOTED_CHARS: usize = 60;
 pub struct FieldError {
     /// The field's name (JSON) or the column's header (CSV).
     pub field: String,
-    /// The value, shortened; `None` if it is missing.
+    /// The value, quoted and shortened; `None` if it is missing.
     pub got: Option<String>,
     /// The accepted form.
     pub wanted: &'static str,
 }
 
 impl FieldError {
-    pub(crate) fn new(field: &str, got: Option<&str>, wanted: &'static str) -> Self {
-        let got = got.map(|text| match text.char_indices().nth(MAX_QUOTED_CHARS) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text.to_owned(),
-        });
+    pub(crate) fn missing(field: &str, wanted: &'static str) -> Self {
         Self {
             field: field.to_owned(),
-            got,
+            got: None,
             wanted,
         }
+    }
+
+    /// Quotes a text.
+    pub(crate) fn of_text(field: &str, got: &str, wanted: &'static str) -> Self {
+        Self {
+            got: Some(format!("{:?}", shortened(got))),
+            ..Self::missing(field, wanted)
+        }
+    }
+
+    /// Quotes a JSON value, which has quotes of its own if it is a string.
+    pub(crate) fn of_json(field: &str, got: &str, wanted: &'static str) -> Self {
+        let visible = |c: char| match c {
+            '"' | '\'' | '\\' => c.to_string(),
+            c => c.escape_debug().to_string(),
+        };
+        Self {
+            got: Some(shortened(got).chars().map(visible).collect()),
+            ..Self::missing(field, wanted)
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.got {
-            Some(got) => write!(f, "{}: got {got:?}, wanted {}", self.field, self.wanted),
+            Some(got) => write!(f, "{}: got {got}, wanted {}", self.field, self.wanted),
             None => write!(f, "{}: missing, wanted {}", self.field, self.wanted),
         }
     }

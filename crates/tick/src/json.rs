@@ -109,7 +109,7 @@ impl Tick {
     /// let refused = Tick::from_json(br#"{"symbol":"HSI","event_time":0,"price":"high"}"#);
     /// assert_eq!(
     ///     refused.unwrap_err().to_string(),
-    ///     r#"field price: got "\"high\"", wanted a finite number"#
+    ///     r#"field price: got "high", wanted a finite number"#
     /// );
     /// # Ok::<(), tick::TickError>(())
     /// ```
@@ -197,8 +197,8 @@ fn required<T>(
 ) -> Result<T, FieldError> {
     let text = value
         .map(RawValue::get)
-        .ok_or_else(|| FieldError::new(field, None, wanted))?;
-    parse(text).ok_or_else(|| FieldError::new(field, Some(text), wanted))
+        .ok_or_else(|| FieldError::missing(field, wanted))?;
+    parse(text).ok_or_else(|| FieldError::of_json(field, text, wanted))
 }
 
 fn optional(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, FieldError> {
@@ -305,7 +305,7 @@ mod tests {
     fn errors_name_the_field_its_value_and_the_wanted_form() {
         assert_eq!(
             error(r#"{"symbol":"A","event_time":0,"price":"12"}"#),
-            r#"field price: got "\"12\"", wanted a finite number"#
+            r#"field price: got "12", wanted a finite number"#
         );
         assert_eq!(
             error(r#"{"event_time":0,"price":1}"#),
@@ -313,11 +313,11 @@ mod tests {
         );
         assert_eq!(
             error(r#"{"symbol":"A","event_time":0,"price":1e999}"#),
-            r#"field price: got "1e999", wanted a finite number"#
+            "field price: got 1e999, wanted a finite number"
         );
         assert!(
             error(r#"{"symbol":"A","event_time":-1,"price":1}"#)
-                .starts_with(r#"field event_time: got "-1", wanted RFC 3339"#)
+                .starts_with("field event_time: got -1, wanted RFC 3339")
         );
         assert!(
             error(r#"{"symbol":"A","event_time":"08/01/2010","price":1}"#)

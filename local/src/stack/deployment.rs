@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::aws::call::items;
-use crate::{Aws, Ministack, Workspace, without_cargo_variables};
+use crate::{Aws, KafkaKind, Ministack, Workspace, without_cargo_variables};
 
 /// Name of the local stack.
 const STACK: &str = "ticklake";
@@ -54,15 +54,19 @@ impl Deployment {
     /// Builds with `sam build`.
     ///
     /// # Errors
-    /// The build fails; the error quotes its log.
+    /// The build fails; the error quotes its log. The layers also need Java and Maven.
     pub async fn build(what: Build, workspace: &Workspace) -> Result<()> {
         let mut build = sam_command(workspace);
         // The installed toolchain builds; none is fetched.
         build
             .arg("build")
             .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9");
-        if what == Build::Functions {
-            build.args(["--exclude", "AgentLayer", "--exclude", "KafkaLayer"]);
+        match what {
+            Build::Functions => {
+                build.args(["--exclude", "AgentLayer", "--exclude", "KafkaLayer"]);
+            }
+            // Its jars are the layer's.
+            Build::All => KafkaKind::Apache.check()?,
         }
         workspace.run("sam build", &mut build).await
     }
