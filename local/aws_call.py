@@ -31,5 +31,10 @@ def call(service, operation, parameters):
     return {"answer": answer}
 
 
+def as_text(value):
+    """Returns the text of a time, or of a body, which is a stream."""
+    return value.read().decode() if hasattr(value, "read") else str(value)
+
+
 for line in sys.stdin:
-    print(json.dumps(call(**json.loads(line)), default=str), flush=True)
+    print(json.dumps(call(**json.loads(line)), default=as_text), flush=True)

@@ -121,6 +121,7 @@ ARNS = {
     "AWS::IAM::ManagedPolicy": ["arn:aws:iam::ACCOUNT:policy/STACK-AnalystPolicy-1", "arn:aws:iam::ACCOUNT:role/STACK-KafkaRole-1"],
     "AWS::IAM::Role": ["arn:aws:iam::ACCOUNT:role/STACK-KafkaRole-1"],
     "AWS::KMS::Key": ["*"],
+    "AWS::Lambda::EventInvokeConfig": ["arn:aws:lambda:REGION:ACCOUNT:function:STACK-CurateFunction-1"],
     "AWS::Lambda::EventSourceMapping": ["arn:aws:lambda:REGION:ACCOUNT:event-source-mapping:1"],
     "AWS::Lambda::Function": [
         "arn:aws:lambda:REGION:ACCOUNT:function:STACK-NotifyFunction-1",
@@ -137,6 +138,7 @@ ARNS = {
     "AWS::Route53::HostedZone": ["*"],
     "AWS::Route53::RecordSet": ["arn:aws:route53:::hostedzone/1"],
     "AWS::S3::*": ["arn:aws:s3:::LAKE"],
+    "AWS::Scheduler::Schedule": ["arn:aws:scheduler:REGION:ACCOUNT:schedule/default/STACK-curate", "arn:aws:iam::ACCOUNT:role/STACK-CurateScheduleRole-1"],
     "AWS::SNS::Subscription": ["*", "arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
     "AWS::SNS::Topic*": ["arn:aws:sns:REGION:ACCOUNT:STACK-NewFilesTopic-1"],
     "AWS::SQS::*": ["arn:aws:sqs:REGION:ACCOUNT:STACK-CrawlQueue-1"],

@@ -32,8 +32,8 @@ class Guides(unittest.TestCase):
         """A role that calls Glue for a table needs a grant of Lake Formation, too."""
         resources = deployed().resources
         asking = {name for name, resource in resources.items() if resource["Type"].startswith("AWS::IAM::") and ":table/" in str(resource.get("Properties"))}
-        self.assertEqual(asking, {"CrawlerRole", "StartCrawlerRole", "AnalystPolicy"})
-        for principal in ("$(role CrawlerRole)", "$(out StartCrawlerRoleName)", "role/ANALYST"):
+        self.assertEqual(asking, {"CrawlerRole", "StartCrawlerRole", "CurateRole", "ConsumerRole", "AnalystPolicy"})
+        for principal in ("$(role CrawlerRole)", "$(out StartCrawlerRoleName)", "$(out CurateRoleName)", "ConsumerRoleName", "role/ANALYST"):
             self.assertIn(principal, text("lake-formation.md"))
 
     def test_the_decision_about_the_crawl_is_what_the_template_does(self):

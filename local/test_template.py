@@ -32,6 +32,7 @@ DEPLOYMENTS = [
     {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2,subnet-3", "SubnetZones": "a,b,c", "KafkaBrokers": "3"},
     {"CrawlerMode": "inferred", "CrawlOn": "every-file", "LakeFormat": "csv"},
     {"Consumers": "0", "ExistingBucket": "lake", "RawDataDays": "30"},
+    {"Curate": "off"},
 ]
 
 
@@ -44,6 +45,16 @@ def actions(deployment, role):
     properties = deployment.properties(role)
     policies = properties["Policies"] + [deployment.properties(policy["Ref"]) for policy in properties.get("ManagedPolicyArns", [])]
     return allowed(policies)
+
+
+def statements(deployment, role):
+    """Returns the statements of a role's own policies."""
+    return [statement for policy in deployment.properties(role)["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def resources(deployment, role, action):
+    """Returns the resources on which a role's own policies allow an action."""
+    return [resource for s in statements(deployment, role) if action in listed(s["Action"]) for resource in listed(s["Resource"])]
 
 
 def allowed(policies):
@@ -172,6 +183,146 @@ class Template(unittest.TestCase):
         (inferred,) = deployed(CrawlerMode="inferred").of_type("AWS::Glue::Crawler").values()
         self.assertIs(json.loads(inferred["Configuration"])["CreatePartitionIndex"], False)
 
+    def test_without_curation_nothing_of_it_runs_and_the_tables_stay(self):
+        everything, without = deployed(), deployed(Curate="off")
+        left_out = everything.resources.keys() - without.resources.keys()
+        self.assertEqual({name for name in left_out if not re.match("Curate|Hour", name)}, set())
+        self.assertEqual({name for name in without.resources if "Curate" in name}, {"CuratedTicksTable"})
+        self.assertIn("BarsTable", without.resources)
+        self.assertEqual([name for name in without.outputs() if "Curate" in name], [])
+
+    def test_what_lands_and_what_is_curated_is_created_once(self):
+        """G1 and G11: whatever consumers and curate may put, the bucket's policy keeps everybody from overwriting."""
+        deployment = deployed()
+        denied = [s for s in deployment.properties("LakeBucketPolicy")["PolicyDocument"]["Statement"] if s["Sid"].startswith("CreateOnly")]
+        for statement in denied:
+            self.assertEqual((statement["Effect"], statement["Principal"], statement["Action"]), ("Deny", "*", "s3:PutObject"))
+            self.assertEqual(statement["Condition"], {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}})
+        written = {resource for role in ("ConsumerRole", "CurateRole") for resource in resources(deployment, role, "s3:PutObject")}
+        self.assertEqual(sorted(resource for statement in denied for resource in statement["Resource"]), sorted(written))
+
+    def test_curate_deletes_nothing_and_writes_and_tags_only_curated_objects(self):
+        deployment = deployed()
+        self.assertEqual([action for action in actions(deployment, "CurateRole") if "delete" in action.lower()], ["sqs:DeleteMessage"])
+        for action, wanted in (
+            ("s3:PutObject", ["_curated/*", "curated/*"]),
+            ("s3:PutObjectTagging", ["curated/*"]),
+            ("s3:GetObject", ["_curated/*", "curated/*", "ticks/*"]),
+            ("glue:BatchUpdatePartition", ["bars_1m", "curated_ticks"]),
+        ):
+            found = resources(deployment, "CurateRole", action)
+            self.assertEqual(sorted(re.sub(r".*:::\${LakeName.Value}/|.*:table/\${Database}/", "", name) for name in found if not re.search(":catalog$|:database/", name)), wanted)
+        (listing,) = (s for s in statements(deployment, "CurateRole") if s["Action"] == "s3:ListBucket")
+        self.assertNotIn("Condition", listing, "with a condition on the prefix S3 answers 403 for an object that has expired")
+
+    def test_outcomes_of_hours_reach_notify_and_not_the_crawler(self):
+        deployment = deployed()
+        keys = {name: rule["EventPattern"]["detail"]["object"]["key"] for name, rule in deployment.of_type("AWS::Events::Rule").items()}
+        self.assertEqual(keys.keys(), {"CrawlRule", "NotifyRule"})
+        outcomes = {"wildcard": "_curated/*.outcome.json"}
+        self.assertEqual([name for name, patterns in keys.items() if outcomes in patterns], ["NotifyRule"])
+        self.assertEqual(keys["CrawlRule"], [{"prefix": "ticks/"}])
+        self.assertEqual([target["Arn"] for target in deployment.properties("NotifyRule")["Targets"]], [{"Fn::GetAtt": ["NotifyQueue", "Arn"]}])
+
+    def test_notify_reads_announced_files_and_registers_of_hours_and_nothing_else(self):
+        for action, wanted in (("s3:GetObject", ["_curated/*", "dead-letter/*", "ticks/*"]), ("s3:GetObjectVersion", ["dead-letter/*", "ticks/*"])):
+            found = resources(deployed(), "NotifyRole", action)
+            self.assertEqual(sorted(re.sub(r".*:::\${LakeName.Value}/", "", name) for name in found), wanted)
+        self.assertEqual({action for action in actions(deployed(), "NotifyRole") if action.startswith("s3:")}, {"s3:GetObject", "s3:GetObjectVersion"})
+
+    def test_a_subscriber_can_have_the_mails_of_hours_alone(self):
+        def kinds(**parameters):
+            subscription = deployed(SubscriberEmail="a@example.com", **parameters).properties("EmailSubscription")
+            return subscription.get("FilterPolicy", {}).get("kind")
+
+        self.assertIsNone(kinds())
+        self.assertEqual(kinds(SubscriberMails="hours"), ["hour"])
+        self.assertEqual(kinds(SubscriberMails="files"), ["data", "dead-letter"])
+        for mails, refused in (("hours", 1), ("files", 0), ("all", 0)):
+            self.assertEqual(len(deployed(Curate="off", SubscriberMails=mails).refusals()), refused, mails)
+        self.assertIn("needs Curate=on", deployed(Curate="off", SubscriberMails="hours").refusals()[0])
+
+    def test_the_consumer_reaches_curated_hours_only_if_there_are_any(self):
+        """For `tick-consumer curate` and `verify --curated`: what the function may do to objects and tables, and a listing of partitions."""
+        consumer, function = (actions(deployed(), role) for role in ("ConsumerRole", "CurateRole"))
+        without = deployed(Curate="off")
+        gained = consumer - actions(without, "ConsumerRole")
+        self.assertEqual(gained, {action for action in function if re.match("glue:|s3:PutObjectTagging", action)} | {"glue:GetPartitions"})
+        for action in ("s3:GetObject", "s3:PutObject"):
+            self.assertEqual([name for name in resources(without, "ConsumerRole", action) if "curated" in name], [], action)
+        settings = [json.dumps(deployment.properties("ConsumerConfig")["Value"]) for deployment in (deployed(), without)]
+        self.assertEqual(["database" in text for text in settings], [True, False])
+
+    def test_the_crawler_does_not_touch_curated_tables(self):
+        for mode in ("typed", "inferred"):
+            deployment = deployed(CrawlerMode=mode)
+            for action in [action for action in actions(deployment, "CrawlerRole") if re.match("glue:.*(Create|Update)", action)]:
+                tables = [name for name in resources(deployment, "CrawlerRole", action) if ":table/" in name]
+                self.assertEqual([name.rsplit("/", 1)[-1] for name in tables], ["ticks*"], action)
+            (crawler,) = deployment.of_type("AWS::Glue::Crawler").values()
+            self.assertNotIn("curated", str(crawler["Targets"]))
+
+    def test_a_replaced_version_expires_by_its_tag_and_nothing_else_of_curated_hours_does(self):
+        for parameters in ({}, {"RawDataDays": "30"}):
+            rules = deployed(**parameters).properties("LakeBucket")["LifecycleConfiguration"]["Rules"]
+            expiring = [rule for rule in rules if "ExpirationInDays" in rule and re.match(r"_?curated/|$", rule.get("Prefix", ""))]
+            tag = {"Key": "ticklake-superseded", "Value": "true"}
+            self.assertEqual([(rule["Prefix"], rule["TagFilters"], rule["ExpirationInDays"]) for rule in expiring], [("curated/", [tag], "7")])
+
+    def test_curated_tables_are_parquet_with_the_columns_of_the_raw_one(self):
+        for format in ("parquet", "json", "csv"):
+            deployment = deployed(LakeFormat=format)
+            raw, ticks, bars = (deployment.properties(name)["TableInput"] for name in ("TicksTable", "CuratedTicksTable", "BarsTable"))
+            self.assertEqual(ticks["StorageDescriptor"]["Columns"], raw["StorageDescriptor"]["Columns"])
+            for table in (ticks, bars):
+                self.assertIn("ParquetHiveSerDe", table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"])
+                self.assertEqual(table["PartitionKeys"], raw["PartitionKeys"])
+        self.assertIn("CuratedTicksTable", deployed(CrawlerMode="inferred").resources)
+
+    def test_an_hour_that_is_overdue_alarms_also_if_nothing_looks(self):
+        alarm = deployed().properties("HourOverdueAlarm")
+        self.assertEqual((alarm["MetricName"], alarm["Threshold"], alarm["TreatMissingData"]), ("OldestUncuratedSeconds", 7200, "missing"))
+        self.assertTrue(alarm["InsufficientDataActions"])
+        # Each period has a look, even if one begins a moment late.
+        self.assertGreater(alarm["Period"], 2 * 300)
+
+    def test_the_schedules_start_curate_and_nothing_else(self):
+        deployment = deployed()
+        for name, plan in (("CurateSchedule", {}), ("CurateDailySchedule", {"days": 30})):
+            target = deployment.properties(name)["Target"]
+            self.assertEqual(target["Arn"], {"Fn::GetAtt": ["CurateFunction", "Arn"]})
+            self.assertEqual(json.loads(target["Input"]), {"plan": plan})
+        self.assertEqual(actions(deployment, "CurateScheduleRole"), {"lambda:InvokeFunction"})
+        self.assertEqual(statements(deployment, "CurateScheduleRole")[0]["Resource"], target["Arn"])
+
+    def test_a_failed_look_is_not_repeated_beside_the_next_one(self):
+        """The schedule calls asynchronously, and Lambda would try twice more by itself."""
+        (config,) = deployed().of_type("AWS::Lambda::EventInvokeConfig").values()
+        self.assertEqual((config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]), (0, 300))
+
+    def test_queues_wait_for_their_function_as_lambda_wants_it(self):
+        """Six times the timeout, plus the window of the batches; and five receives, before a message is a dead letter."""
+        deployment = deployed()
+        sources = deployment.of_type("AWS::Lambda::EventSourceMapping").values()
+        self.assertEqual(len(sources), 3)
+        for source in sources:
+            function = deployment.properties(source["FunctionName"]["Ref"])
+            queue = deployment.properties(source["EventSourceArn"]["Fn::GetAtt"][0])
+            self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * function["Timeout"] + source.get("MaximumBatchingWindowInSeconds", 0))
+            self.assertGreaterEqual(queue["RedrivePolicy"]["maxReceiveCount"], 5)
+            self.assertEqual(source["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+
+    def test_the_dashboard_is_json_with_and_without_curation(self):
+        for curate, has_widgets in (("on", True), ("off", False)):
+            deployment = deployed(Curate=curate)
+            body = deployment.value(deployment.properties("Dashboard")["DashboardBody"])
+            widgets = json.loads(body)["widgets"]
+            titles = [widget["properties"]["title"] for widget in widgets]
+            self.assertEqual("Curated hours" in titles, has_widgets)
+            places = [(widget["x"], widget["y"]) for widget in widgets]
+            self.assertEqual(len(places), len(set(places)))
+            self.assertEqual("CurateDeadLetterQueue" in body, has_widgets)
+
     def test_two_zones_suffice_for_all_but_three_brokers(self):
         """An account may have only two zones in a region. The index of a third would be out of range."""
         for parameters in ({}, {"KafkaBootstrapServers": "broker:9092", "Endpoints": "interface"}):
@@ -183,8 +334,8 @@ class Template(unittest.TestCase):
         first, second = (deployed(stack=stack, KafkaBrokers="3", Producer="synthetic") for stack in ("ticklake", "other-lake"))
         self.assertEqual(second.properties("Database")["DatabaseInput"]["Name"], "other_lake")
         for name, resource in first.resources.items():
-            # A table is named within its database, a record within its zone.
-            if resource["Type"] not in ("AWS::Glue::Table", "AWS::Route53::RecordSet"):
+            # A table is named within its database, a record within its zone, a function's version within the function.
+            if resource["Type"] not in ("AWS::Glue::Table", "AWS::Route53::RecordSet", "AWS::Lambda::EventInvokeConfig"):
                 schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
                 for identifier in (path.removeprefix("/properties/") for path in schema["primaryIdentifier"]):
                     own = resource.get("Properties", {}).get(identifier)
@@ -215,10 +366,18 @@ class Template(unittest.TestCase):
         self.assertIn("UnderReplicatedPartitions", watched)
 
     def test_the_cost_table_adds_up(self):
-        table = re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", (ROOT / "docs/cost.md").read_text(encoding="utf-8"), re.M)
-        *rows, total = [row for row in table if "." in row[2]]
-        for column in (1, 2):
-            self.assertAlmostEqual(sum(float(row[column]) for row in rows), float(total[column]), places=2)
+        page = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+        (*rows, total), (*curating, sum_of_curating) = (
+            re.findall(r"^\| (.+) \| \**([\d.]+)\** \| \**([\d.]+)\** \| (.+) \|$", section, re.M) for section in page.split("\n## ")
+        )
+        for parts, whole in ((rows, total), (curating, sum_of_curating)):
+            for column in (1, 2):
+                self.assertAlmostEqual(sum(float(row[column]) for row in parts), float(whole[column]), places=4)
+        for _, hour, day, _ in [*curating, sum_of_curating]:
+            # Each part is rounded to a cent.
+            self.assertAlmostEqual(24 * float(hour), float(day), delta=0.015)
+        (line,) = (row for row in rows if row[0] == "curate")
+        self.assertEqual(line[2], sum_of_curating[2])
         self.assertIn("EventBridge", [row[0] for row in rows])
         alarms = len(deployed().of_type("AWS::CloudWatch::Alarm"))
         (line,) = (row for row in rows if row[0].startswith("CloudWatch"))

@@ -1,6 +1,6 @@
 -- Average price and tick count by symbol over the last hour of event time (UTC).
 --
--- dt and hr prune by the time a tick was produced, an hour further back than asked for: clocks differ.
+-- dt and hr prune by the Kafka timestamp, from an hour before the time that is asked for: clocks differ.
 SELECT symbol,
        round(avg(price), 2) AS avg_price,
        count(*) AS ticks

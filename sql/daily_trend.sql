@@ -1,6 +1,6 @@
 -- Open, high, low, close and change by symbol and day (UTC) over the last seven days of event time.
 --
--- dt prunes by the time a tick was produced, a day further back than asked for: clocks differ.
+-- dt prunes by the Kafka timestamp, from a day before the time that is asked for: clocks differ.
 SELECT CAST(event_time AS date) AS day,
        symbol,
        round(min_by(coalesce(open, price), event_time), 2) AS open,

@@ -1,6 +1,6 @@
 -- The ten symbols with the highest traded volume over the last 24 hours of event time (UTC).
 --
--- dt and hr prune by the time a tick was produced, an hour further back than asked for: clocks differ.
+-- dt and hr prune by the Kafka timestamp, from an hour before the time that is asked for: clocks differ.
 SELECT symbol,
        round(sum(volume), 2) AS volume,
        round(sum(price * volume), 2) AS turnover,

@@ -1,6 +1,6 @@
 -- Total traded over the last ten minutes of event time (UTC).
 --
--- dt and hr prune by the time a tick was produced, an hour further back than asked for: clocks differ.
+-- dt and hr prune by the Kafka timestamp, from an hour before the time that is asked for: clocks differ.
 SELECT count(*) AS ticks,
        round(coalesce(sum(volume), 0), 2) AS volume,
        round(coalesce(sum(price * volume), 0), 2) AS turnover

@@ -13,9 +13,14 @@ print(topic["name"], topic["partitions"], topic["retention_hours"])' "$wanted")
 read -r topic partitions hours <<< "$settings"
 copies=$NODES
 insync=$((NODES == 1 ? 1 : 2))
+# The broker's clock stamps the records, so no new record is of an hour that has ended. A record
+# can still land late, if the consumers were down. A topic of an earlier version stamps its records
+# in this way from now on.
+stamps=message.timestamp.type=LogAppendTime
 kafka() { java -Xmx128m -XX:TieredStopAtLevel=1 -cp '/opt/ticklake/lib/*' "$@"; }
 topics() { kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$BOOTSTRAP" --topic "$topic" "$@"; }
-topics --create --if-not-exists --partitions "$partitions" --replication-factor "$copies" --config "min.insync.replicas=$insync"
+topics --create --if-not-exists --partitions "$partitions" --replication-factor "$copies" \
+  --config "min.insync.replicas=$insync" --config "$stamps"
 existing=$(topics --describe | sed -n 's/.*PartitionCount: *\([0-9]*\).*/\1/p')
 if ((existing < partitions)); then
   topics --alter --partitions "$partitions"
@@ -23,5 +28,5 @@ elif ((existing > partitions)); then
   echo "topic $topic keeps its $existing partitions: Kafka takes none away, and TopicPartitions is $partitions"
 fi
 kafka kafka.admin.ConfigCommand --bootstrap-server "$BOOTSTRAP" --alter --entity-type topics --entity-name "$topic" \
-  --add-config "retention.ms=$((hours * 3600 * 1000))"
+  --add-config "retention.ms=$((hours * 3600 * 1000)),$stamps"
 echo "$wanted" > "$applied"

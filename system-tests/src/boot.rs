@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use local::{Aws, Instance, Tools, Workspace, wait_until};
+use local::{Aws, Instance, Workspace, wait_until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -68,10 +68,10 @@ pub async fn ready(instance: &Instance) -> Result<()> {
 ///
 /// # Errors
 /// EC2 refuses.
-pub async fn launch_template_data(tools: &Tools, aws: &Aws, template: &str) -> Result<Value> {
+pub async fn launch_template_data(aws: &Aws, template: &str) -> Result<Value> {
     let asked = json!({"LaunchTemplateId": template, "Versions": ["$Latest"]});
-    let mut answer = tools
-        .aws(aws, "ec2", "describe_launch_template_versions", asked)
+    let mut answer = aws
+        .call("ec2", "describe_launch_template_versions", &asked)
         .await?;
     Ok(answer["LaunchTemplateVersions"][0]["LaunchTemplateData"].take())
 }
@@ -81,8 +81,8 @@ pub async fn launch_template_data(tools: &Tools, aws: &Aws, template: &str) -> R
 ///
 /// # Errors
 /// There is none.
-pub async fn latest_user_data(tools: &Tools, aws: &Aws, template: &str) -> Result<String> {
-    let data = launch_template_data(tools, aws, template).await?;
+pub async fn latest_user_data(aws: &Aws, template: &str) -> Result<String> {
+    let data = launch_template_data(aws, template).await?;
     let encoded = data["UserData"].as_str();
     let decoded =
         BASE64_STANDARD.decode(encoded.with_context(|| format!("{template} has no user data"))?)?;

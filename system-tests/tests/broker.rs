@@ -127,22 +127,19 @@ async fn a_broker_of_the_stacks_own_boots_and_is_replaced() -> Result<()> {
 }
 
 async fn scenarios(work: &Workspace) -> Result<()> {
-    let tools = &work.tools;
     let image = work.instance_image().await?;
     let ministack = work.ministack().await?;
     let tag = json!({"Key": "ticklake:stack", "Value": "ticklake"});
     let tags = json!([{"ResourceType": "volume", "Tags": [tag]}]);
     let volume = json!({"AvailabilityZone": "us-east-1a", "Size": 10, "TagSpecifications": tags});
-    let volume = tools
-        .aws(&ministack.aws, "ec2", "create_volume", volume)
-        .await?;
+    let volume = ministack.aws.call("ec2", "create_volume", &volume).await?;
     let volume = volume["VolumeId"].as_str().context("no volume")?.to_owned();
-    let interface = tools
-        .aws(
-            &ministack.aws,
+    let interface = ministack
+        .aws
+        .call(
             "ec2",
             "create_network_interface",
-            json!({"SubnetId": "subnet-1"}),
+            &json!({"SubnetId": "subnet-1"}),
         )
         .await?;
     let fact = |name: &str| {
@@ -161,8 +158,7 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     let deployment = deploy(work, &ministack, &given).await?;
     let role = Role::read(&ministack.aws, deployment.output("KafkaRoleName")?).await?;
     role.grant_what_is_misjudged().await?;
-    let user_data =
-        latest_user_data(tools, &ministack.aws, deployment.output("KafkaTemplateId")?).await?;
+    let user_data = latest_user_data(&ministack.aws, deployment.output("KafkaTemplateId")?).await?;
     shellcheck(work, "broker", &user_data).await?;
     let file = work.folder.join("volume.img");
     std::fs::File::create(&file)?.set_len(VOLUME_BYTES)?;
@@ -233,11 +229,7 @@ impl Cluster<'_> {
     async fn boot(&self, name: &str) -> Result<Broker> {
         let aws = &self.ministack.aws;
         let launched = json!({"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1});
-        let launched = self
-            .work
-            .tools
-            .aws(aws, "ec2", "run_instances", launched)
-            .await?;
+        let launched = aws.call("ec2", "run_instances", &launched).await?;
         let id = launched["Instances"][0]["InstanceId"]
             .as_str()
             .context("no instance")?;
@@ -294,13 +286,12 @@ impl Cluster<'_> {
 
     async fn volume_is_attached(&self) -> Result<bool> {
         let volumes = self
-            .work
-            .tools
-            .aws(
-                &self.ministack.aws,
+            .ministack
+            .aws
+            .call(
                 "ec2",
                 "describe_volumes",
-                json!({"VolumeIds": [self.volume]}),
+                &json!({"VolumeIds": [self.volume]}),
             )
             .await?;
         Ok(volumes["Volumes"][0]["State"] == "in-use")
@@ -310,14 +301,9 @@ impl Cluster<'_> {
     async fn attachment(&self) -> Result<Option<String>> {
         let interface = json!({"NetworkInterfaceIds": [self.interface]});
         let interfaces = self
-            .work
-            .tools
-            .aws(
-                &self.ministack.aws,
-                "ec2",
-                "describe_network_interfaces",
-                interface,
-            )
+            .ministack
+            .aws
+            .call("ec2", "describe_network_interfaces", &interface)
             .await?;
         Ok(
             interfaces["NetworkInterfaces"][0]["Attachment"]["AttachmentId"]
@@ -379,24 +365,18 @@ impl Cluster<'_> {
         broker.instance.switch_off().await?;
         // EC2 does so when an instance ends.
         if self.volume_is_attached().await? {
-            self.work
-                .tools
-                .aws(
-                    &self.ministack.aws,
-                    "ec2",
-                    "detach_volume",
-                    json!({"VolumeId": self.volume}),
-                )
+            self.ministack
+                .aws
+                .call("ec2", "detach_volume", &json!({"VolumeId": self.volume}))
                 .await?;
         }
         if let Some(attachment) = self.attachment().await? {
-            self.work
-                .tools
-                .aws(
-                    &self.ministack.aws,
+            self.ministack
+                .aws
+                .call(
                     "ec2",
                     "detach_network_interface",
-                    json!({"AttachmentId": attachment}),
+                    &json!({"AttachmentId": attachment}),
                 )
                 .await?;
         }
@@ -462,9 +442,9 @@ impl Cluster<'_> {
         first.instance.run(&replication).await?;
         let metrics = json!({"Namespace": "ticklake", "MetricName": "UnderReplicatedPartitions"});
         let metrics = self
-            .work
-            .tools
-            .aws(&self.ministack.aws, "cloudwatch", "list_metrics", metrics)
+            .ministack
+            .aws
+            .call("cloudwatch", "list_metrics", &metrics)
             .await?;
         ensure!(
             metrics["Metrics"][0]["Dimensions"] == json!([{"Name": "stack", "Value": "ticklake"}]),
@@ -557,14 +537,11 @@ impl Cluster<'_> {
     /// waited for.
     async fn follows_its_parameter(&self, broker: &Broker) -> Result<()> {
         let aws = &self.ministack.aws;
-        let written = self
-            .work
-            .tools
-            .aws(
-                aws,
+        let written = aws
+            .call(
                 "ssm",
                 "get_parameter",
-                json!({"Name": "/ticklake/kafka-topic"}),
+                &json!({"Name": "/ticklake/kafka-topic"}),
             )
             .await?;
         let written = written["Parameter"]["Value"].as_str().context("no value")?;
@@ -572,10 +549,7 @@ impl Cluster<'_> {
             .replace(r#""partitions":12"#, r#""partitions":14"#)
             .replace(r#""retention_hours":72"#, r#""retention_hours":24"#);
         let changed = json!({"Name": "/ticklake/kafka-topic", "Value": changed, "Overwrite": true});
-        self.work
-            .tools
-            .aws(aws, "ssm", "put_parameter", changed)
-            .await?;
+        aws.call("ssm", "put_parameter", &changed).await?;
         broker
             .instance
             .run(&["systemctl", "start", "ticklake-topic.service"])
@@ -583,9 +557,14 @@ impl Cluster<'_> {
         let topic = broker
             .kafka("kafka org.apache.kafka.tools.TopicCommand --describe")
             .await?;
+        let wanted = [
+            "PartitionCount: 14",
+            "retention.ms=86400000",
+            "message.timestamp.type=LogAppendTime",
+        ];
         ensure!(
-            topic.contains("PartitionCount: 14") && topic.contains("retention.ms=86400000"),
-            "the topic is {topic}"
+            wanted.iter().all(|setting| topic.contains(setting)),
+            "the topic is {topic}, wanted {wanted:?}"
         );
         Ok(())
     }

@@ -95,6 +95,10 @@ fn expect_figures(summary: &Path, wanted: [u64; 4]) -> Result<()> {
         "not all objects in mails: {figures}"
     );
     ensure!(
+        figure("hours")? >= 1 && figure("hours")? == figure("hours_in_mails")?,
+        "not all hours in mails: {figures}"
+    );
+    ensure!(
         figure("crawls")? >= 1 && figure("mails")? >= 1,
         "no crawl or no mail: {figures}"
     );

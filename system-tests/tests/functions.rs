@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::primitives::DateTimeFormat;
 use aws_sdk_sqs::types::QueueAttributeName;
+use curation::{Outcome, Reason, Register, RegisterKey, Summary};
+use lake::LakePartition;
 use local::arrivals::listed;
 use local::{Conditions, Fault, FaultProxy, FunctionProcess, Mailbox, Stack, sample, wait_until};
 use serde_json::{Value, json};
@@ -34,12 +36,15 @@ async fn scenarios(work: &Workspace) -> Result<()> {
         .await?;
     let functions = Functions { work, stack };
     functions.settings().await.context("settings")?;
-    let warnings = subscribe_to_warnings(&functions).await?;
+    // As docs/operations.md says.
+    let warnings = functions.subscribe("warnings", "dead-letter").await?;
+    let hours = functions.subscribe("hours", "hour").await?;
     functions.panics().await.context("a panic")?;
     functions
         .a_thousand_messages()
         .await
         .context("a thousand messages")?;
+    functions.hours(&hours).await.context("complete hours")?;
     functions.no_crawler().await.context("no crawler")?;
     functions.every_file().await.context("every file")?;
     functions
@@ -69,22 +74,15 @@ async fn scenarios(work: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Subscribes to the warnings alone, as docs/operations.md says.
-async fn subscribe_to_warnings(functions: &Functions<'_>) -> Result<Mailbox> {
-    let (aws, topic) = (
-        &functions.stack.ministack.aws,
-        functions.stack.deployment.output("NewFilesTopicArn")?,
-    );
-    Mailbox::open(
-        aws,
-        topic,
-        functions.work.folder.join("warnings"),
-        Some(r#"{"kind": ["dead-letter"]}"#),
-    )
-    .await
-}
-
 impl Functions<'_> {
+    /// Subscribes to the mails of one kind alone.
+    async fn subscribe(&self, name: &str, kind: &str) -> Result<Mailbox> {
+        let topic = self.stack.deployment.output("NewFilesTopicArn")?;
+        let filter = json!({"kind": [kind]}).to_string();
+        let folder = self.work.folder.join(name);
+        Mailbox::open(&self.stack.ministack.aws, topic, folder, Some(&filter)).await
+    }
+
     async fn start(
         &self,
         function: &str,
@@ -122,6 +120,12 @@ impl Functions<'_> {
                 "GLUE_TABLE",
                 "",
                 "environment variable GLUE_TABLE is not set",
+            ),
+            (
+                "notify",
+                "ATHENA_WORKGROUP",
+                "",
+                "environment variable ATHENA_WORKGROUP is not set",
             ),
             (
                 "start-crawler",
@@ -227,9 +231,9 @@ impl Functions<'_> {
             metrics["Objects"] == 950 && metrics["Repeats"] == 50 && metrics["Mails"] == 1,
             "the metrics say {metrics}"
         );
-        // The subscriber's e-mail and the two mailboxes.
+        // The subscriber's e-mail and the three mailboxes.
         ensure!(
-            metrics["Subscriptions"] == json!([3.0]),
+            metrics["Subscriptions"] == json!([4.0]),
             "the metrics say {metrics}"
         );
         let more = self.listed().into_iter().find(|(_, times)| *times > 1);
@@ -261,6 +265,58 @@ impl Functions<'_> {
             "the metrics say {metrics}"
         );
         Ok(())
+    }
+
+    /// The rule brings outcomes to notify, which mails the hours that are complete, in a mail
+    /// of their own. An outcome that cannot be read comes back.
+    async fn hours(&self, mailbox: &Mailbox) -> Result<()> {
+        let key = |hour: &str| -> Result<RegisterKey> {
+            let hour = LakePartition::parse("2026-11-27", hour).context("an hour")?;
+            Ok(RegisterKey {
+                hour,
+                version: 0,
+                register: Register::Outcome,
+            })
+        };
+        let summary = Summary {
+            ticks: 51_234,
+            symbols: 30,
+            ..Summary::default()
+        };
+        let committed = Outcome::Committed {
+            base: None,
+            summary,
+        };
+        let reason = Reason::Unfinished;
+        let abandoned = Outcome::Abandoned { unit: 0, reason };
+        let s3 = aws_sdk_s3::Client::new(self.stack.ministack.aws.config());
+        for (hour, outcome) in [("04", &abandoned), ("05", &committed)] {
+            let key = key(hour)?;
+            let put = s3.put_object().bucket(LAKE).key(key.to_string());
+            let put = put.if_none_match("*").body(outcome.to_json(&key)?.into());
+            put.send().await.with_context(|| key.to_string())?;
+        }
+        let is_there = async || Ok(!mailbox.mails().is_empty());
+        wait_until("the mail of the hour", MAIL_TIMEOUT, is_there).await?;
+        let file = "ticks/dt=2026-11-27/hr=05/beside.parquet".to_owned();
+        let keys = [file, key("05")?.to_string(), key("06")?.to_string()];
+        let events = keys.iter().map(|key| sample::event(LAKE, key, "e", None));
+        let mut process = self.start("notify", "hours", &[]).await?;
+        let answer = process.invoke(&sample::batch(events)).await?;
+        process.stop().await?;
+        let answer = answer.map_err(anyhow::Error::msg)?;
+        ensure!(
+            sample::failed(&answer)? == ["m2"],
+            "notify answered {answer}"
+        );
+        let again = async || Ok(mailbox.mails().len() == 2);
+        wait_until("the mail of the hour, again", MAIL_TIMEOUT, again).await?;
+        for mail in mailbox.mails() {
+            let wanted =
+                "[ticklake] 2026-11-27 05:00 to 06:00 UTC complete: 51,234 ticks, 30 symbols";
+            ensure!(mail.subject == wanted, "got {:?}", mail.subject);
+        }
+        self.announced(&["beside.parquet"], &[]).await
     }
 
     /// With `CrawlOn: every-file` an object is covered by a crawl that began after it and

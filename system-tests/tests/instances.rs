@@ -47,7 +47,6 @@ impl<'a> Fleet<'a> {
 
     async fn user_data(&self, output: &str) -> Result<String> {
         latest_user_data(
-            &self.work.tools,
             &self.stack.ministack.aws,
             self.stack.deployment.output(output)?,
         )
@@ -211,17 +210,10 @@ async fn failures(fleet: &Fleet<'_>, image: &InstanceImage, user_data: &str) -> 
     booted.instance.switch_off().await?;
     let value = r#"{"kafka":{"brokers":"b","tpoic":"ticks"}}"#;
     let wrong = json!({"Name": "/ticklake/tick-consumer", "Value": value, "Overwrite": true});
-    fleet
-        .work
-        .tools
-        .aws(aws, "ssm", "put_parameter", wrong)
-        .await?;
+    aws.call("ssm", "put_parameter", &wrong).await?;
     let told = async |stream: &str| {
         let query = json!({"logGroupName": "/ticklake/failed-boots", "logStreamName": stream});
-        fleet
-            .work
-            .tools
-            .aws(aws, "logs", "get_log_events", query)
+        aws.call("logs", "get_log_events", &query)
             .await
             .map(|answer| answer["events"].to_string())
     };

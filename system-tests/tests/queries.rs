@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use curated_files::BAR_COLUMNS;
 use jiff::civil::DateTime;
 use lake::{Batch, COLUMNS, Column, ColumnType, Format, LakePartition, Record, Routing, Rules};
-use local::arrivals::partitions;
+use local::arrivals::{all_curated, partitions};
 use local::{LakeContents, Parameters, Rows, Stack, at, sample, statements};
 use serde_json::{Value, json};
 use system_tests::Workspace;
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 
 /// The moment that the queries are asked at: twenty past midnight.
 const NOW: &str = "2026-01-02 00:20:00";
+const MIDNIGHT: &str = "2026-01-02T00:00:00Z";
 
 /// Kafka record timestamp, symbol, event time, price, volume.
 type Tick = (
@@ -89,10 +91,90 @@ const TICKS: [Tick; 9] = [
 ];
 
 /// Each query's answer, computed by hand from the rows above.
-const ANSWERS: [(&str, &[&[&str]]); 5] = [
+const ANSWERS: [(&str, &[&[&str]]); 9] = [
+    (
+        "all_ticks.sql",
+        &[
+            &["A", "4", "2", "2026-01-01 23:10:00", "2026-01-02 00:12:00"],
+            &["B", "1", "0", "2026-01-02 00:15:00", "2026-01-02 00:15:00"],
+            &["C", "1", "0", "2026-01-02 00:11:00", "2026-01-02 00:11:00"],
+        ],
+    ),
     (
         "average_price.sql",
         &[&["A", "40", "3"], &["B", "5", "1"], &["C", "7", "1"]],
+    ),
+    (
+        "bars_1d.sql",
+        &[
+            &["2026-01-02", "D", "3", "3", "3", "3", "7", "21", "3", "1"],
+            &[
+                "2026-01-01",
+                "A",
+                "10",
+                "20",
+                "10",
+                "20",
+                "300",
+                "5000",
+                "16.666666666666668",
+                "2",
+            ],
+            &[
+                "2025-12-31",
+                "A",
+                "1",
+                "1",
+                "1",
+                "1",
+                "9999",
+                "9999",
+                "1",
+                "1",
+            ],
+        ],
+    ),
+    (
+        "bars_1h.sql",
+        &[&[
+            "2026-01-01 23:00:00",
+            "A",
+            "10",
+            "20",
+            "10",
+            "20",
+            "300",
+            "5000",
+            "16.666666666666668",
+            "2",
+        ]],
+    ),
+    (
+        "candles.sql",
+        &[
+            &[
+                "2026-01-01 23:10:00",
+                "A",
+                "10",
+                "10",
+                "10",
+                "10",
+                "100",
+                "10",
+                "1",
+            ],
+            &[
+                "2026-01-01 23:30:00",
+                "A",
+                "20",
+                "20",
+                "20",
+                "20",
+                "200",
+                "20",
+                "1",
+            ],
+        ],
     ),
     (
         "daily_trend.sql",
@@ -215,11 +297,22 @@ async fn ask_every_query(case: Case, work: &Workspace) -> Result<()> {
     let (aws, deployment) = (&stack.ministack.aws, &stack.deployment);
     let partitions = put_ticks(case.format, &stack).await?;
     wait_for_partitions(&stack, partitions).await?;
-    expect_columns(&stack, case.wanted_columns()).await?;
+    expect_columns(
+        &stack,
+        deployment.output("TableName")?,
+        case.wanted_columns(),
+    )
+    .await?;
+    let curated = "curated_ticks";
+    expect_columns(&stack, curated, glue_columns(&COLUMNS)).await?;
+    expect_columns(&stack, "bars_1m", glue_columns(&BAR_COLUMNS)).await?;
     if !case.has_types() {
         // Times are text there, and the queries of sql/ want times.
         return Ok(());
     }
+    // The hours of the day before: two are not curated, and are asked for as raw ticks.
+    let plan = json!({"from": "2025-12-28", "to": MIDNIGHT, "through": MIDNIGHT});
+    all_curated(aws, deployment, plan).await?;
     let (work_group, database) = (
         deployment.output("WorkGroupName")?,
         deployment.output("DatabaseName")?,
@@ -345,16 +438,28 @@ async fn wait_for_partitions(stack: &Stack, wanted: usize) -> Result<()> {
     }
 }
 
+/// Returns names and types of columns as Glue has them.
+fn glue_columns(columns: &[Column]) -> BTreeSet<(String, String)> {
+    columns
+        .iter()
+        .map(|column| (column.name.to_owned(), column.kind.glue().to_owned()))
+        .collect()
+}
+
 /// Compares the columns in the catalog with those that the encodings write.
-async fn expect_columns(stack: &Stack, wanted: BTreeSet<(String, String)>) -> Result<()> {
-    let table = json!({
+async fn expect_columns(
+    stack: &Stack,
+    table: &str,
+    wanted: BTreeSet<(String, String)>,
+) -> Result<()> {
+    let asked = json!({
         "DatabaseName": stack.deployment.output("DatabaseName")?,
-        "Name": stack.deployment.output("TableName")?,
+        "Name": table,
     });
     let answer = stack
         .ministack
         .aws
-        .call("glue", "get_table", &table)
+        .call("glue", "get_table", &asked)
         .await?;
     let columns = answer["Table"]["StorageDescriptor"]["Columns"].as_array();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -365,7 +470,7 @@ async fn expect_columns(stack: &Stack, wanted: BTreeSet<(String, String)>) -> Re
         .collect();
     ensure!(
         got == wanted,
-        "the table's columns are {got:?}, wanted {wanted:?}"
+        "the columns of {table} are {got:?}, wanted {wanted:?}"
     );
     Ok(())
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
-use local::{Role, Stack, sample, wait_until};
+use jiff::{Timestamp, ToSpan as _};
+use lake::Format;
+use local::{RawTicks, Role, Stack, sample, wait_until};
+use serde_json::{Value, json};
 use system_tests::{Workspace, expect_known, send, set_attribute};
 use tokio::time::sleep;
 
@@ -14,6 +17,9 @@ use tokio::time::sleep;
 const EFFECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects at once, so that some are left in the queue for the function to fetch.
 const BURST: u32 = 40;
+
+/// 2026-11-20T00:00:00Z.
+const DAY_MS: i64 = 1_795_132_800_000;
 
 /// An action, and the texts in one line of the function's log if it is taken away.
 type Needed = (&'static str, &'static [&'static str]);
@@ -101,6 +107,74 @@ const NOT_ASKED: [&str; 7] = [
     "kms:GenerateDataKey",
 ];
 
+/// Every action of curate's role that ministack asks for, with the state in which it is
+/// needed.
+const NEEDED_BY_CURATE: [(&str, Needs, &[&str]); 9] = [
+    (
+        "s3:ListBucket",
+        Needs::Look,
+        &["ListObjectsV2 s3://", "AccessDenied"],
+    ),
+    (
+        "glue:BatchGetPartition",
+        Needs::Look,
+        &[
+            "BatchGetPartition ticklake.curated_ticks: ",
+            "not authorized",
+        ],
+    ),
+    (
+        "s3:PutObject",
+        Needs::Look,
+        &["PutObject s3://", "plan.json: AccessDenied"],
+    ),
+    (
+        "sqs:SendMessage",
+        Needs::Look,
+        &["SendMessageBatch http", "not authorized"],
+    ),
+    (
+        "s3:GetObject",
+        Needs::Look,
+        &["GetObject s3://", "AccessDenied"],
+    ),
+    (
+        "glue:GetTable",
+        Needs::Look,
+        &["GetTable ticklake.curated_ticks: ", "not authorized"],
+    ),
+    (
+        "glue:BatchCreatePartition",
+        Needs::Look,
+        &[
+            "BatchCreatePartition ticklake.curated_ticks: ",
+            "not authorized",
+        ],
+    ),
+    (
+        "glue:BatchUpdatePartition",
+        Needs::LateTick,
+        &[
+            "BatchUpdatePartition ticklake.curated_ticks: ",
+            "not authorized",
+        ],
+    ),
+    (
+        "s3:PutObjectTagging",
+        Needs::LateTick,
+        &["PutObjectTagging s3://", "AccessDenied"],
+    ),
+];
+
+/// The state in which a look of curate meets a missing permission.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// An hour that is not curated.
+    Look,
+    /// An hour that is curated, and a tick that has come since.
+    LateTick,
+}
+
 /// Takes each action from the functions' roles in turn, on a stack with IAM enforcement,
 /// and looks for the failure that has to follow (G9). With all of them back, an object is
 /// crawled and announced. At last the topic goes, and the function says so.
@@ -111,6 +185,7 @@ async fn each_permission_of_the_functions_is_needed() -> Result<()> {
             .deploy(work.ministack().await?, sample::parameters())
             .await?;
         each_action_is_needed(&stack).await?;
+        each_action_of_curate_is_needed(&stack).await?;
         all_is_well(&stack).await?;
         a_topic_that_is_gone_is_named(&stack).await
     })
@@ -133,6 +208,91 @@ async fn each_action_is_needed(stack: &Stack) -> Result<()> {
             role.restore().await?;
             println!("     without {action}: {}", said.join(" … "));
         }
+    }
+    Ok(())
+}
+
+/// Curates an hour without each action in turn, and with all of them in the end.
+async fn each_action_of_curate_is_needed(stack: &Stack) -> Result<()> {
+    let aws = &stack.ministack.aws;
+    retire_at_once(stack).await?;
+    let role = Role::read(aws, stack.deployment.output("CurateRoleName")?).await?;
+    expect_known(&role, |action| {
+        let mut needed = NEEDED_BY_CURATE.iter();
+        needed.any(|(needed, ..)| *needed == action) || NOT_ASKED.contains(&action)
+    })?;
+    for (hour, (action, needs, said)) in (0..).zip(NEEDED_BY_CURATE) {
+        put_tick(stack, hour, 0).await?;
+        if needs == Needs::LateTick {
+            expect_curated(stack, hour).await?;
+            put_tick(stack, hour, 1).await?;
+        }
+        role.without(action).await?;
+        let log = Log::from_here(stack)?;
+        let met = wait_until("a refusal", EFFECT_TIMEOUT, async || {
+            // It fails, or its worker will.
+            let _ = look(stack, hour).await;
+            Ok(log.line(said)?.is_some())
+        });
+        met.await.with_context(|| format!("without {action}"))?;
+        role.restore().await?;
+        println!("     without {action}: {}", said.join(" … "));
+    }
+    expect_curated(stack, 10).await
+}
+
+/// Has curate tag older versions as soon as a newer one is committed, and not a day later.
+async fn retire_at_once(stack: &Stack) -> Result<()> {
+    let aws = &stack.ministack.aws;
+    let function = stack.deployment.output("CurateFunctionName")?;
+    let name = json!({ "FunctionName": function });
+    let settings = aws.call("lambda", "get_function_configuration", &name);
+    let mut environment = settings.await?["Environment"].take();
+    environment["Variables"]["CURATE_RETIRE_HOURS"] = json!("0");
+    let update = json!({"FunctionName": function, "Environment": environment});
+    aws.call("lambda", "update_function_configuration", &update)
+        .await?;
+    Ok(())
+}
+
+/// Puts a raw object into an hour of the day before the other objects of this test.
+async fn put_tick(stack: &Stack, hour: i64, first_offset: i64) -> Result<()> {
+    let raw = RawTicks {
+        format: Format::Parquet,
+        first_ms: DAY_MS + 3_600_000 * hour,
+        partition: 0,
+        first_offset,
+        ticks: &[("A", 1.0)],
+    };
+    let bucket = stack.deployment.output("LakeBucket")?;
+    raw.put(&stack.ministack.aws, bucket).await.map(|_| ())
+}
+
+/// Has curate look at an hour, and close it at once.
+async fn look(stack: &Stack, hour: i64) -> Result<Value> {
+    let from = Timestamp::from_millisecond(DAY_MS + 3_600_000 * hour)?;
+    let to = from + 1.hour();
+    let plan = json!({"from": from.to_string(), "to": to.to_string(), "through": to.to_string()});
+    let function = stack.deployment.output("CurateFunctionName")?;
+    let event = json!({ "plan": plan });
+    stack.ministack.aws.invoke(function, &event).await
+}
+
+async fn expect_curated(stack: &Stack, hour: i64) -> Result<()> {
+    let log = Log::from_here(stack)?;
+    put_tick(stack, hour, 0).await?;
+    wait_until(
+        "a curated hour, with all permissions",
+        EFFECT_TIMEOUT,
+        async || Ok(look(stack, hour).await?["curated"] == 1),
+    )
+    .await?;
+    for refusal in ["not authorized", "AccessDenied"] {
+        let refused = log.line(&[refusal])?;
+        ensure!(
+            refused.is_none(),
+            "refused with all permissions: {refused:?}"
+        );
     }
     Ok(())
 }
@@ -224,8 +384,8 @@ async fn put_version(stack: &Stack, bucket: &str, key: &str) -> Result<()> {
     send(&sqs, queue, &event.to_string()).await
 }
 
-/// With every permission in place: the mails know the rows, the partition comes into the
-/// catalog, and nothing is refused.
+/// With every permission in place: the mails know the rows, a mail tells of the curated
+/// hour, the partition comes into the catalog, and nothing is refused.
 async fn all_is_well(stack: &Stack) -> Result<()> {
     let bucket = stack.deployment.output("LakeBucket")?;
     let log = Log::from_here(stack)?;
@@ -248,7 +408,10 @@ async fn all_is_well(stack: &Stack) -> Result<()> {
                         .contains(&format!("  {n}-allowed.parquet    1 tick    "))
                 })
             };
-            Ok((0..BURST).all(is_told) && stack.crawls.crawls() > 0)
+            // The hour that was curated before, with all permissions.
+            let hour = ["2026-11-20", "10"].map(str::to_owned);
+            let has_hour = mails.iter().any(|mail| mail.hours().contains(&hour));
+            Ok((0..BURST).all(is_told) && has_hour && stack.crawls.crawls() > 0)
         },
     )
     .await?;

@@ -46,7 +46,7 @@ pub(crate) async fn tools_and_build(
             async {
                 agents(&workspace).await?;
                 Deployment::build(Build::Functions, &workspace).await?;
-                Ok(("2 agents, 2 functions".to_owned(), ()))
+                Ok(("2 agents, 3 functions".to_owned(), ()))
             },
         )
         .await?;
@@ -55,9 +55,15 @@ pub(crate) async fn tools_and_build(
 
 /// Builds the agents.
 pub(crate) async fn agents(workspace: &Workspace) -> Result<()> {
+    binaries(workspace, &["tick-producer", "tick-consumer"]).await
+}
+
+/// Builds agents or functions, by the names of their binaries.
+pub(crate) async fn binaries(workspace: &Workspace, names: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     without_cargo_variables(&mut cargo)
         .current_dir(workspace.repository.root())
-        .args(["build", "--bin", "tick-producer", "--bin", "tick-consumer"]);
+        .arg("build")
+        .args(names.iter().flat_map(|name| ["--bin", name]));
     workspace.run("cargo build", &mut cargo).await
 }

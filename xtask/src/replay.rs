@@ -17,7 +17,9 @@ use crate::prepare;
 use crate::state::State;
 
 /// The functions, by the name of their binary.
-pub(crate) const FUNCTIONS: [&str; 2] = ["notify", "start-crawler"];
+pub(crate) const FUNCTIONS: [&str; 3] = ["notify", "start-crawler", "curate"];
+/// Those that get the events of objects; the third gets the samples with its name.
+pub(crate) const OBJECT_FUNCTIONS: [&str; 2] = ["notify", "start-crawler"];
 /// Limit of the time from the function's answer to the mail in the mailbox.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -56,13 +58,22 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
                 .unwrap_or(file)
                 .display()
         );
-        for function in FUNCTIONS {
+        for function in functions_of(file) {
             let replayed = replayer.invoke(function, file).await?;
             println!("  {function:13} {}", replayed.sentence());
         }
     }
     println!("mailbox: {}", state.mailbox.display());
     Ok(())
+}
+
+/// Returns the functions that get an event, by its file's name.
+fn functions_of(file: &Path) -> &'static [&'static str] {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    match name.split('-').any(|word| word == "curate") {
+        true => &["curate"],
+        false => &OBJECT_FUNCTIONS,
+    }
 }
 
 /// Returns the sample events.
@@ -110,12 +121,7 @@ impl Replayer {
         let root = workspace.repository.root();
         let processes = &workspace.processes;
         // Otherwise `watch` builds them while the first event waits for its answer.
-        let mut build = Command::new("cargo");
-        without_cargo_variables(&mut build)
-            .current_dir(root)
-            .arg("build");
-        build.args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]));
-        workspace.run("cargo build", &mut build).await?;
+        prepare::binaries(workspace, &FUNCTIONS).await?;
         let port = free_port()?;
         let mut watch = Command::new("cargo");
         without_cargo_variables(&mut watch)

@@ -8,6 +8,7 @@ pub use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
@@ -56,6 +57,11 @@ where
             _ => innermost(error),
         },
     }
+}
+
+/// Returns whether a service answered with this HTTP status.
+pub fn has_status<E>(error: &SdkError<E, HttpResponse>, status: u16) -> bool {
+    matches!(error, SdkError::ServiceError(error) if error.raw().status().as_u16() == status)
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -2,27 +2,24 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The functions' `Timeout` in template.yaml.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The moment at which Lambda ends the invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Returns the deadline that Lambda announces. A deadline in the past is ignored:
-    /// `cargo lambda watch` announces 1970.
-    pub fn of(context: &lambda_runtime::Context) -> Self {
-        Self::at(context.deadline(), SystemTime::now())
+    /// Returns the deadline that Lambda announces. A deadline in the past is ignored, and
+    /// the function's timeout counts: `cargo lambda watch` announces 1970.
+    pub fn of(context: &lambda_runtime::Context, timeout: Duration) -> Self {
+        Self::at(context.deadline(), SystemTime::now(), timeout)
     }
 
-    fn at(announced: SystemTime, now: SystemTime) -> Self {
+    fn at(announced: SystemTime, now: SystemTime, timeout: Duration) -> Self {
         Self::after(
             announced
                 .duration_since(now)
                 .ok()
                 .filter(|left| !left.is_zero())
-                .unwrap_or(FUNCTION_TIMEOUT),
+                .unwrap_or(timeout),
         )
     }
 
@@ -48,7 +45,7 @@ mod tests {
     fn a_deadline_in_the_past_is_ignored() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_237_200);
         let left = |announced| {
-            Deadline::at(announced, now)
+            Deadline::at(announced, now, Duration::from_secs(30))
                 .minus(Duration::ZERO)
                 .duration_since(Instant::now())
                 .as_secs_f64()

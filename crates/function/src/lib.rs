@@ -1,4 +1,4 @@
-//! The code that both Lambda functions share: start, settings, logs, metrics, deadline.
+//! The code that the Lambda functions share: start, settings, logs, metrics, deadline.
 
 mod deadline;
 mod metering;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_config::SdkConfig;
-use aws_lambda_events::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use serde::Serialize;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
@@ -16,8 +16,13 @@ const AWS_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A function that handles events, in batches from a queue or on their own.
 pub trait EventFunction {
-    /// Handles one Lambda payload before the deadline and returns the messages that SQS
-    /// has to deliver again.
+    /// The answer to an event. That to a batch of SQS names the messages that SQS has to
+    /// deliver again.
+    type Answer: Serialize;
+    /// The function's `Timeout` in template.yaml.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Handles one Lambda payload before the deadline.
     ///
     /// # Errors
     /// The payload is an event on its own, not an SQS batch, and failed.
@@ -25,7 +30,7 @@ pub trait EventFunction {
         &self,
         payload: Value,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<SqsBatchResponse, Error>>;
+    ) -> impl Future<Output = Result<Self::Answer, Error>>;
 }
 
 /// Reads the settings, creates the function with its AWS clients, and serves invocations
@@ -61,7 +66,8 @@ async fn serve<S, F: EventFunction>(
         metering::start(&std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())?;
     let function = &make(&aws_connect::load(AWS_ATTEMPT_TIMEOUT).await, settings);
     let handle = |event: LambdaEvent<Value>| async move {
-        let answer = Box::pin(function.handle(event.payload, Deadline::of(&event.context))).await;
+        let deadline = Deadline::of(&event.context, F::TIMEOUT);
+        let answer = Box::pin(function.handle(event.payload, deadline)).await;
         metering::flush(collector, &event.context.request_id);
         answer.map_err(|error| Diagnostic {
             error_type: "EventFailed".to_owned(),

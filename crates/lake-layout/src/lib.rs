@@ -12,5 +12,5 @@ pub use format::Format;
 pub use lake_partition::{Granularity, LakePartition, PartitionBy};
 pub use object_key::{Kind, ObjectKey, ObjectKeyError};
 pub use object_metadata::ObjectMetadata;
-pub use schema::{COLUMNS, Column, ColumnType, fingerprint};
+pub use schema::{COLUMNS, Column, ColumnType, fingerprint, parquet_schema};
 pub use writer::WRITER;

@@ -150,6 +150,11 @@ impl ObjectKey {
         self.first
     }
 
+    /// Returns the last offset of the object's batch.
+    pub fn last(&self) -> i64 {
+        self.last
+    }
+
     /// Returns the key without its folders.
     fn file_name(&self) -> String {
         let extension = match self.kind {

@@ -40,30 +40,58 @@ pub struct Column {
     pub required: bool,
 }
 
-const fn column(name: &'static str, kind: ColumnType, required: bool) -> Column {
-    Column {
-        name,
-        kind,
-        required,
+impl Column {
+    /// Returns a column.
+    pub const fn new(name: &'static str, kind: ColumnType, required: bool) -> Self {
+        Self {
+            name,
+            kind,
+            required,
+        }
     }
 }
 
 /// The columns, in the order in which every format writes them.
 pub const COLUMNS: [Column; 12] = [
-    column("symbol", ColumnType::String, true),
-    column("event_time", ColumnType::Timestamp, true),
-    column("price", ColumnType::Double, true),
-    column("volume", ColumnType::Double, false),
-    column("open", ColumnType::Double, false),
-    column("high", ColumnType::Double, false),
-    column("low", ColumnType::Double, false),
-    column("close", ColumnType::Double, false),
+    Column::new("symbol", ColumnType::String, true),
+    Column::new("event_time", ColumnType::Timestamp, true),
+    Column::new("price", ColumnType::Double, true),
+    Column::new("volume", ColumnType::Double, false),
+    Column::new("open", ColumnType::Double, false),
+    Column::new("high", ColumnType::Double, false),
+    Column::new("low", ColumnType::Double, false),
+    Column::new("close", ColumnType::Double, false),
     // One JSON object with the fields that a tick does not define.
-    column("extra", ColumnType::String, false),
-    column("kafka_partition", ColumnType::Int, true),
-    column("kafka_offset", ColumnType::Bigint, true),
-    column("kafka_timestamp", ColumnType::Timestamp, false),
+    Column::new("extra", ColumnType::String, false),
+    Column::new("kafka_partition", ColumnType::Int, true),
+    Column::new("kafka_offset", ColumnType::Bigint, true),
+    Column::new("kafka_timestamp", ColumnType::Timestamp, false),
 ];
+
+/// Returns the schema of a Parquet file in Parquet's own words. Timestamps are local-to-UTC
+/// (`isAdjustedToUTC` false), which readers without Athena's rules, DuckDB among them,
+/// also take for a `timestamp` without a zone.
+pub fn parquet_schema(name: &str, columns: &[Column]) -> String {
+    let columns: String = columns
+        .iter()
+        .map(|column| {
+            let repetition = if column.required {
+                "REQUIRED"
+            } else {
+                "OPTIONAL"
+            };
+            let (physical, logical) = match column.kind {
+                ColumnType::String => ("BYTE_ARRAY", " (STRING)"),
+                ColumnType::Timestamp => ("INT64", " (TIMESTAMP(MICROS,false))"),
+                ColumnType::Double => ("DOUBLE", ""),
+                ColumnType::Int => ("INT32", ""),
+                ColumnType::Bigint => ("INT64", ""),
+            };
+            format!("{repetition} {physical} {}{logical}; ", column.name)
+        })
+        .collect();
+    format!("message {name} {{ {columns}}}")
+}
 
 /// Returns 16 hexadecimal digits that change if a column changes (64-bit FNV-1a of names
 /// and types).

@@ -27,7 +27,7 @@ pub use decode::{Content, DecodeError};
 pub use encode::EncodeError;
 pub use lake_layout::{
     COLUMNS, Column, ColumnType, Format, Granularity, Kind, LakePartition, ObjectKey,
-    ObjectKeyError, ObjectMetadata, PartitionBy, fingerprint,
+    ObjectKeyError, ObjectMetadata, PartitionBy, fingerprint, parquet_schema,
 };
 pub use manifest::{GapReason, Manifest, ManifestError, ManifestKey, ManifestObject};
 pub use object::Object;

@@ -6,7 +6,7 @@ import datetime
 import gzip
 import json
 import sys
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 import duckdb
 
@@ -19,13 +19,20 @@ def parse(text):
     return json.loads(text, object_pairs_hook=lambda pairs: ("object", pairs), parse_float=Decimal, parse_int=Decimal)
 
 
+def shortest(double):
+    """The shortest decimal that reads back as the double. Of two that are equally near Rust takes the larger, and Python the even one."""
+    even = Decimal(repr(double)).normalize()
+    larger = Context(prec=len(even.as_tuple().digits), rounding=ROUND_HALF_UP).create_decimal(Decimal(double))
+    return larger if float(larger) == double else even
+
+
 def wanted(value):
     """A tick's row, but for its coordinates."""
     _, members = parse(value)
     known = {name: value for name, value in members if name in ("symbol", "event_time", *NUMBERS)}
     time = datetime.datetime.fromisoformat(known["event_time"]).replace(tzinfo=None)
     doubles = [None if known.get(name) is None else float(known[name]) for name in NUMBERS]
-    inexact = [(name, known[name]) for name, double in zip(NUMBERS, doubles) if double is not None and Decimal(repr(double)) != known[name]]
+    inexact = [(name, known[name]) for name, double in zip(NUMBERS, doubles) if double is not None and shortest(double) != known[name]]
     extra = inexact + [(name, value) for name, value in members if name not in known]
     return [known["symbol"], time, *doubles, ("object", extra) if extra else None]
 

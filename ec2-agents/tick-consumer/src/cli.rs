@@ -3,8 +3,10 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Config;
+use crate::commands::curate::Curate;
 use crate::commands::dead_letters::{Choice, Replay};
 use crate::commands::reconcile::Reconcile;
+use crate::commands::verify::Verify;
 
 /// Lands ticks from Kafka in the S3 lake.
 ///
@@ -29,16 +31,8 @@ pub enum Command {
     /// Validate the configuration and try the connections to Kafka and S3
     Check,
     /// Prove the lake: every offset accounted for exactly once, every object present and
-    /// no other. Exits 0 only if it is whole
-    Verify {
-        /// Read every object, prove the partition and offset of each row, and count the
-        /// numbers that a double does not hold
-        #[arg(long)]
-        deep: bool,
-        /// Print the report as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// no other. With --curated, prove the curated hours. Exits 0 only if it is whole
+    Verify(Verify),
     /// Give up the records of a partition that have not landed, up to an offset; the gap
     /// is registered. An incomplete batch below the offset is completed with the records
     /// that can be read
@@ -50,6 +44,11 @@ pub enum Command {
         #[arg(long, value_name = "OFFSET")]
         to: i64,
     },
+    /// Curate the closed hours of a period in this process: older ones than the function
+    /// curate looks at, those of a lake that is older than its curation, or those that
+    /// the function cannot hold. Safe beside the function. Exits 0 only if every closed
+    /// hour is curated
+    Curate(Curate),
     /// Send the events of objects that came into the lake since a time to the functions'
     /// queues again, in case EventBridge missed them. Partitions in the catalog are not
     /// crawled again; mails announce the objects once more
@@ -86,6 +85,10 @@ struct Settings {
     /// lake.bucket: bucket of the lake
     #[arg(long, global = true)]
     bucket: Option<String>,
+    /// lake.database: Glue database of the curated tables, for curate and verify
+    /// --curated
+    #[arg(long, global = true)]
+    database: Option<String>,
     /// lake.path_style: the bucket's name goes into the path of requests, as MinIO and
     /// Ceph behind one host name want it
     #[arg(long, global = true)]
@@ -151,6 +154,7 @@ impl Cli {
             ("kafka.topic", &settings.topic),
             ("group.id", &settings.group),
             ("lake.bucket", &settings.bucket),
+            ("lake.database", &settings.database),
             ("lake.format", &settings.format),
             ("lake.partition_by", &settings.partition_by),
             ("lake.granularity", &settings.granularity),

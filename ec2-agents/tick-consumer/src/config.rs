@@ -66,6 +66,8 @@ pub enum GroupProtocol {
 pub struct LakeSettings {
     /// Bucket of the lake.
     pub bucket: String,
+    /// Glue database of the curated tables; landing needs none.
+    pub database: Option<String>,
     /// Format of the data objects; must be the template's `LakeFormat`.
     #[serde(default, deserialize_with = "agent::word")]
     pub format: Format,

@@ -11,6 +11,7 @@ mod cli;
 mod client_config;
 mod commands;
 mod config;
+mod curated_lake;
 mod group;
 mod http;
 mod lake_bucket;
@@ -37,9 +38,11 @@ use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
 pub use cli::{Cli, Command, DeadLetters};
+pub use commands::curate::Curate;
 pub use commands::dead_letters::{Choice, Replay};
 pub use commands::reconcile::Reconcile;
-use commands::{dead_letters, reconcile, skip, verify};
+pub use commands::verify::Verify;
+use commands::{curate, dead_letters, reconcile, skip, verify};
 pub use config::{
     BatchSettings, Config, EventSettings, GroupProtocol, GroupSettings, HttpSettings, LakeSettings,
     MemorySettings, RecordSettings, Tombstones,
@@ -142,26 +145,14 @@ pub async fn execute(
     match command {
         Command::Run => run(config, shutdown).await?,
         Command::Check => check(&config).await?,
-        Command::Verify { deep, json } => {
-            let report = verify::walk(&LakeBucket::connect(&config.lake).await?, deep).await?;
-            if json {
-                println!("{:#}", report.json());
-            } else {
-                print!("{}", report.table());
-            }
-            return Ok(report.faults() == 0);
-        }
+        Command::Verify(wanted) => return verify::verify(&config.lake, &wanted).await,
+        Command::Curate(wanted) => return curate::curate(&config.lake, &wanted, shutdown).await,
         Command::Skip { partition, to } => {
             let (_, bucket, topic) = connect(&config).await?;
             skip::skip(&config, bucket, topic, partition, to).await?;
         }
         Command::Reconcile(wanted) => {
-            reconcile::reconcile(
-                &config.events,
-                &LakeBucket::connect(&config.lake).await?,
-                &wanted,
-            )
-            .await?;
+            reconcile::reconcile(&config, &wanted).await?;
         }
         Command::DeadLetters(DeadLetters::List(choice)) => {
             dead_letters::list(&config, &LakeBucket::connect(&config.lake).await?, &choice).await?;

@@ -30,6 +30,7 @@ fn help_of_the_commands() {
         "check",
         "verify",
         "skip",
+        "curate",
         "reconcile",
         "dead-letters",
     ];

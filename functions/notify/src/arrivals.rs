@@ -1,12 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use curation::RegisterKey;
 use lake_layout::ObjectKey;
 use metrics::counter;
 use object_event::{Event, EventError, Ignored, Message, ObjectCreated, ObjectVersion};
 use tracing::warn;
 
-/// The objects that mails announce.
-const ANNOUNCED_PREFIXES: [&str; 2] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS];
+use crate::hours::outcome_key;
+
+/// The objects that mails announce. Of the registers of curated hours these are the
+/// outcomes alone.
+const ANNOUNCED_PREFIXES: [&str; 3] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS, RegisterKey::ROOT];
 
 /// The source of a message, and so how it is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +39,16 @@ impl Arrivals {
     /// Reads a message.
     pub(crate) fn read(text: &str) -> Result<Event, EventError> {
         function::panic_if_asked(text);
-        Event::decode(text, &ANNOUNCED_PREFIXES)
+        let mut event = Event::decode(text, &ANNOUNCED_PREFIXES)?;
+        let is_announced = |created: &mut ObjectCreated| {
+            let key = created.object.key.as_str();
+            !key.starts_with(RegisterKey::ROOT) || outcome_key(key).is_some()
+        };
+        let others = event
+            .created
+            .extract_if(.., |created| !is_announced(created));
+        event.ignored.extend(others.map(|_| Ignored::OutsideLake));
+        Ok(event)
     }
 
     /// Adds the objects of a message. A message that cannot be read is counted, and not
@@ -151,7 +164,13 @@ mod tests {
             batch
                 .add(
                     receipt("r2"),
-                    &message(&["ticks/c", "ticks/a", "_manifests/m"])
+                    &message(&[
+                        "ticks/c",
+                        "ticks/a",
+                        "_manifests/m",
+                        "_curated/dt=2026-11-21/hr=05/000000.plan.json",
+                        "_curated/dt=2026-11-21/hr=05/000000.outcome.json",
+                    ])
                 )
                 .is_ok()
         );
@@ -169,16 +188,21 @@ mod tests {
         assert_eq!(
             (keys, batch.repeats, batch.ignored.as_slice()),
             (
-                vec!["ticks/a".into(), "ticks/b".into(), "ticks/c".into()],
+                vec![
+                    "_curated/dt=2026-11-21/hr=05/000000.outcome.json".into(),
+                    "ticks/a".into(),
+                    "ticks/b".into(),
+                    "ticks/c".into()
+                ],
                 2,
-                [Ignored::OutsideLake].as_slice()
+                [Ignored::OutsideLake, Ignored::OutsideLake].as_slice()
             )
         );
         let failed: Vec<ObjectVersion> = batch
             .objects()
             .into_iter()
             .map(|created| created.object)
-            .take(1)
+            .filter(|object| object.key == "ticks/a")
             .collect();
         let sources: BTreeMap<&MessageSource, &str> = batch
             .sources(&failed)

@@ -1,4 +1,5 @@
-//! Mails a digest of the objects that arrived in the lake.
+//! Mails a digest of the objects that arrived in the lake, and of the hours that are
+//! complete.
 //!
 //! Every object is announced in a digest before its message is acknowledged (G7). A
 //! message is returned as failed, or left in the queue, if it cannot be read, or if the
@@ -11,7 +12,9 @@
 
 mod announced;
 mod arrivals;
+mod athena;
 mod digest;
+mod hours;
 mod look_up;
 mod publisher;
 mod queue;
@@ -26,14 +29,15 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use function::{Deadline, EventFunction};
 use lambda_runtime::Error;
 use metrics::counter;
-use object_event::{Event, Ignored, Invocation, ObjectVersion};
+use object_event::{Event, Ignored, Invocation, ObjectCreated};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use arrivals::{Arrivals, MessageSource};
+use athena::Athena;
 pub use digest::{Attribute, Digest};
-use look_up::look_up;
+use look_up::{Unannounced, look_up};
 use publisher::Publisher;
 use queue::Queue;
 pub use settings::Settings;
@@ -56,11 +60,10 @@ pub struct Notify {
     s3: aws_sdk_s3::Client,
     queue: Queue,
     publisher: Publisher,
+    /// The lake's table as a query names it, `database.table`.
     table: String,
+    athena: Athena,
 }
-
-/// The objects that no mail has announced, with the reason.
-type Unannounced = BTreeMap<ObjectVersion, String>;
 
 /// The objects to announce.
 struct Collected {
@@ -74,11 +77,13 @@ struct Collected {
 impl Notify {
     /// Returns the function with its clients.
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
+        let region = config.region().map_or("us-east-1", AsRef::as_ref);
         Self {
             s3: aws_sdk_s3::Client::new(config),
             queue: Queue::new(config, settings.queue_url),
             publisher: Publisher::new(config, settings.topic_arn),
-            table: settings.table,
+            table: format!("{}.{}", settings.database, settings.table),
+            athena: Athena::new(region, &settings.database, settings.workgroup),
         }
     }
 
@@ -180,15 +185,25 @@ impl Notify {
 }
 
 impl EventFunction for Notify {
+    type Answer = SqsBatchResponse;
+
     async fn handle(&self, payload: Value, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
         let invocation = Invocation::read(payload, Arrivals::read)?;
         let collected = self
             .collect(&invocation, deadline.minus(FETCH_MARGIN))
             .await;
-        let objects = collected.arrivals.objects();
-        let (announced, mut unannounced) =
-            look_up(&self.s3, objects, deadline.minus(LOOK_UP_MARGIN)).await;
-        let digests = Digest::compose(announced, &self.table);
+        let is_outcome =
+            |created: &ObjectCreated| hours::outcome_key(&created.object.key).is_some();
+        let objects = collected.arrivals.objects().into_iter();
+        let (outcomes, files) = objects.partition(is_outcome);
+        let until = deadline.minus(LOOK_UP_MARGIN);
+        let ((announced, mut unannounced), (complete, unread)) = tokio::join!(
+            look_up(&self.s3, files, until),
+            hours::read(&self.s3, outcomes, until)
+        );
+        unannounced.extend(unread);
+        let mut digests = Digest::compose(announced, &self.table);
+        digests.extend(Digest::of_hours(complete, &self.athena));
         let mails = digests.len();
         record(invocation.messages.len(), &collected, mails);
         let unpublished = self.publish(digests, deadline.minus(PUBLISH_MARGIN)).await;

@@ -11,8 +11,11 @@ use tracing::warn;
 
 use crate::announced::Announced;
 
-/// HEADs in flight at a time.
-const MAX_CONCURRENT_HEADS: usize = 32;
+/// The objects that no mail has announced, with the reason.
+pub(crate) type Unannounced = BTreeMap<ObjectVersion, String>;
+
+/// Questions to S3 in flight at a time.
+const MAX_CONCURRENT_CALLS: usize = 32;
 
 /// Asks S3 for the facts of objects. One that is gone, unreadable, or not looked up in
 /// time is still announced. Returns besides those that made the function panic, with the
@@ -21,25 +24,34 @@ pub(crate) async fn look_up(
     s3: &Client,
     objects: Vec<ObjectCreated>,
     until: Instant,
-) -> (Vec<Announced>, BTreeMap<ObjectVersion, String>) {
-    let mut looked_up = futures::stream::iter(objects)
+) -> (Vec<Announced>, Unannounced) {
+    ask(objects, |created| look_up_one(s3, created, until)).await
+}
+
+/// Asks a question about each object. Returns the answers in the order of the objects, and
+/// those objects that made the function panic, with the reason.
+pub(crate) async fn ask<T, F: Future<Output = T>>(
+    objects: Vec<ObjectCreated>,
+    question: impl Fn(ObjectCreated) -> F,
+) -> (Vec<T>, Unannounced) {
+    let mut asked = futures::stream::iter(objects)
         .map(|created| {
             let object = created.object.clone();
-            let work = AssertUnwindSafe(look_up_one(s3, created, until)).catch_unwind();
+            let work = AssertUnwindSafe(question(created)).catch_unwind();
             async move { (object, work.await) }
         })
-        .buffered(MAX_CONCURRENT_HEADS);
-    let mut announced = Vec::new();
-    let mut panicked = BTreeMap::new();
-    while let Some((object, outcome)) = looked_up.next().await {
+        .buffered(MAX_CONCURRENT_CALLS);
+    let mut answers = Vec::new();
+    let mut panicked = Unannounced::new();
+    while let Some((object, outcome)) = asked.next().await {
         match outcome {
-            Ok(object) => announced.push(object),
+            Ok(answer) => answers.push(answer),
             Err(_) => {
                 panicked.insert(object, "the object made the function panic".to_owned());
             }
         }
     }
-    (announced, panicked)
+    (answers, panicked)
 }
 
 async fn look_up_one(s3: &Client, created: ObjectCreated, until: Instant) -> Announced {

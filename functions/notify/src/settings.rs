@@ -8,8 +8,12 @@ pub struct Settings {
     pub topic_arn: String,
     /// URL of the queue that the function's messages come from.
     pub queue_url: String,
-    /// The lake's table as a query names it, `database.table`.
+    /// The Glue database.
+    pub database: String,
+    /// The lake's table in it.
     pub table: String,
+    /// The Athena workgroup with the saved queries.
+    pub workgroup: String,
 }
 
 impl Settings {
@@ -18,11 +22,12 @@ impl Settings {
     /// # Errors
     /// Names the variable that is missing or empty.
     pub fn from_env() -> Result<Self> {
-        let table = format!("{}.{}", required("GLUE_DATABASE")?, required("GLUE_TABLE")?);
         Ok(Self {
             topic_arn: required("TOPIC_ARN")?,
             queue_url: required("QUEUE_URL")?,
-            table,
+            database: required("GLUE_DATABASE")?,
+            table: required("GLUE_TABLE")?,
+            workgroup: required("ATHENA_WORKGROUP")?,
         })
     }
 }

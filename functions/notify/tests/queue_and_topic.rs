@@ -114,7 +114,9 @@ async fn a_fetched_message_whose_mail_could_not_be_published_stays_in_the_queue(
     let settings = Settings {
         topic_arn: topic_arn.clone(),
         queue_url: bench.queue.clone(),
-        table: "d.t".to_owned(),
+        database: "d".to_owned(),
+        table: "t".to_owned(),
+        workgroup: "w".to_owned(),
     };
     let function = Notify::new(bench.ministack.aws.config(), settings);
     let handle = async |function: &Notify| {
@@ -184,6 +186,7 @@ async fn subscriptions_are_a_metric_only_of_the_invocation_that_counted_them() {
         ("QUEUE_URL", &bench.queue),
         ("GLUE_DATABASE", "d"),
         ("GLUE_TABLE", "t"),
+        ("ATHENA_WORKGROUP", "w"),
     ];
     let settings = settings.map(|(name, value)| (name, value.to_owned()));
     let environment: Vec<(String, String)> = bench

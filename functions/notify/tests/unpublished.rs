@@ -22,7 +22,9 @@ async fn messages_whose_mail_could_not_be_published_are_returned_as_failed() {
     let settings = Settings {
         topic_arn: "arn:aws:sns:us-east-1:000000000000:t".to_owned(),
         queue_url,
-        table: "d.t".to_owned(),
+        database: "d".to_owned(),
+        table: "t".to_owned(),
+        workgroup: "w".to_owned(),
     };
     let function = Notify::new(&config, settings);
     let deadline = || Deadline::after(Duration::from_secs(12));

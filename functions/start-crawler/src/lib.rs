@@ -86,6 +86,8 @@ impl StartCrawler {
 }
 
 impl EventFunction for StartCrawler {
+    type Answer = SqsBatchResponse;
+
     async fn handle(&self, payload: Value, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
         let invocation = Invocation::read(payload, Want::read)?;
         let want = |(place, message): (usize, &Message<Want>)| {

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::aws::call::Caller;
@@ -108,6 +108,21 @@ impl Aws {
             }
             parameters["NextToken"] = next;
         }
+    }
+
+    /// Invokes a deployed function and returns its answer.
+    ///
+    /// # Errors
+    /// There is no such function, or it ended with an error.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+        let parameters = json!({"FunctionName": function, "Payload": event.to_string()});
+        let answer = self.call("lambda", "invoke", &parameters).await?;
+        let payload = answer["Payload"].as_str().context("no payload")?;
+        ensure!(
+            answer.get("FunctionError").is_none(),
+            "{function} ended with {payload}"
+        );
+        serde_json::from_str(payload).with_context(|| format!("{function} answered {payload}"))
     }
 
     /// Creates a bucket.

@@ -72,7 +72,10 @@ impl LakeContents {
 }
 
 /// Returns keys and sizes of the objects below a prefix.
-pub(crate) async fn list(s3: &Client, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>> {
+///
+/// # Errors
+/// S3 refuses.
+pub async fn list(s3: &Client, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
     let mut pages = s3
         .list_objects_v2()

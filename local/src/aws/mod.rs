@@ -1,7 +1,9 @@
 pub(crate) mod call;
 pub mod catalog;
+pub(crate) mod catalog_query;
 pub(crate) mod clients;
 pub(crate) mod lake_contents;
+pub(crate) mod lake_copy;
 pub(crate) mod ministack;
 pub(crate) mod query;
 pub(crate) mod role;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -24,10 +25,12 @@ pub enum Fault {
     SlowDown,
     /// The request arrives late, and so does its answer.
     Slow,
+    /// The connection breaks, and the request never arrives.
+    LostRequest,
     /// The request arrives, and the connection breaks before the answer.
     LostAnswer,
-    /// The answer is 500, and the request arrives some seconds later. Its sender may have
-    /// died by then.
+    /// The answer is 500, and a request that changes something arrives some seconds later.
+    /// Its sender may have died by then.
     LateArrival,
     /// The answer to a conditional PUT is 409, and the request never arrives.
     Conflict,
@@ -75,9 +78,8 @@ struct Dice {
     /// Every PUT with this text in its path gets this fault.
     certain: Option<(&'static str, Fault)>,
     thrown: BTreeMap<Fault, u64>,
-    /// Number of requests by their `X-Amz-Target`, which names the operation of a service
-    /// with a JSON protocol.
-    targets: BTreeMap<String, u64>,
+    /// Number of requests by their [`operation`].
+    calls: BTreeMap<String, u64>,
 }
 
 impl FaultProxy {
@@ -95,7 +97,7 @@ impl FaultProxy {
             latency: 0,
             certain: None,
             thrown: BTreeMap::new(),
-            targets: BTreeMap::new(),
+            calls: BTreeMap::new(),
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
         let target = endpoint.trim_end_matches('/').to_owned();
@@ -139,15 +141,11 @@ impl FaultProxy {
         self.world.dice().thrown.clone()
     }
 
-    /// Returns the number of calls of an operation, such as `AWSGlue.StartCrawler`, of a
-    /// service with a JSON protocol.
-    pub fn calls(&self, target: &str) -> u64 {
-        self.world
-            .dice()
-            .targets
-            .get(target)
-            .copied()
-            .unwrap_or_default()
+    /// Returns the number of calls of an operation: such as `AWSGlue.StartCrawler` of a
+    /// service with a JSON protocol, otherwise the method, or `LIST` of S3.
+    pub fn calls(&self, operation: &str) -> u64 {
+        let dice = self.world.dice();
+        dice.calls.get(operation).copied().unwrap_or_default()
     }
 
     /// Returns the number of requests that have not arrived yet.
@@ -187,31 +185,45 @@ impl World {
     }
 
     /// Draws a fault and its duration, which only some faults use.
-    fn draw(&self, method: &Method, path: &str) -> Option<(Fault, Duration)> {
+    fn draw(&self, request: &Parts) -> Option<(Fault, Duration)> {
+        let is_put = request.method == Method::PUT;
         let mut dice = self.dice();
         let certain = dice
             .certain
-            .filter(|(part, _)| *method == Method::PUT && path.contains(part));
+            .filter(|(part, _)| is_put && request.uri.path().contains(part));
         if certain.is_none() && dice.rng.u8(0..100) >= dice.rate {
             return None;
         }
-        // PUTs get more kinds of faults, as they show more.
-        let choice: &[Fault] = match *method {
-            Method::PUT => &[
+        // Changes get more kinds of faults, as they show more.
+        let choice: &[Fault] = if is_put {
+            &[
                 Fault::InternalError,
                 Fault::SlowDown,
                 Fault::Slow,
+                Fault::LostRequest,
                 Fault::LostAnswer,
                 Fault::LostAnswer,
                 Fault::LateArrival,
                 Fault::Conflict,
-            ],
-            _ => &[
+            ]
+        } else if target(request).is_some_and(is_change) {
+            &[
+                Fault::InternalError,
+                Fault::SlowDown,
+                Fault::Slow,
+                Fault::LostRequest,
+                Fault::LostAnswer,
+                Fault::LateArrival,
+                Fault::LateArrival,
+            ]
+        } else {
+            // A lost answer to a question is like a lost question.
+            &[
                 Fault::InternalError,
                 Fault::SlowDown,
                 Fault::Slow,
                 Fault::LostAnswer,
-            ],
+            ]
         };
         let fault = certain.map_or_else(
             || choice[dice.rng.usize(0..choice.len())],
@@ -234,14 +246,9 @@ impl World {
         if !keeps_condition {
             parts.headers.remove("if-none-match");
         }
-        if let Some(target) = parts
-            .headers
-            .get("x-amz-target")
-            .and_then(|target| target.to_str().ok())
-        {
-            *self.dice().targets.entry(target.to_owned()).or_default() += 1;
-        }
-        let fault = self.draw(&parts.method, parts.uri.path());
+        let operation = operation(&parts).to_owned();
+        *self.dice().calls.entry(operation).or_default() += 1;
+        let fault = self.draw(&parts);
         let latency = self.latency();
         tokio::time::sleep(latency).await;
         let request = Request::from_parts(parts, Full::new(body));
@@ -259,6 +266,7 @@ impl World {
                 tokio::time::sleep(delay).await;
                 self.forward(request).await
             }
+            Some((Fault::LostRequest, _)) => Err(anyhow!("the request is lost")),
             Some((Fault::LostAnswer, _)) => {
                 self.forward(request).await?;
                 Err(anyhow!("the answer is lost"))
@@ -283,6 +291,33 @@ impl World {
             Full::new(body.collect().await?.to_bytes()),
         ))
     }
+}
+
+/// Returns the operation that the request asks of a service with a JSON protocol, such as
+/// `AWSGlue.GetTable`.
+fn target(request: &Parts) -> Option<&str> {
+    request.headers.get("x-amz-target")?.to_str().ok()
+}
+
+/// Returns the name under which a request is counted.
+fn operation(request: &Parts) -> &str {
+    let is_list = request
+        .uri
+        .query()
+        .is_some_and(|query| query.contains("list-type="));
+    match target(request) {
+        Some(target) => target,
+        None if is_list => "LIST",
+        None => request.method.as_str(),
+    }
+}
+
+/// Returns whether an operation changes something.
+fn is_change(target: &str) -> bool {
+    let (_, operation) = target.split_once('.').unwrap_or(("", target));
+    !["Get", "BatchGet", "List"]
+        .iter()
+        .any(|read| operation.starts_with(read))
 }
 
 fn refusal(status: StatusCode, code: &str) -> Response<Full<Bytes>> {

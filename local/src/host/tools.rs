@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::aws::call::Caller;
-use crate::{Aws, CallError, Processes, Repository};
+use crate::{CallError, Processes, Repository};
 
 /// Oldest Python that supports the pinned packages.
 const MIN_PYTHON: (u32, u32) = (3, 11);
@@ -61,21 +61,6 @@ impl Tools {
     /// Returns the path of one of the tools.
     pub fn path(&self, name: &str) -> PathBuf {
         self.bin.join(name)
-    }
-
-    /// Calls an operation of the local AWS for which this workspace has no client, such
-    /// as `ec2 describe_volumes`; returns its answer.
-    ///
-    /// # Errors
-    /// AWS refuses; quotes its answer.
-    pub async fn aws(
-        &self,
-        aws: &Aws,
-        service: &str,
-        operation: &str,
-        parameters: Value,
-    ) -> Result<Value> {
-        Ok(aws.call(service, operation, &parameters).await?)
     }
 
     /// Calls an operation of AWS with the credentials, region and endpoint of this

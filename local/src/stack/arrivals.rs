@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lake::LakePartition;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use wording::grouped;
@@ -155,6 +156,40 @@ pub async fn all_announced(
     }
 }
 
+/// Waits until a mail tells of each hour of the data objects. Returns these mails.
+///
+/// # Errors
+/// An hour is in no mail after a minute; the error names it.
+pub async fn all_hours_announced(lake: &LakeContents, mailbox: &Mailbox) -> Result<Vec<Mail>> {
+    let wanted: BTreeSet<[String; 2]> = lake
+        .below("ticks/")
+        .filter_map(|(key, _)| LakePartition::of_key(key))
+        .filter(|hour| *hour != LakePartition::Unknown)
+        .map(|hour| [hour.dt(), hour.hr()])
+        .collect();
+    let deadline = Instant::now() + PROGRESS_TIMEOUT;
+    loop {
+        let mut mails = mailbox.mails();
+        mails.retain(|mail| mail.attributes.get("kind").map(String::as_str) == Some("hour"));
+        let told: BTreeSet<_> = mails.iter().flat_map(Mail::hours).collect();
+        let missing: Vec<_> = wanted
+            .difference(&told)
+            .map(|hour| hour.join("/"))
+            .collect();
+        if missing.is_empty() {
+            return Ok(mails);
+        }
+        if Instant::now() > deadline {
+            let seconds = PROGRESS_TIMEOUT.as_secs();
+            bail!(
+                "no mail tells of the hours {} after {seconds} s",
+                missing.join(", ")
+            );
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
 /// Returns the number of times that the mails list each object.
 pub fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
     let mut listed = BTreeMap::new();
@@ -162,6 +197,28 @@ pub fn listed(mails: &[Mail]) -> BTreeMap<String, u64> {
         *listed.entry(url).or_default() += times;
     }
     listed
+}
+
+/// Makes `curate` look for closed hours, with these fields of its plan event, until all of
+/// them are curated.
+///
+/// # Errors
+/// An hour is not curated after a minute; the error has the function's last answer.
+pub async fn all_curated(aws: &Aws, deployment: &Deployment, plan: Value) -> Result<()> {
+    let function = deployment.output("CurateFunctionName")?;
+    let event = json!({ "plan": plan });
+    let deadline = Instant::now() + PROGRESS_TIMEOUT;
+    loop {
+        let answer = aws.invoke(function, &event).await?;
+        if answer["hours"] != 0 && answer["hours"] == answer["curated"] {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let seconds = PROGRESS_TIMEOUT.as_secs();
+            bail!("the hours are not curated after {seconds} s: {answer}");
+        }
+        sleep(POLL_INTERVAL).await;
+    }
 }
 
 /// Counts the rows in Athena.

@@ -32,6 +32,7 @@ impl Stack {
         for role in [
             "StartCrawlerRoleName",
             "NotifyRoleName",
+            "CurateRoleName",
             "ConsumerRoleName",
             "ProducerRoleName",
         ] {
@@ -75,8 +76,13 @@ impl Stack {
             ("CRAWL_ON", "new-partition"),
             ("GLUE_DATABASE", deployment.output("DatabaseName")?),
             ("GLUE_TABLE", deployment.output("TableName")?),
+            ("ATHENA_WORKGROUP", deployment.output("WorkGroupName")?),
             ("QUEUE_URL", deployment.output("NotifyQueueUrl")?),
             ("TOPIC_ARN", deployment.output("NewFilesTopicArn")?),
+            ("LAKE_BUCKET", deployment.output("LakeBucket")?),
+            ("WORK_QUEUE_URL", deployment.output("CurateQueueUrl")?),
+            ("CURATE_GRACE_MINUTES", "10"),
+            ("CURATE_LOOK_BACK_DAYS", "3"),
         ];
         environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Ok(environment)

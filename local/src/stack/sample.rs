@@ -29,10 +29,10 @@ pub fn parameters() -> Parameters {
 
 /// Returns a function's bootstrap from `sam build`.
 pub fn bootstrap(repository: &Repository, function: &str) -> PathBuf {
-    let built = if function == "notify" {
-        "NotifyFunction"
-    } else {
-        "StartCrawlerFunction"
+    let built = match function {
+        "notify" => "NotifyFunction",
+        "curate" => "CurateFunction",
+        _ => "StartCrawlerFunction",
     };
     repository
         .path(".aws-sam/build")

@@ -136,7 +136,7 @@ impl CrawledTable {
     }
 
     /// Creates the table, or adds the columns that it has not (`MergeNewColumns`);
-    /// returns what is in the catalog then.
+    /// returns the contents of the catalog then.
     pub(crate) async fn save(self, aws: &Aws, database: &str) -> Result<Value> {
         let table = json!({"DatabaseName": database, "Name": self.name});
         let (operation, input) = match aws.call("glue", "get_table", &table).await {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -266,11 +266,46 @@ impl Mail {
         }
         listed
     }
+
+    /// Returns `dt` and `hr` of each complete hour that it tells of, from the queries that
+    /// it has.
+    pub fn hours(&self) -> BTreeSet<[String; 2]> {
+        let hour = |line: &str| {
+            let (_, filter) = line
+                .strip_prefix("Query the bars:")?
+                .split_once(" WHERE ")?;
+            let mut values = filter.split('\'').skip(1).step_by(2).map(str::to_owned);
+            Some([values.next()?, values.next()?])
+        };
+        self.body.lines().filter_map(hour).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mail(body: &str) -> Mail {
+        Mail {
+            to: String::new(),
+            subject: String::new(),
+            body: body.to_owned(),
+            published_ms: 0,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn complete_hours_are_in_the_queries() {
+        let body = concat!(
+            "A    1 to 2    +100.00 %\n\n",
+            "Query the bars:  SELECT * FROM d.bars_1m WHERE dt = '2026-11-24' AND hr = '05' ORDER BY x\n",
+            "Query them:  SELECT * FROM d.ticks WHERE dt = '2026-11-24' AND hr = '06'\n",
+        );
+        let hours = mail(body).hours();
+        assert_eq!(hours, [["2026-11-24", "05"].map(str::to_owned)].into());
+        assert_eq!(mail(body).listed(), BTreeMap::new());
+    }
 
     #[test]
     fn listed_objects_are_above_their_folder() {
@@ -279,14 +314,7 @@ mod tests {
             "  a.parquet    1 tick    1 KiB\n  b c.parquet    1 tick    1 KiB\n",
             "  … and 50 more files\nQuery them:  SELECT\ns3://lake/ticks/dt=x/\n",
         );
-        let mail = Mail {
-            to: String::new(),
-            subject: String::new(),
-            body: body.to_owned(),
-            published_ms: 0,
-            attributes: BTreeMap::new(),
-        };
-        let listed: Vec<String> = mail.listed().into_keys().collect();
+        let listed: Vec<String> = mail(body).listed().into_keys().collect();
         assert_eq!(
             listed,
             [

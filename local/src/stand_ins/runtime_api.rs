@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -128,6 +129,21 @@ impl FunctionProcess {
         let answered = timeout(INVOCATION_TIMEOUT, answered).await;
         self.processes.expect_running(self.process).await?;
         Ok(answered.context("the function did not answer before its deadline")??)
+    }
+
+    /// Kills the function with kill -9, in the middle of its work.
+    ///
+    /// # Errors
+    /// The function was stopped before.
+    pub async fn kill(self) -> Result<()> {
+        self.processes.signal(self.process, Signal::KILL).await;
+        self.processes.wait(self.process).await?;
+        Ok(())
+    }
+
+    /// Returns the process id.
+    pub fn process(&self) -> ProcessId {
+        self.process
     }
 
     /// Stops the function.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use local::{Stack, Tools};
+use local::Stack;
 use serde_json::json;
 use system_tests::Workspace;
 
@@ -46,7 +46,7 @@ const FAILED: [(&str, &str); 11] = [
     ("crawl-log", "no lines in /aws-glue/crawlers"),
     (
         "metrics-arrive",
-        "0 of 9 metrics that alarms watch; wanted ",
+        "0 of 11 metrics that alarms watch; wanted ",
     ),
     (
         "consumers-report",
@@ -103,7 +103,6 @@ struct Report {
 /// Runs `cargo xtask aws-check` against a stack whose consumer has landed ticks: with
 /// every permission, with hardly any, and with the name of a stack that does not exist.
 pub(super) async fn check(stack: &Stack, work: &Workspace) -> Result<()> {
-    let tools = &work.tools;
     let own: Vec<(&str, String)> = stack.ministack.aws.environment();
     let run = async |name: &str, arguments: &[&str], environment: &[(&str, String)]| {
         let mut command = work.xtask(&["aws-check"]);
@@ -132,8 +131,10 @@ pub(super) async fn check(stack: &Stack, work: &Workspace) -> Result<()> {
     );
     let bucket = stack.deployment.output("LakeBucket")?;
     let probes = json!({"Bucket": bucket, "Prefix": "_probe/"});
-    let left = tools
-        .aws(&stack.ministack.aws, "s3", "list_objects_v2", probes)
+    let left = stack
+        .ministack
+        .aws
+        .call("s3", "list_objects_v2", &probes)
         .await?;
     // The consumer's own probes are there, too.
     ensure!(
@@ -141,7 +142,7 @@ pub(super) async fn check(stack: &Stack, work: &Workspace) -> Result<()> {
         "left behind: {left}"
     );
 
-    let restricted = restricted(stack, tools).await?;
+    let restricted = restricted(stack).await?;
     let refused = run(
         "aws-check-restricted",
         &["--stack", "ticklake"],
@@ -219,12 +220,12 @@ impl Report {
 }
 
 /// Returns the environment of a user who may look at stacks, and at nothing else.
-async fn restricted(stack: &Stack, tools: &Tools) -> Result<Vec<(&'static str, String)>> {
+async fn restricted(stack: &Stack) -> Result<Vec<(&'static str, String)>> {
     let aws = &stack.ministack.aws;
     let stacks = json!({"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"});
     let policy = json!({"Version": "2012-10-17", "Statement": [stacks]}).to_string();
-    let onlooker = user::create(tools, aws, "onlooker").await?;
+    let onlooker = user::create(aws, "onlooker").await?;
     let put = json!({"UserName": "onlooker", "PolicyName": "stacks", "PolicyDocument": policy});
-    tools.aws(aws, "iam", "put_user_policy", put).await?;
+    aws.call("iam", "put_user_policy", &put).await?;
     Ok(onlooker.environment())
 }

@@ -3,7 +3,7 @@
 //! `local/test_controls.py` checks all of them in the template.
 
 use anyhow::{Context as _, Result, ensure};
-use local::{Aws, Stack, Tools};
+use local::{Aws, Stack};
 use serde_json::{Value, json};
 use system_tests::launch_template_data;
 
@@ -17,12 +17,12 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    pub(super) async fn create(tools: &Tools, aws: &Aws) -> Result<Self> {
-        let key = tools.aws(aws, "kms", "create_key", json!({})).await?;
+    pub(super) async fn create(aws: &Aws) -> Result<Self> {
+        let key = aws.call("kms", "create_key", &json!({})).await?;
         let everything = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
         let everything = json!({"Version": "2012-10-17", "Statement": [everything]});
         let boundary = json!({"PolicyName": "boundary", "PolicyDocument": everything.to_string()});
-        let boundary = tools.aws(aws, "iam", "create_policy", boundary).await?;
+        let boundary = aws.call("iam", "create_policy", &boundary).await?;
         let arn = |value: &Value| value.as_str().map(str::to_owned);
         Ok(Self {
             key: arn(&key["KeyMetadata"]["Arn"]).context("the key has no ARN")?,
@@ -41,38 +41,43 @@ impl Controls {
 
     /// Looks for the key at queues, log groups and workgroup, and for the tag on launched
     /// instances.
-    pub(super) async fn are_seen(&self, tools: &Tools, stack: &Stack) -> Result<()> {
+    pub(super) async fn are_seen(&self, stack: &Stack) -> Result<()> {
         let aws = &stack.ministack.aws;
-        for queue in ["Crawl", "CrawlDeadLetter", "Notify", "NotifyDeadLetter"] {
+        for queue in [
+            "Crawl",
+            "CrawlDeadLetter",
+            "Notify",
+            "NotifyDeadLetter",
+            "Curate",
+            "CurateDeadLetter",
+        ] {
             let url = stack.deployment.output(&format!("{queue}QueueUrl"))?;
             let asked = json!({"QueueUrl": url, "AttributeNames": ["KmsMasterKeyId"]});
-            let queue = tools.aws(aws, "sqs", "get_queue_attributes", asked).await?;
+            let queue = aws.call("sqs", "get_queue_attributes", &asked).await?;
             self.is_key(&queue["Attributes"]["KmsMasterKeyId"], url)?;
         }
-        let groups = tools
-            .aws(aws, "logs", "describe_log_groups", json!({}))
-            .await?;
+        let groups = aws.call("logs", "describe_log_groups", &json!({})).await?;
         let groups = groups["logGroups"].as_array().context("no log groups")?;
         ensure!(groups.len() >= LOG_GROUPS, "the log groups are {groups:?}");
         for group in groups {
             self.is_key(&group["kmsKeyId"], &group["logGroupName"].to_string())?;
         }
         let name = stack.deployment.output("WorkGroupName")?;
-        let group = tools
-            .aws(aws, "athena", "get_work_group", json!({"WorkGroup": name}))
+        let group = aws
+            .call("athena", "get_work_group", &json!({"WorkGroup": name}))
             .await?;
         let results = &group["WorkGroup"]["Configuration"]["ResultConfiguration"];
         self.is_key(
             &results["EncryptionConfiguration"]["KmsKey"],
             "query results",
         )?;
-        let keys = tools.aws(aws, "kms", "list_keys", json!({})).await?;
+        let keys = aws.call("kms", "list_keys", &json!({})).await?;
         ensure!(
             keys["Keys"].as_array().is_some_and(|keys| keys.len() == 1),
             "the stack made a key beside the one it was given: {keys}"
         );
         for output in ["ConsumerTemplateId", "ProducerTemplateId"] {
-            launches_with_the_tag(tools, aws, stack.deployment.output(output)?).await?;
+            launches_with_the_tag(aws, stack.deployment.output(output)?).await?;
         }
         Ok(())
     }
@@ -87,8 +92,8 @@ impl Controls {
     }
 }
 
-async fn launches_with_the_tag(tools: &Tools, aws: &Aws, template: &str) -> Result<()> {
-    let data = launch_template_data(tools, aws, template).await?;
+async fn launches_with_the_tag(aws: &Aws, template: &str) -> Result<()> {
+    let data = launch_template_data(aws, template).await?;
     let launched = &data["TagSpecifications"];
     let has_tag = |resource: &str| {
         let all = launched.as_array().into_iter().flatten();

@@ -26,11 +26,9 @@ const SAM_BUCKET: &str = "aws-sam-cli-managed-default-local";
 /// Creates the user, as docs/deploying-with-least-privilege.md does, and makes it the one
 /// who deploys. Without one of the actions its `sam deploy` has to be refused.
 pub(super) async fn appoint(ministack: &mut Ministack, workspace: &Workspace) -> Result<()> {
-    let tools = &workspace.tools;
     let root = ministack.aws.clone();
-    let iam =
-        async |operation: &str, parameters| tools.aws(&root, "iam", operation, parameters).await;
-    ministack.deployer = user::create(tools, &root, USER).await?;
+    let iam = async |operation: &str, parameters| root.call("iam", operation, &parameters).await;
+    ministack.deployer = user::create(&root, USER).await?;
     for file in std::fs::read_dir(workspace.repository.path("docs/deployer-policy"))? {
         let path = file?.path();
         let mut document = std::fs::read_to_string(&path)?;
@@ -49,8 +47,7 @@ pub(super) async fn appoint(ministack: &mut Ministack, workspace: &Workspace) ->
         )
         .await?;
     }
-    tools
-        .aws(&root, "cloudformation", "create_stack", sam_stack())
+    root.call("cloudformation", "create_stack", &sam_stack())
         .await?;
 
     for action in ASKED {

@@ -30,7 +30,12 @@ const TICKS: u64 = 500;
 const EFFECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Actions of the agents' roles that are not tried here, and why.
-const TRIED_ELSEWHERE: [(&str, &str); 11] = [
+const TRIED_ELSEWHERE: [(&str, &str); 13] = [
+    (
+        "glue:BatchUpdatePartition",
+        "by the role of curate, in `roles`: it takes an hour with two versions",
+    ),
+    ("s3:PutObjectTagging", "as glue:BatchUpdatePartition"),
     (
         "kms:Decrypt",
         "by nothing here: the local AWS asks for no permission to use a key",
@@ -50,9 +55,17 @@ const TRIED_ELSEWHERE: [(&str, &str); 11] = [
     ("ssmmessages:OpenDataChannel", "Session Manager"),
 ];
 
+/// Curates every hour.
+const CURATE: &[&str] = &[
+    "curate",
+    "--from=2020-01-01",
+    "--to=2100-01-01",
+    "--through=2100-01-01",
+];
+
 /// Each action of the consumer's role, the command that needs it, and its message without
 /// it.
-const NEEDED: [(&str, &[&str], &str); 6] = [
+const NEEDED: [(&str, &[&str], &str); 10] = [
     (
         "ssm:GetParameter",
         &["check"],
@@ -79,6 +92,22 @@ const NEEDED: [(&str, &[&str], &str); 6] = [
         &["reconcile", "--since", "1h"],
         "cannot send to ",
     ),
+    (
+        "glue:GetPartitions",
+        &["verify", "--curated"],
+        "GetPartitions ticklake.curated_ticks: ",
+    ),
+    (
+        "glue:BatchGetPartition",
+        CURATE,
+        "BatchGetPartition ticklake.curated_ticks: ",
+    ),
+    ("glue:GetTable", CURATE, "GetTable ticklake.curated_ticks: "),
+    (
+        "glue:BatchCreatePartition",
+        CURATE,
+        "BatchCreatePartition ticklake.curated_ticks: ",
+    ),
 ];
 
 struct Operator<'a> {
@@ -102,20 +131,19 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
     kafka.create_topic(TOPIC.0, TOPIC.1).await?;
     let secured = kafka.secured().context("the broker is not secured")?;
     let login = json!({"username": secured.user, "password": secured.password}).to_string();
-    let secret = work
-        .tools
-        .aws(
-            &ministack.aws,
+    let secret = ministack
+        .aws
+        .call(
             "secretsmanager",
             "create_secret",
-            json!({"Name": "ticklake/kafka", "SecretString": login}),
+            &json!({"Name": "ticklake/kafka", "SecretString": login}),
         )
         .await?;
     let secret = secret["ARN"]
         .as_str()
         .context("the secret has no ARN")?
         .to_owned();
-    let controls = Controls::create(&work.tools, &ministack.aws).await?;
+    let controls = Controls::create(&ministack.aws).await?;
     let operator = Operator {
         work,
         kafka,
@@ -125,7 +153,7 @@ async fn life_of_a_stack(work: &Workspace) -> Result<()> {
     let stack = operator.deploy(ministack, &[], "2s").await?;
     operator
         .controls
-        .are_seen(&work.tools, &stack)
+        .are_seen(&stack)
         .await
         .context("key and tag of the operator's own")?;
     operator
@@ -287,14 +315,10 @@ impl Operator<'_> {
         self.refused(msk, "msk-iam", "invalid_token").await?;
         let guess = r#"{"username":"ticklake","password":"guess"}"#;
         let wrong = json!({"Name": "ticklake/wrong", "SecretString": guess});
-        self.work
-            .tools
-            .aws(
-                &stack.ministack.aws,
-                "secretsmanager",
-                "create_secret",
-                wrong,
-            )
+        stack
+            .ministack
+            .aws
+            .call("secretsmanager", "create_secret", &wrong)
             .await?;
         let mut wrong = plain("scram");
         wrong
@@ -312,15 +336,8 @@ impl Operator<'_> {
     /// `reconcile` sends their events.
     async fn dropped_events(&self, stack: &Stack) -> Result<()> {
         let (aws, bucket) = (&stack.ministack.aws, stack.deployment.output("LakeBucket")?);
-        let rules = self
-            .work
-            .tools
-            .aws(
-                aws,
-                "events",
-                "list_rules",
-                json!({"NamePrefix": "ticklake-"}),
-            )
+        let rules = aws
+            .call("events", "list_rules", &json!({"NamePrefix": "ticklake-"}))
             .await?;
         let names: Vec<Value> = rules["Rules"]
             .as_array()
@@ -330,10 +347,7 @@ impl Operator<'_> {
             .collect();
         ensure!(names.len() >= 2, "the rules are {rules}");
         for name in &names {
-            self.work
-                .tools
-                .aws(aws, "events", "disable_rule", name.clone())
-                .await?;
+            aws.call("events", "disable_rule", name).await?;
         }
         let consumer = self.consume(stack, "consumer").await?;
         self.produce(stack).await?;
@@ -359,10 +373,7 @@ impl Operator<'_> {
             "events came through rules that are off"
         );
         for name in &names {
-            self.work
-                .tools
-                .aws(aws, "events", "enable_rule", name.clone())
-                .await?;
+            aws.call("events", "enable_rule", name).await?;
         }
         // Had it anything to send, it would fail.
         let role = Role::read(aws, stack.deployment.output("ConsumerRoleName")?).await?;
@@ -423,14 +434,11 @@ impl Operator<'_> {
         let template = stack.deployment.output("ConsumerTemplateId")?.to_owned();
         let stack = self.deploy(stack.ministack, &[], "5s").await?;
         let aws = &stack.ministack.aws;
-        let parameter = self
-            .work
-            .tools
-            .aws(
-                aws,
+        let parameter = aws
+            .call(
                 "ssm",
                 "get_parameter",
-                json!({"Name": "/ticklake/tick-consumer"}),
+                &json!({"Name": "/ticklake/tick-consumer"}),
             )
             .await?;
         let settings: Value =
@@ -439,15 +447,8 @@ impl Operator<'_> {
             settings["batch"]["max_age"] == "5s" && settings["lake"]["retention_days"] == 30,
             "the settings are {settings}"
         );
-        let groups = self
-            .work
-            .tools
-            .aws(
-                aws,
-                "autoscaling",
-                "describe_auto_scaling_groups",
-                json!({}),
-            )
+        let groups = aws
+            .call("autoscaling", "describe_auto_scaling_groups", &json!({}))
             .await?;
         let groups = groups["AutoScalingGroups"]
             .as_array()
@@ -486,14 +487,12 @@ impl Operator<'_> {
             ])
             .envs(ministack.deployer.environment());
         self.work.execute("sam-delete", &mut delete).await?;
-        if let Ok(parameter) = self
-            .work
-            .tools
-            .aws(
-                &ministack.aws,
+        if let Ok(parameter) = ministack
+            .aws
+            .call(
                 "ssm",
                 "get_parameter",
-                json!({"Name": "/ticklake/tick-consumer"}),
+                &json!({"Name": "/ticklake/tick-consumer"}),
             )
             .await
         {

@@ -1,13 +1,13 @@
 use anyhow::{Context as _, Result};
-use local::{Aws, Tools};
+use local::Aws;
 use serde_json::json;
 
 /// Creates a user without permissions and an access key of it; returns the user's
 /// clients.
-pub(super) async fn create(tools: &Tools, root: &Aws, name: &str) -> Result<Aws> {
+pub(super) async fn create(root: &Aws, name: &str) -> Result<Aws> {
     let user = json!({"UserName": name});
-    tools.aws(root, "iam", "create_user", user.clone()).await?;
-    let made = tools.aws(root, "iam", "create_access_key", user).await?;
+    root.call("iam", "create_user", &user).await?;
+    let made = root.call("iam", "create_access_key", &user).await?;
     let field = |field: &str| {
         made["AccessKey"][field]
             .as_str()

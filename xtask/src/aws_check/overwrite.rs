@@ -13,14 +13,16 @@ use super::outcome::Outcome;
 use super::refusal::{explain, is_refused};
 use super::stack::Stack;
 
-/// The prefixes that the consumers write to. `_probe/` comes first: nothing reads its
+/// The prefixes that the consumers and `curate` write to. `_probe/` comes first: nothing reads its
 /// objects, and if the policy lets a PUT through there, no other prefix is tried.
-const PREFIXES: [&str; 6] = [
+const PREFIXES: [&str; 8] = [
     "_probe/",
     "dead-letter/",
     "_manifests/",
     "_replays/",
     "_retention/",
+    "_curated/",
+    "curated/",
     "ticks/",
 ];
 /// Part of a refusal by the bucket's policy; a refusal for lack of a permission, or by a

@@ -6,8 +6,12 @@ use super::answer::text;
 use super::outcome::Outcome;
 use super::stack::Stack;
 
-const QUEUES: [&str; 2] = ["CrawlQueueUrl", "NotifyQueueUrl"];
-const DEAD_LETTER_QUEUES: [&str; 2] = ["CrawlDeadLetterQueueUrl", "NotifyDeadLetterQueueUrl"];
+const QUEUES: [&str; 3] = ["CrawlQueueUrl", "NotifyQueueUrl", "CurateQueueUrl"];
+const DEAD_LETTER_QUEUES: [&str; 3] = [
+    "CrawlDeadLetterQueueUrl",
+    "NotifyDeadLetterQueueUrl",
+    "CurateDeadLetterQueueUrl",
+];
 
 /// Returns the attributes of the queue that an output names.
 pub(super) async fn attributes_of(stack: &Stack, output: &str) -> Result<Value> {
@@ -16,14 +20,18 @@ pub(super) async fn attributes_of(stack: &Stack, output: &str) -> Result<Value> 
     Ok(answer["Attributes"].take())
 }
 
-/// Returns the attributes of queues, each with the output that names it.
+/// Returns the attributes of queues, each with the output that names it. With
+/// `Curate=off` the stack has none for `curate`.
 async fn attributes(
     stack: &Stack,
     outputs: impl IntoIterator<Item = &'static str>,
 ) -> Result<Vec<(&'static str, Value)>> {
+    let has_curate = stack.parameter("Curate")? == "on";
     let mut found = Vec::new();
     for output in outputs {
-        found.push((output, attributes_of(stack, output).await?));
+        if has_curate || !output.starts_with("Curate") {
+            found.push((output, attributes_of(stack, output).await?));
+        }
     }
     Ok(found)
 }
@@ -53,7 +61,7 @@ fn judge_empty(queues: &[(&str, Value)]) -> Outcome {
     Outcome::of_faults(
         &queues.iter().filter_map(fault).collect::<Vec<_>>(),
         "no messages",
-        "0; see docs/runbook.md#crawl-dead-letters and #mail-dead-letters",
+        "0; see docs/runbook.md#crawl-dead-letters, #mail-dead-letters, #curate-dead-letters",
     )
 }
 

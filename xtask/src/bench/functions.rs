@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::measured::quantile;
 use crate::prepare;
-use crate::replay::FUNCTIONS;
+use crate::replay::{FUNCTIONS, OBJECT_FUNCTIONS};
 use crate::steps::Steps;
 use crate::test::template::zipped;
 
@@ -98,7 +98,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         })
         .await?;
     figures["created_to_mail_seconds"] = latency;
-    for function in FUNCTIONS {
+    for function in OBJECT_FUNCTIONS {
         for size in BATCH_SIZES {
             let seconds = steps
                 .step(

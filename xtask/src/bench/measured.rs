@@ -1,5 +1,9 @@
-use anyhow::{Context as _, Result};
-use local::ProcessId;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use local::{ProcessId, Workspace};
+use tokio::process::Command;
+use tokio::time::{Instant, timeout};
 
 /// The unit of CPU time in /proc.
 const CLOCK_TICKS_PER_SECOND: f64 = 100.0;
@@ -34,6 +38,32 @@ impl Used {
             cpu_seconds: (ticks(11)? + ticks(12)?) / CLOCK_TICKS_PER_SECOND,
             peak_mebibytes: peak / 1024.0,
         })
+    }
+}
+
+/// Runs a program to its end, with its output in the workspace's log of this name. Returns
+/// the resources that it used, and its seconds.
+pub(crate) async fn run(
+    workspace: &Workspace,
+    name: &str,
+    command: &mut Command,
+    limit: Duration,
+) -> Result<(Used, f64)> {
+    let processes = &workspace.processes;
+    let log = workspace.log(name);
+    let begun = Instant::now();
+    let process = processes.start(name, command, &log).await?;
+    let mut used = Used::default();
+    loop {
+        // Only a look at a running process shows what it has used.
+        let ended = timeout(Duration::from_millis(10), processes.wait(process)).await;
+        if let Ok(status) = ended {
+            ensure!(status?.success(), "{name} failed, see {}", log.display());
+            return Ok((used, begun.elapsed().as_secs_f64()));
+        }
+        let now = Used::by(process).filter(|now| now.cpu_seconds > 0.0);
+        used = now.unwrap_or(used);
+        ensure!(begun.elapsed() < limit, "{name} takes too long");
     }
 }
 

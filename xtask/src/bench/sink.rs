@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use super::measured::{Used, quantile};
+use super::measured::{Used, quantile, run as run_measured};
 use crate::prepare;
 use crate::steps::Steps;
 
@@ -217,39 +217,7 @@ impl Bench {
             &PARTITIONS.to_string(),
             &ticks.to_string(),
         ]);
-        let begun = Instant::now();
-        let process = self
-            .workspace
-            .processes
-            .start("read loop", &mut command, &self.log("read-loop"))
-            .await?;
-        let mut used = Used::default();
-        loop {
-            match tokio::time::timeout(
-                Duration::from_millis(10),
-                self.workspace.processes.wait(process),
-            )
-            .await
-            {
-                Ok(status) => {
-                    ensure!(
-                        status?.success(),
-                        "the read loop failed, see {}",
-                        self.log("read-loop").display()
-                    );
-                    return Ok((used, begun.elapsed().as_secs_f64()));
-                }
-                Err(_) => {
-                    used = Used::by(process)
-                        .filter(|now| now.cpu_seconds > 0.0)
-                        .unwrap_or(used)
-                }
-            }
-            ensure!(
-                begun.elapsed() < STEP_TIMEOUT,
-                "the read loop takes too long"
-            );
-        }
+        run_measured(&self.workspace, "read loop", &mut command, STEP_TIMEOUT).await
     }
 
     /// Lands the topic with each binary in turns, so that a drift of the machine's speed

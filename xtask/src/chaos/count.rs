@@ -1,7 +1,7 @@
 //! Counts the record numbers in the objects of a lake, without any of ticklake's own
 //! code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use anyhow::{Context as _, Result};
@@ -12,11 +12,16 @@ use local::Aws;
 use parquet::file::reader::FileReader as _;
 use parquet::file::serialized_reader::SerializedFileReader;
 
+/// Prefix of the records that are valid ticks.
+const TICKS: &str = "ticks/";
+
 /// The contents of a lake.
 #[derive(Default)]
 pub(crate) struct Counted {
     /// The count of each record number.
     pub(crate) numbers: BTreeMap<u64, u64>,
+    /// The numbers of the records that are ticks.
+    pub(crate) ticks: BTreeSet<u64>,
     /// By key, the `lost-below` of an object: its records below this offset are lost.
     pub(crate) lost_below: BTreeMap<String, i64>,
 }
@@ -25,7 +30,7 @@ pub(crate) struct Counted {
 pub(crate) async fn count(aws: &Aws, bucket: &str) -> Result<Counted> {
     let s3 = aws_sdk_s3::Client::new(aws.config());
     let mut counted = Counted::default();
-    for prefix in ["ticks/", "dead-letter/"] {
+    for prefix in [TICKS, "dead-letter/"] {
         let mut pages = s3
             .list_objects_v2()
             .bucket(bucket)
@@ -52,6 +57,9 @@ pub(crate) async fn count(aws: &Aws, bucket: &str) -> Result<Counted> {
                     let number =
                         number(&row).with_context(|| format!("{key}: no number in {row}"))?;
                     *counted.numbers.entry(number).or_default() += 1;
+                    if prefix == TICKS {
+                        counted.ticks.insert(number);
+                    }
                 }
             }
         }

@@ -2,9 +2,13 @@
 //! A seed decides which of them are killed, stopped or cut off, and when. Some records
 //! are in transactions, and retention takes some before they land. In the end, every
 //! record that a broker acknowledged has to be in the lake once, or to be registered as
-//! lost if retention took it. No record of an aborted transaction may be in the lake.
+//! lost if retention took it. No record of an aborted transaction may be in the lake. In
+//! some runs the lake is curated meanwhile, and every tick has to be in a curated hour
+//! once.
 
+mod consumers;
 mod count;
+mod curating;
 mod plan;
 mod poison;
 mod producer;
@@ -23,7 +27,8 @@ use local::{Fault, Kafka, KafkaKind, Ministack, Processes, Workspace};
 
 use crate::prepare;
 use crate::steps::Steps;
-use plan::Plan;
+use curating::Curated;
+use plan::{Plan, Unconditional};
 use run::Outcome;
 
 /// Options of `cargo xtask chaos`.
@@ -36,9 +41,13 @@ pub(crate) struct Options {
     /// its seed and --runs 1
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Remove the condition from the consumers' PUTs, a defect that chaos has to find
+    /// Curate in every run; otherwise every fifth seed does
     #[arg(long)]
-    unconditional: bool,
+    curate: bool,
+    /// Remove the condition from the PUTs of the consumers or of curate, a defect that
+    /// chaos has to find
+    #[arg(long, value_name = "WHO", num_args = 0..=1, default_missing_value = "consumers")]
+    unconditional: Option<Unconditional>,
 }
 
 pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
@@ -47,9 +56,10 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let workspace = &prepare::workspace(&name, processes).await?;
     let mut steps = Steps::new();
     steps
-        .step("build", "cargo build of the consumer", async {
-            prepare::agents(workspace).await?;
-            Ok(("tick-consumer".to_owned(), ()))
+        .step("build", "cargo build of consumer and curate", async {
+            let binaries = ["tick-consumer", "curate"];
+            prepare::binaries(workspace, &binaries).await?;
+            Ok((binaries.join(", "), ()))
         })
         .await?;
     let ministack = Ministack::start(workspace).await?;
@@ -66,16 +76,27 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
         .map(|outcome| outcome.seed)
         .collect();
     let total = |figure: fn(&Outcome) -> u64| outcomes.iter().map(figure).sum::<u64>();
-    let mut faults: BTreeMap<Fault, u64> = BTreeMap::new();
-    outcomes
+    let faults = outcomes.iter().map(|outcome| &outcome.faults);
+    println!("faults of S3: {}", in_words(faults));
+    let curated: Vec<&Curated> = outcomes
         .iter()
-        .flat_map(|outcome| &outcome.faults)
-        .for_each(|(fault, count)| *faults.entry(*fault).or_default() += count);
-    let faults: Vec<String> = faults
-        .iter()
-        .map(|(fault, count)| format!("{count} {fault:?}"))
+        .filter_map(|outcome| outcome.curated.as_ref())
         .collect();
-    println!("faults of S3: {}", faults.join(", "));
+    if !curated.is_empty() {
+        let faults = curated.iter().map(|curated| &curated.faults);
+        println!("faults of S3, Glue and SQS of curate: {}", in_words(faults));
+        let total = |figure: fn(&Curated) -> u64| {
+            let figures = curated.iter().map(|curated| figure(curated));
+            figures.sum::<u64>()
+        };
+        println!(
+            "{} runs curated: {} versions committed, {} abandoned; {} processes killed",
+            curated.len(),
+            total(|curated| curated.versions.committed),
+            total(|curated| curated.versions.abandoned),
+            total(|curated| curated.killed),
+        );
+    }
     println!(
         "{} runs: {} records acknowledged, {} lost, {} twice, \
          {} taken by retention and registered, {} aborted; {} events, \
@@ -100,6 +121,19 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     }
 }
 
+/// Returns the sum of each fault.
+fn in_words<'a>(faults: impl Iterator<Item = &'a BTreeMap<Fault, u64>>) -> String {
+    let mut sums: BTreeMap<Fault, u64> = BTreeMap::new();
+    faults
+        .flatten()
+        .for_each(|(fault, count)| *sums.entry(*fault).or_default() += count);
+    let sums: Vec<String> = sums
+        .iter()
+        .map(|(fault, count)| format!("{count} {fault:?}"))
+        .collect();
+    sums.join(", ")
+}
+
 async fn runs(
     options: &Options,
     workspace: &Workspace,
@@ -109,7 +143,7 @@ async fn runs(
 ) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for seed in options.seed..options.seed + options.runs {
-        let plan = Plan::draw(seed);
+        let plan = Plan::draw(seed, options.curate);
         let doing = plan.describe();
         let outcome = steps
             .step(&format!("seed {seed}"), &doing, async {

@@ -2,6 +2,16 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::curating::CuratingPlan;
+
+/// One of so many seeds curates.
+const CURATES: u64 = 5;
+/// Hours of the ticks' event times.
+const HOURS: u64 = 72;
+/// If the lake is curated, there are fewer of them: each hour then has late ticks, and
+/// several versions.
+const CURATED_HOURS: u64 = 6;
+
 /// The events of a run and their times, all drawn from a seed.
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -16,8 +26,19 @@ pub(crate) struct Plan {
     pub(crate) rate: u64,
     /// Half of the records come in transactions.
     pub(crate) has_transactions: bool,
+    /// Hours of the ticks' event times.
+    pub(crate) hours: u64,
+    /// How the lake is curated meanwhile, if it is.
+    pub(crate) curating: Option<CuratingPlan>,
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) length: Duration,
+}
+
+/// Whose PUTs lose their conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Unconditional {
+    Consumers,
+    Curate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +81,8 @@ pub(crate) enum Membership {
 }
 
 impl Plan {
-    pub(crate) fn draw(seed: u64) -> Self {
+    /// Draws the plan of a seed. It curates if the seed says so, or in any case.
+    pub(crate) fn draw(seed: u64, curates: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let membership = [
             Membership::Classic,
@@ -96,7 +118,7 @@ impl Plan {
             events.push((at, event));
             at += Duration::from_millis(rng.u64(300..1_500));
         }
-        Self {
+        let mut plan = Self {
             seed,
             partitions: rng.i32(1..=4),
             consumers: rng.usize(1..=3),
@@ -105,9 +127,16 @@ impl Plan {
             fault_rate: [0, 5, 15, 30][rng.usize(0..4)],
             rate: [50, 400, 2_000][rng.usize(0..3)],
             has_transactions: rng.bool(),
+            hours: HOURS,
+            curating: None,
             events,
             length,
+        };
+        if curates || seed.is_multiple_of(CURATES) {
+            plan.hours = CURATED_HOURS;
+            plan.curating = Some(CuratingPlan::draw(seed, plan.rate));
         }
+        plan
     }
 
     /// Draws the settings of one consumer. Formats, batch sizes and rules differ between
@@ -135,8 +164,10 @@ impl Plan {
             fault_rate,
             latency,
             has_transactions,
+            curating,
             ..
         } = self;
+        let curating = curating.map(|curating| format!(", {}", curating.describe()));
         let events: Vec<String> = self
             .events
             .iter()
@@ -149,7 +180,8 @@ impl Plan {
         };
         format!(
             "{partitions} partitions, {consumers} {membership:?}, {rate}/s{transactions}, \
-             {fault_rate} %, {latency} ms: {}",
+             {fault_rate} %, {latency} ms{}: {}",
+            curating.unwrap_or_default(),
             events.join(" ")
         )
     }

@@ -20,7 +20,7 @@ pub(crate) async fn produce(
     let mut sent = Vec::new();
     let mut send = |rng: &mut Rng, partition: i32| {
         let number = sent.len() as u64;
-        let value = value(rng, number);
+        let value = value(plan, rng, number);
         let record = FutureRecord::<(), _>::to(topic)
             .partition(partition)
             .payload(&value);

@@ -24,6 +24,14 @@ pub(crate) struct Produced {
     pub(crate) aborted: BTreeSet<u64>,
 }
 
+/// An acknowledged record that is a valid tick, and has landed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AcknowledgedTick {
+    pub(crate) number: u64,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
 impl Produced {
     /// Waits for the records' deliveries. A record that is not acknowledged may be in the
     /// log or not; there is no promise about it.
@@ -84,9 +92,9 @@ pub(super) fn client_config(brokers: &str) -> ClientConfig {
 
 /// Returns a tick for 97 of 100 records, otherwise one of the poisons. Each contains its
 /// number.
-pub(super) fn value(rng: &mut Rng, number: u64) -> Vec<u8> {
-    // Event times over three days, so that batches by event time have many objects.
-    let time = 1_700_000_000_000 + rng.u64(0..72) * 3_600_000;
+pub(super) fn value(plan: &Plan, rng: &mut Rng, number: u64) -> Vec<u8> {
+    // Event times of many hours, so that batches by event time have many objects.
+    let time = 1_700_000_000_000 + rng.u64(0..plan.hours) * 3_600_000;
     match rng.u8(0..100) {
         0 => format!("poison \"n\":{number}}}").into_bytes(),
         1 => format!(r#"{{"symbol":"A","event_time":{time},"price":"12","n":{number}}}"#)

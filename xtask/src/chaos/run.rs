@@ -1,19 +1,18 @@
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use local::{Conditions, Fault, FaultProxy, Kafka, Ministack, ProcessId, Workspace};
+use local::{Conditions, Fault, FaultProxy, Kafka, Ministack, Workspace};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use super::plan::{Event, Membership, Plan};
+use super::consumers::{Consumers, Running};
+use super::curating::{Curated, Curating};
+use super::plan::{Event, Plan, Unconditional};
 use super::poison::Poison;
 use super::producer::produce;
 use super::records::{Produced, Switches};
@@ -22,6 +21,8 @@ use super::verdict::{Verdict, judge};
 
 /// Limit of the time in which the consumers land the rest, once all faults are over.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(90);
+/// Limit of the time in which a run that curates goes on landing.
+const ENOUGH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than a session (6 or 7 s).
 const FREEZE_DURATION: Duration = Duration::from_secs(8);
 
@@ -38,6 +39,8 @@ pub(crate) struct Outcome {
     /// Number of times that a consumer parked a partition.
     pub(crate) parked: u64,
     pub(crate) faults: BTreeMap<Fault, u64>,
+    /// The curated hours, if the run curates.
+    pub(crate) curated: Option<Curated>,
     /// The defects that were found, in words.
     pub(crate) problems: Vec<String>,
 }
@@ -68,179 +71,20 @@ impl Outcome {
         } else {
             "NOT WHOLE"
         };
+        let curated = self.curated.as_ref().map(|curated| curated.describe());
+        let curated = curated.map(|curated| format!("; {curated}"));
         format!(
             "{whole}: {acknowledged} records, {lost} lost, {twice} twice, \
              {registered} taken by retention, {aborted} aborted, {faults} S3 faults, \
-             {completed} completed, {parked} parked  [{plan}]"
+             {completed} completed, {parked} parked{}  [{plan}]",
+            curated.unwrap_or_default()
         )
-    }
-}
-
-/// The consumers of a run.
-struct Consumers<'a> {
-    plan: &'a Plan,
-    topic: String,
-    brokers: String,
-    endpoint: String,
-    ministack: &'a Ministack,
-    workspace: &'a Workspace,
-    running: Vec<Running>,
-    started: u64,
-    rng: Rng,
-}
-
-/// A running consumer.
-#[derive(Debug, Clone, Copy)]
-struct Running {
-    process: ProcessId,
-    seat: usize,
-    number: u64,
-}
-
-impl Consumers<'_> {
-    fn command(&self) -> Command {
-        let mut command =
-            Command::new(self.workspace.repository.path("target/debug/tick-consumer"));
-        command
-            .env_clear()
-            .envs(self.ministack.aws.environment())
-            .env("RUST_LOG", "info")
-            .current_dir(&self.workspace.folder);
-        command.args([
-            "--brokers",
-            &self.brokers,
-            "--topic",
-            &self.topic,
-            "--bucket",
-            &self.topic,
-        ]);
-        command
-    }
-
-    fn name(&self, number: u64) -> String {
-        format!("{}-consumer-{number}", self.topic)
-    }
-
-    fn log(&self, number: u64) -> PathBuf {
-        self.workspace.log(&self.name(number))
-    }
-
-    /// Returns the output of a consumer.
-    fn said(&self, number: u64) -> String {
-        std::fs::read_to_string(self.log(number)).unwrap_or_default()
-    }
-
-    /// Starts a consumer in the first free seat.
-    async fn start(&mut self) -> Result<()> {
-        let seat = (0..)
-            .find(|seat| !self.running.iter().any(|running| running.seat == *seat))
-            .unwrap_or_default();
-        let number = self.started;
-        self.started += 1;
-        let mut command = self.command();
-        command.env("AWS_ENDPOINT_URL", &self.endpoint);
-        for (name, value) in self.plan.settings(number) {
-            command.env(format!("TICK_CONSUMER_{name}"), value);
-        }
-        let config = self.workspace.folder.join("sessions.yaml");
-        std::fs::write(
-            &config,
-            concat!(
-                "kafka:\n  options:\n    session.timeout.ms: \"6000\"\n",
-                "    heartbeat.interval.ms: \"1000\"\n",
-            ),
-        )?;
-        if self.plan.membership != Membership::Consumer {
-            command.arg("--config").arg(config);
-        }
-        match self.plan.membership {
-            Membership::Consumer => command.args(["--group-protocol", "consumer"]),
-            Membership::Classic => &mut command,
-            Membership::Static => command.args(["--group-instance-id", &format!("member-{seat}")]),
-            Membership::Rivals => command.args(["--group", &format!("rival-{seat}")]),
-        };
-        let process = self
-            .workspace
-            .processes
-            .start(&self.name(number), &mut command, &self.log(number))
-            .await?;
-        self.running.push(Running {
-            process,
-            seat,
-            number,
-        });
-        Ok(())
-    }
-
-    /// Removes the consumers that have ended by themselves.
-    async fn forget_ended(&mut self) {
-        for Running { process, .. } in self.running.clone() {
-            if self
-                .workspace
-                .processes
-                .expect_running(process)
-                .await
-                .is_err()
-            {
-                self.running.retain(|running| running.process != process);
-            }
-        }
-    }
-
-    fn draw(&mut self) -> Option<ProcessId> {
-        let count = self.running.len();
-        (count > 0).then(|| self.running[self.rng.usize(0..count)].process)
-    }
-
-    async fn kill(&mut self, process: ProcessId) -> Result<()> {
-        self.workspace.processes.signal(process, Signal::KILL).await;
-        self.workspace.processes.wait(process).await?;
-        self.running.retain(|running| running.process != process);
-        Ok(())
-    }
-
-    async fn stop(&mut self, process: ProcessId) -> Result<()> {
-        let status = self
-            .workspace
-            .processes
-            .stop(process, Duration::from_secs(10))
-            .await?;
-        self.running.retain(|running| running.process != process);
-        // A static member that the group took for dead finds its seat taken, and logs it.
-        let was_replaced = self.plan.membership == Membership::Static
-            && self.count_in_logs("another consumer has joined group") > 0;
-        // A consumer that has just started has no handler for the signal yet.
-        let was_too_young = status.signal() == Some(Signal::TERM.as_raw());
-        ensure!(
-            status.success() || was_replaced || was_too_young,
-            "a consumer ended with {status} after SIGTERM"
-        );
-        Ok(())
-    }
-
-    /// Waits until every consumer has sealed a batch, but not for ever.
-    async fn wait_for_work(&self) {
-        let deadline = Instant::now() + Duration::from_secs(8);
-        for Running { number, .. } in &self.running {
-            while Instant::now() < deadline
-                && !self.said(*number).contains("\"event\":\"batch_sealed\"")
-            {
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-
-    /// Returns how often a text is in the consumers' logs.
-    fn count_in_logs(&self, text: &str) -> u64 {
-        (0..self.started)
-            .map(|number| self.said(number).matches(text).count() as u64)
-            .sum()
     }
 }
 
 pub(crate) async fn run(
     plan: &Plan,
-    unconditional: bool,
+    unconditional: Option<Unconditional>,
     workspace: &Workspace,
     ministack: &Ministack,
     kafka: &mut Kafka,
@@ -248,10 +92,9 @@ pub(crate) async fn run(
     let topic = format!("chaos-{}-{}", plan.seed, std::process::id());
     kafka.create_topic(&topic, plan.partitions).await?;
     ministack.aws.create_bucket(&topic).await?;
-    let conditions = if unconditional {
-        Conditions::KeptForProbes
-    } else {
-        Conditions::Kept
+    let conditions = match unconditional {
+        Some(Unconditional::Consumers) => Conditions::KeptForProbes,
+        _ => Conditions::Kept,
     };
     let proxy = FaultProxy::start(ministack.aws.endpoint(), plan.seed, conditions).await?;
     let mut consumers = Consumers {
@@ -265,13 +108,93 @@ pub(crate) async fn run(
         started: 0,
         rng: Rng::with_seed(plan.seed ^ 0xc0ffee),
     };
+    let mut curating = match &plan.curating {
+        Some(curating) => {
+            let conditions = match unconditional {
+                Some(Unconditional::Curate) => Conditions::Dropped,
+                _ => Conditions::Kept,
+            };
+            let started = Curating::start(curating, conditions, workspace, ministack, &topic);
+            Some(started.await?)
+        }
+        None => None,
+    };
     proxy.set_latency(plan.latency);
     for _ in 0..plan.consumers {
         consumers.start().await?;
     }
-    let switches = Arc::new(Switches::default());
     let mut retention = Retention::new(kafka, &topic, plan.partitions, plan.seed)?;
-    let brokers = kafka.brokers().to_owned();
+    // Ticks land until their hours have had several versions.
+    let (is_enough, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let landing = async {
+        let landed = land(&mut consumers, kafka, &proxy, &mut retention, &is_enough).await;
+        is_over.store(true, Ordering::Relaxed);
+        landed
+    };
+    let curation = async {
+        let curated = match &mut curating {
+            Some(curating) => curating.torture(&is_enough, &is_over).await,
+            None => Ok(()),
+        };
+        is_enough.store(true, Ordering::Relaxed);
+        curated
+    };
+    let (landed, curation) = tokio::join!(landing, curation);
+    let (produced, mut problems) = landed?;
+    problems.extend(in_words(curation));
+    while proxy.late() > 0 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    problems.extend(in_words(consumers.verify("--deep").await));
+    let verdict = judge(&produced, &retention, &ministack.aws, &topic).await?;
+    problems.extend(verdict.problem());
+    let curated = match &mut curating {
+        Some(curating) => {
+            let curated = curating.finish(&verdict.ticks).await;
+            problems.extend(in_words(consumers.verify("--curated").await));
+            curated
+                .inspect_err(|error| problems.push(format!("{error:#}")))
+                .ok()
+        }
+        None => None,
+    };
+    let outcome = Outcome {
+        seed: plan.seed,
+        acknowledged: produced.acknowledged.len() as u64,
+        aborted: produced.aborted.len() as u64,
+        verdict,
+        events: plan.events.len() as u64,
+        completed: consumers.count_in_logs("\"event\":\"batch_overtaken\"")
+            + consumers.count_in_logs("\"event\":\"batch_incomplete\""),
+        parked: consumers.count_in_logs("\"event\":\"partition_parked\""),
+        faults: proxy.thrown(),
+        curated,
+        problems,
+    };
+    let admin = kafka.admin()?;
+    admin
+        .delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new())
+        .await?;
+    Ok(outcome)
+}
+
+/// Returns the error as a problem.
+fn in_words<T>(result: Result<T>) -> Option<String> {
+    result.err().map(|error| format!("{error:#}"))
+}
+
+/// Produces records until it is enough, tortures whoever lands them, and lets the consumers
+/// land the rest. Returns the records and the problems.
+async fn land(
+    consumers: &mut Consumers<'_>,
+    kafka: &mut Kafka,
+    proxy: &FaultProxy,
+    retention: &mut Retention,
+    is_enough: &AtomicBool,
+) -> Result<(Produced, Vec<String>)> {
+    let plan = consumers.plan;
+    let switches = Arc::new(Switches::default());
+    let (brokers, topic) = (consumers.brokers.clone(), consumers.topic.clone());
     let producing = produce(plan, &brokers, &topic, Arc::clone(&switches));
     let torture = async {
         consumers.wait_for_work().await;
@@ -279,14 +202,18 @@ pub(crate) async fn run(
         let mut killed = None;
         let tortured = torture(
             plan,
-            &mut consumers,
+            consumers,
             kafka,
-            &proxy,
+            proxy,
             &switches,
-            &mut retention,
+            retention,
             &mut killed,
         )
         .await;
+        let deadline = Instant::now() + ENOUGH_TIMEOUT;
+        while !is_enough.load(Ordering::Relaxed) && Instant::now() < deadline {
+            sleep(Duration::from_millis(100)).await;
+        }
         switches.is_over.store(true, Ordering::Relaxed);
         proxy.set_rate(0);
         proxy.set_latency(0);
@@ -298,46 +225,12 @@ pub(crate) async fn run(
     };
     let (produced, tortured) = tokio::join!(producing, torture);
     let produced = produced?;
-    let mut problems: Vec<String> = tortured
-        .err()
-        .map(|error| format!("{error:#}"))
-        .into_iter()
-        .collect();
-    let caught_up = catch_up(&mut consumers, &produced).await;
-    problems.extend(caught_up.err().map(|error| format!("{error:#}")));
+    let mut problems: Vec<String> = in_words(tortured).into_iter().collect();
+    problems.extend(in_words(catch_up(consumers, &produced).await));
     for Running { process, .. } in consumers.running.clone() {
-        if let Err(error) = consumers.stop(process).await {
-            problems.push(format!("{error:#}"));
-        }
+        problems.extend(in_words(consumers.stop(process).await));
     }
-    while proxy.late() > 0 {
-        sleep(Duration::from_millis(50)).await;
-    }
-    problems.extend(
-        verify(&consumers)
-            .await
-            .err()
-            .map(|error| format!("{error:#}")),
-    );
-    let verdict = judge(&produced, &retention, &ministack.aws, &topic).await?;
-    problems.extend(verdict.problem());
-    let outcome = Outcome {
-        seed: plan.seed,
-        acknowledged: produced.acknowledged.len() as u64,
-        aborted: produced.aborted.len() as u64,
-        verdict,
-        events: plan.events.len() as u64,
-        completed: consumers.count_in_logs("\"event\":\"batch_overtaken\"")
-            + consumers.count_in_logs("\"event\":\"batch_incomplete\""),
-        parked: consumers.count_in_logs("\"event\":\"partition_parked\""),
-        faults: proxy.thrown(),
-        problems,
-    };
-    let admin = kafka.admin()?;
-    admin
-        .delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new())
-        .await?;
-    Ok(outcome)
+    Ok((produced, problems))
 }
 
 /// Carries out the plan, and notes the broker that was killed.
@@ -473,22 +366,4 @@ async fn catch_up(consumers: &mut Consumers<'_>, produced: &Produced) -> Result<
         }
     }
     Ok(())
-}
-
-/// Checks the lake with `tick-consumer verify --deep`.
-async fn verify(consumers: &Consumers<'_>) -> Result<()> {
-    let log = consumers
-        .workspace
-        .folder
-        .join(format!("{}-verify.log", consumers.topic));
-    let mut command = consumers.command();
-    consumers
-        .workspace
-        .processes
-        .run(
-            "tick-consumer verify",
-            command.args(["verify", "--deep"]),
-            &log,
-        )
-        .await
 }

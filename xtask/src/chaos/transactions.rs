@@ -45,7 +45,7 @@ pub(super) async fn produce(
         let mut sent = Vec::new();
         while begun.elapsed() < length && !switches.is_over() {
             for _ in 0..switches.records_at_once(plan) {
-                let value = value(&mut rng, number);
+                let value = value(plan, &mut rng, number);
                 let record = FutureRecord::<(), _>::to(topic)
                     .partition(rng.i32(0..plan.partitions))
                     .payload(&value);

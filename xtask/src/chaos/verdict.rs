@@ -2,7 +2,7 @@ use anyhow::Result;
 use local::Aws;
 
 use super::count::{Counted, count};
-use super::records::Produced;
+use super::records::{AcknowledgedTick, Produced};
 use super::registered::registered;
 use super::retention::Retention;
 
@@ -19,6 +19,8 @@ pub(crate) struct Verdict {
     pub(crate) registered: u64,
     /// Records of aborted transactions in the lake.
     uncommitted: u64,
+    /// The acknowledged ticks that are in the lake.
+    pub(crate) ticks: Vec<AcknowledgedTick>,
 }
 
 impl Verdict {
@@ -47,6 +49,7 @@ pub(crate) async fn judge(
 ) -> Result<Verdict> {
     let Counted {
         numbers,
+        ticks,
         lost_below,
     } = count(aws, topic).await?;
     let registered = registered(aws, topic, topic, &lost_below).await?;
@@ -58,7 +61,16 @@ pub(crate) async fn judge(
     let (taken, lost): (Vec<_>, Vec<_>) = missing.partition(|(partition, offset)| {
         retention.may_have_taken(*partition, *offset) && registered.contains(*partition, *offset)
     });
+    let acknowledged = produced.acknowledged.iter();
+    let ticks = acknowledged.filter(|(number, _)| ticks.contains(number));
     Ok(Verdict {
+        ticks: ticks
+            .map(|(number, (partition, offset))| AcknowledgedTick {
+                number: *number,
+                partition: *partition,
+                offset: *offset,
+            })
+            .collect(),
         lost: lost.len() as u64,
         twice: numbers.values().filter(|count| **count > 1).count() as u64,
         registered: taken.len() as u64,

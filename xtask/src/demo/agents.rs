@@ -53,14 +53,7 @@ pub(crate) async fn start_consumer(
     workspace: &Workspace,
     stack: &Stack,
 ) -> Result<ProcessId> {
-    let aws = &stack.ministack.aws;
-    let deployment = &stack.deployment;
-    let role = Role::read(aws, deployment.output("ConsumerRoleName")?).await?;
-    let mut consumer = agent(workspace, "tick-consumer");
-    consumer
-        .envs(role.environment(aws).await?)
-        .arg("--config")
-        .arg(format!("ssm:{}", deployment.output("ConsumerConfigName")?));
+    let mut consumer = consumer(workspace, stack).await?;
     consumer.args([
         "--max-age",
         "2s",
@@ -72,6 +65,34 @@ pub(crate) async fn start_consumer(
     let log = workspace.log("tick-consumer");
     let processes = &workspace.processes;
     processes.start("tick-consumer", &mut consumer, &log).await
+}
+
+/// Compares the curated hours with their raw objects; returns the verdict.
+///
+/// # Errors
+/// They are not whole.
+pub(crate) async fn verify_curated(workspace: &Workspace, stack: &Stack) -> Result<String> {
+    let mut verify = consumer(workspace, stack).await?;
+    verify.args(["verify", "--curated"]);
+    workspace.run("verify-curated", &mut verify).await?;
+    let log = workspace.log("verify-curated");
+    let output = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+    let verdict = output.lines().find_map(|line| line.strip_prefix("whole: "));
+    let verdict = verdict.with_context(|| format!("{}: no verdict", log.display()))?;
+    Ok(verdict.trim_end_matches('.').to_owned())
+}
+
+/// Returns the command of `tick-consumer` with the template's settings and role.
+async fn consumer(workspace: &Workspace, stack: &Stack) -> Result<Command> {
+    let aws = &stack.ministack.aws;
+    let deployment = &stack.deployment;
+    let role = Role::read(aws, deployment.output("ConsumerRoleName")?).await?;
+    let mut consumer = agent(workspace, "tick-consumer");
+    consumer
+        .envs(role.environment(aws).await?)
+        .arg("--config")
+        .arg(format!("ssm:{}", deployment.output("ConsumerConfigName")?));
+    Ok(consumer)
 }
 
 /// Runs `tick-producer` to its end.

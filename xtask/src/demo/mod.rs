@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: runs the whole path on real input, and proves its claims.
 
 mod agents;
+mod curated;
 mod input;
 mod options;
 mod pipeline;

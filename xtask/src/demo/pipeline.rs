@@ -9,6 +9,7 @@ use local::{
 use wording::{count, grouped};
 
 use super::agents::{self, Produced};
+use super::curated::{self, Curated};
 use super::input::Input;
 use super::options::Options;
 use super::queries;
@@ -43,6 +44,7 @@ impl Pipeline<'_> {
         let lake = self.consume(&stack, consumer, &produced).await?;
         self.crawl(&stack, &lake).await?;
         let mails = self.mail(&stack, &lake).await?;
+        let curated = self.curate(&stack, &lake).await?;
         let landed = self.query(&stack).await?;
         let summary = Summary::new(
             &produced.figures,
@@ -50,6 +52,7 @@ impl Pipeline<'_> {
             &lake,
             stack.crawls.crawls(),
             &mails,
+            &curated,
             stack.deployment.output("LakeBucket")?,
         );
         summary.check()?;
@@ -185,6 +188,28 @@ impl Pipeline<'_> {
             ));
         }
         Ok(mails)
+    }
+
+    /// Closes the hour, waits until it is curated, shows the largest moves and the subject of
+    /// its mail, and proves the hour.
+    async fn curate(&mut self, stack: &Stack, lake: &LakeContents) -> Result<Curated> {
+        let raw = lake.below("ticks/").count() as u64;
+        let curated = self
+            .steps
+            .step("curate", "curate sorts the hour and makes bars", async {
+                let curated = curated::curate(self.workspace, stack, lake).await?;
+                Ok((curated.sentence(raw), curated))
+            })
+            .await?;
+        self.steps.detail(&curated.moves());
+        self.steps.detail(&curated.mails());
+        self.steps
+            .step("verify", "tick-consumer verify --curated", async {
+                let verdict = agents::verify_curated(self.workspace, stack).await?;
+                Ok((verdict, ()))
+            })
+            .await?;
+        Ok(curated)
     }
 
     /// Runs the sample queries and shows their results; returns Athena's count.

@@ -6,6 +6,7 @@ use local::{LakeContents, Mail};
 use serde::Serialize;
 
 use super::agents::Figures;
+use super::curated::Curated;
 use local::arrivals::{Landed, listed};
 use wording::{count, grouped};
 
@@ -22,8 +23,16 @@ pub(crate) struct Summary {
     crawls: u64,
     mails: u64,
     objects_in_mails: u64,
+    rows_curated: u64,
+    bars: u64,
+    hours: u64,
+    hours_in_mails: u64,
     #[serde(skip)]
     duplicates: u64,
+    #[serde(skip)]
+    curated_duplicates: u64,
+    #[serde(skip)]
+    untold_moves: String,
 }
 
 impl Summary {
@@ -33,6 +42,7 @@ impl Summary {
         lake: &LakeContents,
         crawls: u64,
         mails: &[Mail],
+        curated: &Curated,
         bucket: &str,
     ) -> Self {
         let listed = listed(mails);
@@ -52,7 +62,13 @@ impl Summary {
             crawls,
             mails: mails.len() as u64,
             objects_in_mails: announced as u64,
+            rows_curated: curated.rows,
+            bars: curated.bars,
+            hours: curated.hours,
+            hours_in_mails: curated.hours_in_mails(),
             duplicates: landed.duplicates,
+            curated_duplicates: curated.duplicates,
+            untold_moves: curated.untold_moves().join(", "),
         }
     }
 
@@ -80,10 +96,34 @@ impl Summary {
         if self.duplicates > 0 {
             faults.push(format!("{} rows are in the lake twice", self.duplicates));
         }
+        if self.rows_curated != self.rows_landed {
+            faults.push(format!(
+                "Athena finds {} ticks, but the curated hours have {}",
+                self.rows_landed, self.rows_curated
+            ));
+        }
+        if self.curated_duplicates > 0 {
+            faults.push(format!(
+                "{} rows are in the curated hours twice",
+                self.curated_duplicates
+            ));
+        }
         if self.objects_in_mails != self.objects {
             faults.push(format!(
                 "{} objects, but {} in mails",
                 self.objects, self.objects_in_mails
+            ));
+        }
+        if self.hours_in_mails != self.hours {
+            faults.push(format!(
+                "{} curated hours, but {} in mails",
+                self.hours, self.hours_in_mails
+            ));
+        }
+        if !self.untold_moves.is_empty() {
+            faults.push(format!(
+                "the mail of the hour does not have the moves of {} that DuckDB finds",
+                self.untold_moves
             ));
         }
         if self.rows_landed > 0 && self.crawls == 0 {
@@ -103,12 +143,14 @@ impl Summary {
             format!(" + {} dead letters", grouped(self.rows_dead_lettered))
         };
         format!(
-            "{} rows in the lake{dead} = {} sent · {} of {} announced · \
-             table and partitions in the catalog",
+            "{} rows in the lake{dead} = {} sent · {} rows in curated hours · \
+             {} of {} and {} announced · tables and partitions in the catalog",
             grouped(self.rows_landed),
             grouped(self.rows_sent),
+            grouped(self.rows_curated),
             grouped(self.objects_in_mails),
             count(self.objects, "object"),
+            count(self.hours_in_mails, "hour"),
         )
     }
 

@@ -202,9 +202,13 @@ pub(crate) async fn references(workspace: &Workspace) -> Result<()> {
             "{name} watches {metric}, which nothing sends"
         );
     }
-    let dashboards = of_type("AWS::CloudWatch::Dashboard")
-        .filter_map(|(_, dashboard)| dashboard["Properties"]["DashboardBody"]["Fn::Sub"].as_str());
+    // The body and what is put into it, as JSON within JSON.
+    let dashboards: Vec<String> = of_type("AWS::CloudWatch::Dashboard")
+        .map(|(_, dashboard)| dashboard["Properties"]["DashboardBody"].to_string())
+        .map(|body| body.replace('\\', ""))
+        .collect();
     let shown: BTreeSet<&str> = dashboards
+        .iter()
         .flat_map(|body| body.split("[\"ticklake\", \"").skip(1))
         .filter_map(|metric| metric.split('"').next())
         .collect();

@@ -6,10 +6,25 @@ use serde_json::Value;
 use tokio::process::Command;
 
 /// Crates without I/O: nothing below them, however deep, may be one of [`IMPURE`].
-const PURE: [&str; 5] = ["tick", "lake", "lake-layout", "object-event", "wording"];
+const PURE: [&str; 8] = [
+    "tick",
+    "lake",
+    "lake-layout",
+    "curation",
+    "curated-audit",
+    "curated-files",
+    "object-event",
+    "wording",
+];
 const IMPURE: [&str; 3] = ["tokio", "rdkafka", "aws-config"];
 /// Programs that run alone: they import libraries, never each other, nor the local stack.
-const PROGRAMS: [&str; 4] = ["tick-producer", "tick-consumer", "start-crawler", "notify"];
+const PROGRAMS: [&str; 5] = [
+    "tick-producer",
+    "tick-consumer",
+    "start-crawler",
+    "notify",
+    "curate",
+];
 
 /// Checks who imports whom, as ARCHITECTURE.md says it.
 pub(crate) async fn check(repository: &Repository) -> Result<()> {

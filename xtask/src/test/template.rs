@@ -8,7 +8,13 @@ use tokio::process::Command;
 use crate::replay::FUNCTIONS;
 
 /// Largest zip of a function, in bytes.
-const MAX_ZIP_BYTES: u64 = 3_000_000;
+fn max_zip_bytes(function: &str) -> u64 {
+    match function {
+        // It reads and writes Parquet, and its codecs are compiled for speed.
+        "curate" => 6_000_000,
+        _ => 3_000_000,
+    }
+}
 
 pub(crate) async fn validate(workspace: &Workspace) -> Result<()> {
     let mut sam = sam_command(workspace);
@@ -55,9 +61,10 @@ pub(crate) async fn zip_sizes(repository: &Repository) -> Result<()> {
     for function in FUNCTIONS {
         let size = zipped(repository, function)?;
         println!("     {function}: {:.2} MB zipped", size as f64 / 1e6);
+        let max = max_zip_bytes(function);
         ensure!(
-            size <= MAX_ZIP_BYTES,
-            "{function}: {size} bytes zipped, at most {MAX_ZIP_BYTES} are wanted"
+            size <= max,
+            "{function}: {size} bytes zipped, at most {max} are wanted"
         );
     }
     Ok(())

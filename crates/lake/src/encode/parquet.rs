@@ -8,14 +8,14 @@ use parquet::schema::parser::parse_message_type;
 
 use super::error::EncodeError;
 use crate::rows::{Block, Rows};
-use crate::{COLUMNS, ColumnType};
+use crate::{COLUMNS, parquet_schema};
 
 /// A file in the making.
 pub(super) type File = SerializedFileWriter<Vec<u8>>;
 
 /// Begins a file.
 pub(super) fn begin() -> Result<File, EncodeError> {
-    let schema = Arc::new(parse_message_type(&message_type())?);
+    let schema = Arc::new(parse_message_type(&parquet_schema("tick", &COLUMNS))?);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         // Offsets never repeat, and follow each other.
@@ -64,31 +64,6 @@ pub(super) fn encode(partition: i32, rows: &Rows, file: &mut File) -> Result<(),
     })?;
     group.close()?;
     Ok(())
-}
-
-/// The schema in Parquet's own words. Timestamps are local-to-UTC (`isAdjustedToUTC`
-/// false), which readers without Athena's rules, DuckDB among them, also take for a
-/// `timestamp` without a zone.
-fn message_type() -> String {
-    let columns: String = COLUMNS
-        .iter()
-        .map(|column| {
-            let repetition = if column.required {
-                "REQUIRED"
-            } else {
-                "OPTIONAL"
-            };
-            let (physical, logical) = match column.kind {
-                ColumnType::String => ("BYTE_ARRAY", " (STRING)"),
-                ColumnType::Timestamp => ("INT64", " (TIMESTAMP(MICROS,false))"),
-                ColumnType::Double => ("DOUBLE", ""),
-                ColumnType::Int => ("INT32", ""),
-                ColumnType::Bigint => ("INT64", ""),
-            };
-            format!("{repetition} {physical} {}{logical}; ", column.name)
-        })
-        .collect();
-    format!("message tick {{ {columns}}}")
 }
 
 type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;

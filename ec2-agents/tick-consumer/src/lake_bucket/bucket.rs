@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use aws_connect::has_status;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -178,8 +179,4 @@ impl LakeBucket {
             problem: aws_connect::brief(error),
         }
     }
-}
-
-fn has_status<E>(error: &SdkError<E>, status: u16) -> bool {
-    matches!(error, SdkError::ServiceError(error) if error.raw().status().as_u16() == status)
 }

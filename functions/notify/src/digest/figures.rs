@@ -34,6 +34,15 @@ pub(super) fn size(entries: &[&Announced]) -> String {
     .to_string()
 }
 
+/// A price with all its digits; one that would be too long for a line has an exponent.
+pub(super) fn price(price: f64) -> String {
+    match price.abs() {
+        0.0 => "0".to_owned(),
+        size if (1e-6..1e15).contains(&size) => price.to_string(),
+        _ => format!("{price:e}"),
+    }
+}
+
 /// A date alone if the time of day is midnight, as in daily data; seconds otherwise.
 pub(super) fn moment(time: EventTime) -> String {
     let text = time.to_lake_text();
@@ -41,5 +50,26 @@ pub(super) fn moment(time: EventTime) -> String {
         text[..10].to_owned()
     } else {
         text[..19].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_has_all_its_digits_and_fits_a_line() {
+        for (number, wanted) in [
+            (-0.0, "0"),
+            (229.87, "229.87"),
+            (-0.25, "-0.25"),
+            (999_999_999_999_999.0, "999999999999999"),
+            (1e15, "1e15"),
+            (0.000001, "0.000001"),
+            (3e-7, "3e-7"),
+            (f64::MIN, "-1.7976931348623157e308"),
+        ] {
+            assert_eq!(price(number), wanted);
+        }
     }
 }

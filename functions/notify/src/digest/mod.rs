@@ -2,6 +2,7 @@ mod attribute;
 mod body;
 mod figures;
 mod folder;
+mod hours;
 mod limits;
 #[cfg(test)]
 mod test_entry;
@@ -26,7 +27,8 @@ pub struct Digest {
     pub body: String,
     /// The attributes that subscribers can filter by.
     pub attributes: Vec<Attribute>,
-    /// The objects that the body tells of, each once.
+    /// The objects that the body tells of, or that a newer one among them has replaced, each
+    /// once.
     pub objects: Vec<ObjectVersion>,
 }
 

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use lake::Audit;
 use wording::grouped;
 
+use super::table::table;
+
 /// The findings.
 pub(crate) struct Report {
     /// By topic and partition.
@@ -86,25 +88,7 @@ impl Report {
                 grouped(audit.faults),
             ]);
         }
-        let widths: Vec<usize> = (0..=headings.len())
-            .map(|column| {
-                lines
-                    .iter()
-                    .map(|line| line[column].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        let mut text = String::new();
-        for line in &lines {
-            let padded: Vec<String> = line
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            text.push_str(padded.join("   ").trim_end());
-            text.push('\n');
-        }
+        let mut text = table(&lines);
         for ((topic, partition), audit) in &self.partitions {
             audit.fault_messages.iter().for_each(|fault| {
                 text.push_str(&format!(

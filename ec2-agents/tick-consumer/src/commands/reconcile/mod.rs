@@ -2,6 +2,8 @@
 //! a new bucket, and rules can break. The functions cope with repetition, so sending one
 //! too many is safe.
 
+mod curated;
+
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -9,17 +11,22 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use clap::Args;
+use curation::{Register, RegisterKey};
 use futures::TryStreamExt as _;
+use jiff::Timestamp;
 use lake::ObjectKey;
 use serde_json::json;
 
-use crate::config::EventSettings;
+use crate::config::Config;
 use crate::lake_bucket::{LakeBucket, Listed};
 
 /// One attempt of one SQS call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most messages that SQS takes at once; ten of these events are far below its 256 KiB.
 const MAX_MESSAGES_PER_CALL: usize = 10;
+
+/// The prefixes of all objects that a function hears of.
+const PREFIXES: [&str; 3] = [ObjectKey::DATA, ObjectKey::DEAD_LETTERS, RegisterKey::ROOT];
 
 /// Which events to send.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -71,16 +78,14 @@ struct Target<'a> {
     waiting: Vec<SendMessageBatchRequestEntry>,
 }
 
-/// Lists the lake and sends the events.
+/// Lists the lake and sends the events, then looks at the objects of curated hours.
 ///
 /// # Errors
 /// S3 or SQS does not answer, or refuses. Events that were sent stay sent; another run
 /// sends them once more.
-pub(crate) async fn reconcile(
-    events: &EventSettings,
-    bucket: &LakeBucket,
-    wanted: &Reconcile,
-) -> Result<()> {
+pub(crate) async fn reconcile(config: &Config, wanted: &Reconcile) -> Result<()> {
+    let events = &config.events;
+    let bucket = &LakeBucket::connect(&config.lake).await?;
     let mut targets = Vec::new();
     if !wanted.only_notify {
         targets.push(Target::new(
@@ -95,18 +100,19 @@ pub(crate) async fn reconcile(
             "notify",
             "events.notify_queue",
             &events.notify_queue,
-            &[ObjectKey::DATA, ObjectKey::DEAD_LETTERS],
+            &PREFIXES,
         )?);
     }
     let sqs = Client::new(&aws_connect::load(CALL_TIMEOUT).await);
     let mut found = 0_u64;
-    for prefix in [ObjectKey::DATA, ObjectKey::DEAD_LETTERS] {
+    for prefix in PREFIXES {
         let mut listed = bucket.listed(prefix);
         while let Some(object) = listed.try_next().await? {
             let came = object
                 .last_modified()
                 .and_then(|time| SystemTime::try_from(*time).ok());
-            if came.is_none_or(|came| came < wanted.since.0) {
+            let is_older = came.is_none_or(|came| came < wanted.since.0);
+            if is_older || (prefix == RegisterKey::ROOT && !is_outcome(&object)) {
                 continue;
             }
             found += 1;
@@ -125,7 +131,7 @@ pub(crate) async fn reconcile(
         }
     }
     println!(
-        "{} objects came into s3://{} since {}",
+        "{} objects and outcomes of hours came into s3://{} since {}",
         wording::grouped(found),
         bucket.name(),
         humantime::format_rfc3339_seconds(wanted.since.0)
@@ -143,6 +149,10 @@ pub(crate) async fn reconcile(
             target.name,
             target.url
         );
+    }
+    if !wanted.only_crawl && !wanted.only_notify {
+        let since = Timestamp::try_from(wanted.since.0)?;
+        print!("{}", curated::report(&config.lake, since).await?);
     }
     Ok(())
 }
@@ -211,6 +221,12 @@ impl<'a> Target<'a> {
         );
         Ok(())
     }
+}
+
+/// Returns whether a register is an outcome; the rule lets no other one through.
+fn is_outcome(object: &Listed) -> bool {
+    let key = object.key().and_then(RegisterKey::parse);
+    key.is_some_and(|key| key.register == Register::Outcome)
 }
 
 /// Returns the event as EventBridge has it (Amazon S3 User Guide, "EventBridge event
