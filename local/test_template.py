@@ -164,18 +164,18 @@ class Template(unittest.TestCase):
     def test_agents_are_compiled_for_the_architecture_that_is_deployed(self):
         """The architecture of the machine that builds must not matter."""
         for line, target in (
-            ('parameter_overrides = ["Consumers=3", "Architecture=arm64"]', "aarch64"),
-            (r'parameter_overrides = "Consumers=\"3\" Architecture=\"arm64\" Topic=\"ticks\""', "aarch64"),
-            ('# parameter_overrides = ["Architecture=arm64"]', "x86_64"),
-            ('parameter_overrides = [\n"Architecture=arm64",\n]', "aarch64"),
-            ("", "x86_64"),
+            ('parameter_overrides = ["Consumers=3", "Architecture=arm64"]', "arm64"),
+            (r'parameter_overrides = "Consumers=\"3\" Architecture=\"arm64\" Topic=\"ticks\""', "arm64"),
+            ('# parameter_overrides = ["Architecture=arm64"]', "x86-64"),
+            ('parameter_overrides = [\n"Architecture=arm64",\n]', "arm64"),
+            ("", "x86-64"),
         ):
             with tempfile.TemporaryDirectory() as root:
                 (pathlib.Path(root) / "samconfig.toml").write_text(f"[default.global.parameters]\n{line}\n", encoding="utf-8")
                 (pathlib.Path(root) / "agents").mkdir()
                 make = ["make", "--dry-run", "--makefile", ROOT / "ec2-agents/Makefile", "build-AgentLayer"]
                 commands = subprocess.run(make, cwd=f"{root}/agents", capture_output=True, text=True, check=True).stdout
-                self.assertIn(f"--target {target}-unknown-linux-gnu.2.34", commands, line)
+                self.assertIn(f"--{target} ", commands, line)
 
     def test_the_crawler_may_do_what_a_crawl_may_ask_for(self):
         for mode in ("typed", "inferred"):

@@ -11,7 +11,7 @@ use crate::{CallError, Processes, Repository};
 /// Oldest Python that supports the pinned packages.
 const MIN_PYTHON: (u32, u32) = (3, 11);
 
-/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda, cargo-zigbuild,
+/// The pinned tools in `.tools/`: ministack, the SAM CLI, cargo-lambda,
 /// cfn-lint, shellcheck and typos in one virtual environment, checkov and cargo-nextest
 /// in one each, Apache Kafka's jars.
 #[derive(Debug, Clone)]

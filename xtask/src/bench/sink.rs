@@ -55,14 +55,13 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     steps
         .step(
             "build",
-            "cargo build --profile agents, some minutes the first time",
+            "cargo build --release, some minutes the first time",
             async {
                 let mut cargo = Command::new("cargo");
                 without_cargo_variables(&mut cargo).current_dir(workspace.repository.root());
                 cargo.args([
                     "build",
-                    "--profile",
-                    "agents",
+                    "--release",
                     "--bin",
                     "tick-consumer",
                     "--example",
@@ -113,7 +112,7 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     let own = bench
         .workspace
         .repository
-        .path("target/agents/tick-consumer");
+        .path("target/release/tick-consumer");
     // The consumers run in another working directory.
     let other = options
         .against
@@ -209,7 +208,7 @@ impl Bench {
         let mut command = Command::new(
             self.workspace
                 .repository
-                .path("target/agents/examples/read_loop"),
+                .path("target/release/examples/read_loop"),
         );
         command.args([
             self.kafka.brokers(),
@@ -330,7 +329,7 @@ impl Bench {
         let binary = self
             .workspace
             .repository
-            .path("target/agents/tick-consumer");
+            .path("target/release/tick-consumer");
         let first = self
             .consumer(&binary, "first", "steady", &arguments)
             .await?;

@@ -7,7 +7,6 @@ mod deployment;
 mod documents;
 mod edges;
 mod module_circles;
-mod shared_builds;
 pub(crate) mod template;
 
 use anyhow::{Result, bail};
@@ -35,12 +34,6 @@ pub(crate) async fn run(options: Options, processes: &Processes) -> Result<()> {
     checks.run("format", cargo_tests::format(workspace)).await;
     checks
         .run("dependency edges", edges::check(repository))
-        .await;
-    checks
-        .run(
-            "functions compile the same packages once",
-            shared_builds::check(repository),
-        )
         .await;
     checks
         .run(

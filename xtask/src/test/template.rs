@@ -11,8 +11,8 @@ use crate::replay::FUNCTIONS;
 fn max_zip_bytes(function: &str) -> u64 {
     match function {
         // It reads and writes Parquet, and its codecs are compiled for speed.
-        "curate" => 6_000_000,
-        _ => 3_000_000,
+        "curate" => 8_000_000,
+        _ => 6_000_000,
     }
 }
 
